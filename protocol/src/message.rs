@@ -1,0 +1,11 @@
+//! What travels through the broker: commands in envelopes, their outcomes, queries and their answers, and the names of
+//! every subject, stream, consumer and header.
+
+pub mod admin;
+pub mod command;
+pub mod envelope;
+pub mod header;
+pub mod lane;
+pub mod outcome;
+pub mod query;
+pub mod subject;

@@ -1,0 +1,211 @@
+//! The operator's calls, by request and reply to any worker on `<ns>.admin.<verb>`.
+//!
+//! A token is made by the caller; only its hash travels.
+
+use serde::{Deserialize, Serialize};
+
+use crate::credential::{Credential, TokenHash};
+use crate::id::{ResourceId, TokenId, WorkspaceId};
+use crate::time::Timestamp;
+
+/// One call. Its verb is the last part of the subject.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "call")]
+pub enum AdminCall {
+    /// Adds a workspace, SCIM still off.
+    WorkspaceCreate {
+        /// Its id, as it will stand in the Base URL.
+        workspace: WorkspaceId,
+        /// Its name for people.
+        name: String,
+    },
+    /// Lists the workspaces, by id.
+    WorkspaceList,
+    /// One workspace with its counts.
+    WorkspaceShow {
+        /// Which one.
+        workspace: WorkspaceId,
+    },
+    /// Turns SCIM on and adds the first token, in one transaction.
+    WorkspaceEnable {
+        /// Which one.
+        workspace: WorkspaceId,
+        /// The token to add.
+        token: NewToken,
+    },
+    /// Adds a token beside the one in use.
+    TokenCreate {
+        /// For which workspace.
+        workspace: WorkspaceId,
+        /// The token to add.
+        token: NewToken,
+    },
+    /// Lists a workspace's tokens, newest first.
+    TokenList {
+        /// Of which workspace.
+        workspace: WorkspaceId,
+    },
+    /// Ends a token at once.
+    TokenRevoke {
+        /// Of which workspace.
+        workspace: WorkspaceId,
+        /// Which token.
+        token: TokenId,
+    },
+    /// Lists dead letters, newest first, at most 100.
+    DeadLetterList,
+    /// Sets a user's timezone as the person's own choice: a command of the application, through the log. Answered by an
+    /// ingress, the only writer of the log.
+    UserSetTimezone {
+        /// In which workspace.
+        workspace: WorkspaceId,
+        /// The user's id or userName.
+        user: String,
+        /// An IANA name, such as `Europe/Paris`.
+        zone: String,
+    },
+}
+
+/// A token that the caller has made, without the secret.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NewToken {
+    /// Its public part.
+    pub id: TokenId,
+    /// What the operator calls it.
+    pub label: String,
+    /// The hash of the whole token.
+    pub hash: TokenHash,
+    /// When it stops working; never without it.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl AdminCall {
+    /// The verbs that workers answer.
+    pub const WORKER_VERBS: [&'static str; 8] = [
+        "workspace-create",
+        "workspace-list",
+        "workspace-show",
+        "workspace-enable",
+        "token-create",
+        "token-list",
+        "token-revoke",
+        "dead-letter-list",
+    ];
+
+    /// The verb that ingresses answer.
+    pub const INGRESS_VERB: &'static str = "user-set-timezone";
+
+    /// The last part of the call's subject.
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::WorkspaceCreate { .. } => "workspace-create",
+            Self::WorkspaceList => "workspace-list",
+            Self::WorkspaceShow { .. } => "workspace-show",
+            Self::WorkspaceEnable { .. } => "workspace-enable",
+            Self::TokenCreate { .. } => "token-create",
+            Self::TokenList { .. } => "token-list",
+            Self::TokenRevoke { .. } => "token-revoke",
+            Self::DeadLetterList => "dead-letter-list",
+            Self::UserSetTimezone { .. } => Self::INGRESS_VERB,
+        }
+    }
+}
+
+/// What comes back: the reply to the call, or why it was refused.
+pub type AdminResult = Result<AdminReply, AdminError>;
+
+/// The reply to an [`AdminCall`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "reply")]
+pub enum AdminReply {
+    /// To `workspace-create`, `workspace-show` and `workspace-enable`.
+    Workspace(Workspace),
+    /// To `workspace-list`.
+    Workspaces {
+        /// By id.
+        workspaces: Vec<Workspace>,
+    },
+    /// To `token-create` and `token-revoke`.
+    Token(Credential),
+    /// To `token-list`.
+    Tokens {
+        /// Newest first.
+        tokens: Vec<Credential>,
+    },
+    /// To `dead-letter-list`.
+    DeadLetters {
+        /// How many there are in all.
+        total: u64,
+        /// The newest.
+        dead_letters: Vec<DeadLetter>,
+    },
+    /// To `user-set-timezone`.
+    Timezone {
+        /// The user.
+        user: ResourceId,
+        /// The zone that is stored now.
+        zone: String,
+    },
+}
+
+/// A workspace, as operators see it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Workspace {
+    /// Its id.
+    pub id: WorkspaceId,
+    /// Its name for people.
+    pub name: String,
+    /// Whether SCIM requests are served.
+    pub enabled: bool,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// How many users it has; counted by `workspace-show` only.
+    pub users: Option<u64>,
+    /// How many groups it has; counted by `workspace-show` only.
+    pub groups: Option<u64>,
+}
+
+/// A message that could not be applied, without its content.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// The dead letter's id: the message's sequence in the log.
+    pub sequence: u64,
+    /// The subject on which it was published.
+    pub subject: String,
+    /// Why it could not be applied; never quotes the message.
+    pub reason: String,
+    /// The message's size in bytes.
+    pub bytes: u64,
+    /// When it was set aside.
+    pub dead_at: Timestamp,
+}
+
+/// Why a call was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case", tag = "error")]
+pub enum AdminError {
+    /// There is no such workspace, token or user.
+    #[error("{what} not found")]
+    NotFound {
+        /// What was looked for.
+        what: String,
+    },
+    /// The call contradicts the present state.
+    #[error("{detail}")]
+    Conflict {
+        /// What is in the way and what to do.
+        detail: String,
+    },
+    /// The call cannot be understood.
+    #[error("{detail}")]
+    Invalid {
+        /// What is wrong.
+        detail: String,
+    },
+    /// The database or the log cannot be reached now.
+    #[error("not available now: {detail}")]
+    Unavailable {
+        /// What cannot be reached.
+        detail: String,
+    },
+}

@@ -1,0 +1,81 @@
+//! What a provider or the product asks to be changed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::scim::attributes::Attributes;
+use crate::scim::patch::PatchRequest;
+use crate::scim::resource::Version;
+
+/// One change to one resource (RFC 7644 §3.3, §3.5, §3.6). The resource's id and kind are in the envelope.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum Command {
+    /// POST: the resource does not exist yet.
+    Create {
+        /// The body, checked against its schema.
+        attributes: Attributes,
+    },
+    /// PUT: the body replaces the resource.
+    Replace {
+        /// The body, checked against its schema.
+        attributes: Attributes,
+        /// When it may be applied.
+        precondition: Precondition,
+    },
+    /// PATCH: all operations or none.
+    Patch {
+        /// The operations, their paths parsed.
+        request: PatchRequest,
+        /// When it may be applied.
+        precondition: Precondition,
+    },
+    /// DELETE.
+    Delete {
+        /// When it may be applied.
+        precondition: Precondition,
+    },
+}
+
+/// `If-Match` (RFC 7644 §3.14). Decided by the worker under the row's lock, never by the ingress.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Precondition {
+    /// No header: whatever the version is.
+    None,
+    /// `If-Match: *`: the resource must exist.
+    Exists,
+    /// The resource must have one of these versions.
+    IfMatch(Vec<Version>),
+}
+
+impl Command {
+    /// The command's word in the ledger, in logs and in metrics.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "create",
+            Self::Replace { .. } => "replace",
+            Self::Patch { .. } => "patch",
+            Self::Delete { .. } => "delete",
+        }
+    }
+
+    /// When it may be applied.
+    pub const fn precondition(&self) -> &Precondition {
+        match self {
+            Self::Create { .. } => &Precondition::None,
+            Self::Replace { precondition, .. } | Self::Patch { precondition, .. } | Self::Delete { precondition } => {
+                precondition
+            }
+        }
+    }
+
+    /// Whether a user who had access before has none after it: `active` set to false, or the user deleted.
+    pub fn takes_access_away(&self) -> bool {
+        match self {
+            Self::Create { .. } => false,
+            Self::Replace { attributes, .. } => attributes.boolean("active") == Some(false),
+            Self::Patch { request, .. } => request.sets_boolean("active") == Some(false),
+            Self::Delete { .. } => true,
+        }
+    }
+}

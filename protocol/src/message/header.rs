@@ -1,0 +1,16 @@
+//! Message headers. Those of the broker are its own words (NATS ADR-4, ADR-42); ours begin with `Rosterd-`.
+
+/// Set by the publisher: the operation id, by which the broker drops a publish that it has already stored.
+pub const MESSAGE_ID: &str = "Nats-Msg-Id";
+
+/// Set by the publisher and kept by the broker: the sequence of this command's predecessor, 0 for none pending.
+pub const PREDECESSOR: &str = "Nats-Expected-Last-Subject-Sequence";
+
+/// Set by the publisher: the subjects over which [`PREDECESSOR`] is checked (all lanes of the resource).
+pub const PREDECESSOR_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
+
+/// On each part of a reply that does not fit into one message: this part's number, from 0.
+pub const PART: &str = "Rosterd-Part";
+
+/// On each part of such a reply: how many parts there are.
+pub const PARTS: &str = "Rosterd-Parts";

@@ -1,0 +1,44 @@
+//! What became of a command: the answer that the waiting ingress turns into HTTP.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::OperationId;
+use crate::scim::error::ScimError;
+use crate::scim::resource::{Resource, Version};
+
+/// An outcome, addressed to whoever waits for that operation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OutcomeMessage {
+    /// The operation that is answered.
+    pub operation: OperationId,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What a command came to, after its transaction was committed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "result")]
+pub enum Outcome {
+    /// 201 with the new resource.
+    Created {
+        /// The resource as stored.
+        resource: Box<Resource>,
+    },
+    /// 200 with the resource after the change, also when nothing had to change.
+    Updated {
+        /// The resource as stored.
+        resource: Box<Resource>,
+    },
+    /// 204 with the new version only: a PATCH of a group, whose other members were not read (RFC 7644 §3.5.2).
+    UpdatedWithoutBody {
+        /// The group's version after the change.
+        version: Version,
+    },
+    /// 204: the resource is gone.
+    Deleted,
+    /// The change was refused; nothing changed. An answer like any other.
+    Rejected {
+        /// Why, as the client sees it.
+        error: ScimError,
+    },
+}

@@ -1,0 +1,78 @@
+//! What is read, by request and reply, without going through the log.
+
+use serde::{Deserialize, Serialize};
+
+use crate::credential::Credential;
+use crate::id::{OperationId, ResourceId, TokenId};
+use crate::message::outcome::Outcome;
+use crate::scim::error::ScimError;
+use crate::scim::filter::Filter;
+use crate::scim::list::Page;
+use crate::scim::resource::{Resource, ResourceType};
+
+/// A question about one workspace, sent to [`Namespace::queries`](crate::id::Namespace::queries).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "ask")]
+pub enum Query {
+    /// One resource by id (RFC 7644 §3.4.1).
+    Get {
+        /// The kind of resource.
+        resource_type: ResourceType,
+        /// Its id.
+        id: ResourceId,
+    },
+    /// A page of the resources that match (RFC 7644 §3.4.2), ordered by id.
+    List {
+        /// The kind of resource.
+        resource_type: ResourceType,
+        /// Only those that match; all without it.
+        filter: Option<Filter>,
+        /// Which part of them.
+        page: Page,
+    },
+    /// What became of an operation whose outcome may have been lost on the way.
+    Outcome {
+        /// The operation.
+        operation: OperationId,
+    },
+    /// A token that the asking ingress does not know.
+    Credential {
+        /// Its public part.
+        token: TokenId,
+    },
+}
+
+/// The answer to a [`Query`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "answer")]
+pub enum Answer {
+    /// To `Get`: the resource, or none with that id in this workspace.
+    Resource {
+        /// The resource.
+        resource: Option<Box<Resource>>,
+    },
+    /// To `List`.
+    List {
+        /// How many match in all.
+        total: u64,
+        /// Those of the page.
+        resources: Vec<Resource>,
+    },
+    /// To `Outcome`: none while the ledger does not know the operation.
+    Outcome {
+        /// What became of it.
+        outcome: Option<Outcome>,
+    },
+    /// To `Credential`: none if this workspace has no live token of that id.
+    Credential {
+        /// The credential.
+        credential: Option<Credential>,
+    },
+    /// The question was refused.
+    Refused {
+        /// Why, as the client sees it.
+        error: ScimError,
+    },
+    /// The database cannot be reached now: ask again.
+    Unavailable,
+}

@@ -1,0 +1,11 @@
+//! SCIM 2.0 as types: RFC 7643 (schema) and RFC 7644 (protocol).
+
+pub mod attributes;
+pub mod error;
+pub mod filter;
+pub mod list;
+pub mod name;
+pub mod patch;
+pub mod path;
+pub mod resource;
+pub mod schema;

@@ -1,0 +1,127 @@
+//! Resources: kinds, versions, and a stored resource with its metadata (RFC 7643 §3).
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::ResourceId;
+use crate::ownership::Ownership;
+use crate::scim::attributes::Attributes;
+use crate::time::Timestamp;
+
+/// The kinds of resource that are provisioned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum ResourceType {
+    /// A person (RFC 7643 §4.1).
+    User,
+    /// A group of users and groups (RFC 7643 §4.2).
+    Group,
+}
+
+impl ResourceType {
+    /// The name, as in `meta.resourceType`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::User => "User",
+            Self::Group => "Group",
+        }
+    }
+
+    /// The path segment, as in URLs and subjects.
+    pub const fn endpoint(self) -> &'static str {
+        match self {
+            Self::User => "Users",
+            Self::Group => "Groups",
+        }
+    }
+
+    /// Reads a path segment.
+    pub fn from_endpoint(text: &str) -> Option<Self> {
+        [Self::User, Self::Group].into_iter().find(|kind| kind.endpoint() == text)
+    }
+
+    /// The attribute whose value is unique within the workspace.
+    pub const fn unique_attribute(self) -> &'static str {
+        match self {
+            Self::User => "userName",
+            Self::Group => "displayName",
+        }
+    }
+}
+
+/// How often a resource has changed, from 1. Printed and parsed as a weak entity tag: `W/"3"` (RFC 7644 §3.14).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Version(i64);
+
+impl Version {
+    /// Of a resource that was just created.
+    pub const FIRST: Self = Self(1);
+
+    /// As read from SQL.
+    pub const fn from_number(number: i64) -> Self {
+        Self(number)
+    }
+
+    /// As kept in SQL.
+    pub const fn number(self) -> i64 {
+        self.0
+    }
+
+    /// After one more change.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "W/\"{}\"", self.0)
+    }
+}
+
+impl FromStr for Version {
+    type Err = InvalidVersion;
+
+    /// Weak and strong tags are compared alike, as RFC 7644's own examples do.
+    fn from_str(text: &str) -> Result<Self, InvalidVersion> {
+        let quoted = text.strip_prefix("W/").unwrap_or(text);
+        let number = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).ok_or(InvalidVersion)?;
+        number.parse().map(Self).map_err(|_| InvalidVersion)
+    }
+}
+
+/// The text is no entity tag of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an entity tag of this server")]
+pub struct InvalidVersion;
+
+/// What the server alone sets (RFC 7643 §3.1). `location` is not stored: it comes from the configured public URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// When the resource was created.
+    pub created: Timestamp,
+    /// When it last changed.
+    pub last_modified: Timestamp,
+    /// Its version.
+    pub version: Version,
+}
+
+/// A stored resource. As serialised here it travels between worker and ingress; a client sees [`Resource::render`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Resource {
+    /// The kind.
+    pub resource_type: ResourceType,
+    /// The server's id.
+    pub id: ResourceId,
+    /// Every attribute that has a value, `id`, `meta` and `schemas` aside. A group's `members` are in here only when
+    /// the whole group was read.
+    pub attributes: Attributes,
+    /// The metadata.
+    pub meta: Meta,
+    /// Which attributes the product has taken over.
+    #[serde(default, skip_serializing_if = "Ownership::is_empty")]
+    pub ownership: Ownership,
+}

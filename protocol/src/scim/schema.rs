@@ -1,0 +1,1 @@
+//! Schemas as data (RFC 7643 §7, §8.7).

@@ -1,0 +1,35 @@
+//! A command as it stands in the log, decoded.
+
+use bytes::Bytes;
+use protocol::message::command::Command;
+use protocol::message::envelope::Envelope;
+use protocol::message::lane::Lane;
+use protocol::time::Timestamp;
+
+/// A command that the log has accepted, with its place in it.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// Its sequence in the stream: the order in which commands take effect.
+    pub sequence: u64,
+    /// The sequence of the resource's command before it; 0 for none pending at acceptance.
+    pub predecessor: u64,
+    /// The lane in which it waited.
+    pub lane: Lane,
+    /// When the broker stored it.
+    pub accepted_at: Timestamp,
+    /// The command.
+    pub envelope: Envelope<Command>,
+    /// The message as it is in the log, kept for the case that it has to be set aside.
+    pub raw: RawMessage,
+}
+
+/// A message's exact bytes.
+#[derive(Debug, Clone)]
+pub struct RawMessage {
+    /// The subject on which it was published.
+    pub subject: String,
+    /// Its headers, as `Name: value` pairs.
+    pub headers: Vec<(String, String)>,
+    /// Its payload.
+    pub payload: Bytes,
+}
