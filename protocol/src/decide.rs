@@ -2,13 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use crate::id::ResourceId;
-use crate::message::command::Command;
+use crate::message::command::{Command, Precondition};
 use crate::message::envelope::Envelope;
-use crate::ownership::OwnershipPolicy;
-use crate::scim::error::ScimError;
+use crate::ownership::{Ownership, OwnershipPolicy, Source};
+use crate::scim::attributes::Attributes;
+use crate::scim::error::{ScimError, ScimType};
 use crate::scim::name::CanonicalName;
-use crate::scim::resource::{Resource, ResourceType};
+use crate::scim::patch::PatchRequest;
+use crate::scim::resource::{Meta, Resource, ResourceType, Version};
 use crate::time::Timestamp;
 
 /// What is known of other rows, answered from the batch's working set.
@@ -57,21 +61,42 @@ pub struct MemberEdit {
     pub add: BTreeSet<ResourceId>,
 }
 
-/// The names that a command may claim: what has to be looked up before [`decide`] can say whether they are free.
+/// The names that a command may claim: what has to be looked up before [`decide`] can say whether they are free. It may
+/// name more than the command comes to claim, never less.
 pub fn claimed_names(resource_type: ResourceType, command: &Command) -> Vec<CanonicalName> {
-    let _ = (resource_type, command);
-    Vec::new()
+    let name = resource_type.unique_attribute();
+    let mut names: Vec<CanonicalName> = match command {
+        Command::Create { attributes } | Command::Replace { attributes, .. } => {
+            attributes.string(name).map(CanonicalName::of).into_iter().collect()
+        }
+        Command::Patch { request, .. } => {
+            request.values_of(name).filter_map(Value::as_str).map(CanonicalName::of).collect()
+        }
+        Command::Delete { .. } => Vec::new(),
+    };
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// The ids that a command on a group names as members: what has to be looked up before [`decide`] can count.
 pub fn named_members(resource_type: ResourceType, command: &Command) -> BTreeSet<ResourceId> {
-    let _ = (resource_type, command);
-    BTreeSet::new()
+    match (resource_type, command) {
+        (ResourceType::User, _) | (ResourceType::Group, Command::Delete { .. }) => BTreeSet::new(),
+        (ResourceType::Group, Command::Create { attributes } | Command::Replace { attributes, .. }) => {
+            attributes.member_ids().collect()
+        }
+        (ResourceType::Group, Command::Patch { request, .. }) => {
+            let edit = request.member_edit();
+            edit.remove.union(&edit.add).copied().collect()
+        }
+    }
 }
 
 /// Decides what a command does: precondition, then the change itself, then ownership, then schema and uniqueness.
 ///
-/// `current` is the resource under its lock, without `members`; none if there is none with this id in the workspace.
+/// `current` is the resource as it is, under its lock, a group's without `members`. An error is what the client sees:
+/// 400, 403, 404, 409 or 412. Nothing has changed then.
 pub fn decide(
     current: Option<&Resource>,
     envelope: &Envelope<Command>,
@@ -79,6 +104,159 @@ pub fn decide(
     policy: &OwnershipPolicy,
     now: Timestamp,
 ) -> Result<Change, ScimError> {
-    let _ = (current, envelope, directory, policy, now);
-    Err(ScimError::not_found())
+    let decision = Decision { resource_type: envelope.resource_type, id: envelope.resource, directory, now };
+    if envelope.source == Source::Application && !matches!(envelope.body, Command::Patch { .. }) {
+        return Err(ScimError::new(403, "the product may change single attributes only"));
+    }
+    match &envelope.body {
+        Command::Create { attributes } => decision.create(current, attributes),
+        Command::Replace { attributes, precondition } => {
+            let current = existing(current, precondition)?;
+            let (after, members) = decision.replaced(current, attributes.clone());
+            let written = BTreeSet::new();
+            let owned = policy.enforce(envelope.source, &current.ownership, &current.attributes, after, &written)?;
+            decision.update(current, owned, members)
+        }
+        Command::Patch { request, precondition } => {
+            let current = existing(current, precondition)?;
+            let (after, members) = decision.patched(current, request, envelope.source)?;
+            let written = request.written();
+            let owned = policy.enforce(envelope.source, &current.ownership, &current.attributes, after, &written)?;
+            decision.update(current, owned, members)
+        }
+        Command::Delete { precondition } => existing(current, precondition).map(|_| Change::Delete),
+    }
+}
+
+/// The resource, if it exists and has a version that the precondition allows.
+fn existing<'a>(current: Option<&'a Resource>, precondition: &Precondition) -> Result<&'a Resource, ScimError> {
+    let current = current.ok_or_else(ScimError::not_found)?;
+    match precondition {
+        Precondition::None | Precondition::Exists => Ok(current),
+        Precondition::IfMatch(versions) if versions.contains(&current.meta.version) => Ok(current),
+        Precondition::IfMatch(_) => Err(ScimError::precondition_failed()),
+    }
+}
+
+/// What a decision about one resource rests on.
+struct Decision<'a, D> {
+    resource_type: ResourceType,
+    id: ResourceId,
+    directory: &'a D,
+    now: Timestamp,
+}
+
+impl<D: Directory> Decision<'_, D> {
+    fn create(&self, current: Option<&Resource>, attributes: &Attributes) -> Result<Change, ScimError> {
+        if current.is_some() {
+            return Err(ScimError::uniqueness("id"));
+        }
+        let (mut attributes, add) = self.without_members(attributes.clone());
+        if self.resource_type == ResourceType::User && attributes.boolean("active").is_none() {
+            attributes.set("active", Value::Bool(true));
+        }
+        let members = MemberEdit { add, ..MemberEdit::default() };
+        self.check(&attributes, &members)?;
+        let meta = Meta { created: self.now, last_modified: self.now, version: Version::FIRST };
+        let ownership = Ownership::default();
+        let resource = Resource { resource_type: self.resource_type, id: self.id, attributes, meta, ownership };
+        Ok(Change::Create { resource, members })
+    }
+
+    /// RFC 7644 §3.5.1: what the body leaves out is unassigned, a group's members included.
+    fn replaced(&self, current: &Resource, body: Attributes) -> (Attributes, MemberEdit) {
+        let (mut after, add) = self.without_members(body);
+        keep_active(current, &mut after);
+        let clear = self.resource_type == ResourceType::Group;
+        (after, MemberEdit { clear, remove: BTreeSet::new(), add })
+    }
+
+    fn patched(
+        &self,
+        current: &Resource,
+        request: &PatchRequest,
+        source: Source,
+    ) -> Result<(Attributes, MemberEdit), ScimError> {
+        if request.resource_type() != self.resource_type {
+            return Err(ScimError::bad_request(
+                ScimType::InvalidPath,
+                "the operations are for another kind of resource",
+            ));
+        }
+        let members = request.member_edit();
+        if source == Source::Application && members != MemberEdit::default() {
+            return Err(ScimError::new(403, "members are the identity provider's to change"));
+        }
+        let mut after = request.apply(&current.attributes)?;
+        keep_active(current, &mut after);
+        Ok((after, members))
+    }
+
+    fn update(
+        &self,
+        current: &Resource,
+        (attributes, ownership): (Attributes, Ownership),
+        members: MemberEdit,
+    ) -> Result<Change, ScimError> {
+        self.check(&attributes, &members)?;
+        let members = self.minimal(members);
+        let same = attributes == current.attributes && ownership == current.ownership;
+        if same && members == MemberEdit::default() {
+            return Ok(Change::Unchanged);
+        }
+        let Meta { created, version, .. } = current.meta;
+        let meta = Meta { created, last_modified: self.now, version: version.next() };
+        let resource = Resource { resource_type: self.resource_type, id: self.id, attributes, meta, ownership };
+        Ok(Change::Update { resource, members })
+    }
+
+    /// Schema and uniqueness. A resource may keep its own name, also in another letter case.
+    fn check(&self, attributes: &Attributes, members: &MemberEdit) -> Result<(), ScimError> {
+        attributes.check_required(self.resource_type)?;
+        if members.add.contains(&self.id) {
+            return Err(ScimError::bad_request(ScimType::InvalidValue, "a group cannot be a member of itself"));
+        }
+        let unique = self.resource_type.unique_attribute();
+        let name = attributes.string(unique).map(CanonicalName::of);
+        match name.and_then(|name| self.directory.holder(self.resource_type, &name)) {
+            Some(holder) if holder != self.id => Err(ScimError::uniqueness(unique)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn without_members(&self, mut attributes: Attributes) -> (Attributes, BTreeSet<ResourceId>) {
+        if self.resource_type != ResourceType::Group {
+            return (attributes, BTreeSet::new());
+        }
+        let members = attributes.member_ids().collect();
+        attributes.take("members");
+        (attributes, members)
+    }
+
+    /// The edit without what is so already; the empty edit if nothing is left.
+    fn minimal(&self, edit: MemberEdit) -> MemberEdit {
+        let is_member = |member: &ResourceId| self.directory.is_member(self.id, *member);
+        if !edit.clear {
+            let remove = edit.remove.into_iter().filter(is_member).collect();
+            let add = edit.add.into_iter().filter(|member| !is_member(member)).collect();
+            return MemberEdit { clear: false, remove, add };
+        }
+        let kept = edit.add.iter().filter(|member| is_member(member)).count();
+        // If every row of now is among those wanted, none has to go.
+        if u64::try_from(kept).is_ok_and(|kept| kept == self.directory.member_count(self.id)) {
+            let add = edit.add.into_iter().filter(|member| !is_member(member)).collect();
+            return MemberEdit { add, ..MemberEdit::default() };
+        }
+        edit
+    }
+}
+
+/// A change that says nothing of `active`, or unassigns it, leaves it as it was: a profile update must neither
+/// revive a deactivated user nor leave open whether somebody has access.
+fn keep_active(current: &Resource, after: &mut Attributes) {
+    if after.boolean("active").is_none()
+        && let Some(active) = current.attributes.boolean("active")
+    {
+        after.set("active", Value::Bool(active));
+    }
 }

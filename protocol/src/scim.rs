@@ -7,5 +7,7 @@ pub mod list;
 pub mod name;
 pub mod patch;
 pub mod path;
+pub mod render;
 pub mod resource;
 pub mod schema;
+mod value;

@@ -27,7 +27,11 @@ impl Lane {
 
     /// The lane of a command whose sender waits for the outcome.
     pub fn of(resource_type: ResourceType, command: &Command) -> Self {
-        if resource_type == ResourceType::User && command.takes_access_away() { Self::Urgent } else { Self::Interactive }
+        if resource_type == ResourceType::User && command.takes_access_away() {
+            Self::Urgent
+        } else {
+            Self::Interactive
+        }
     }
 
     /// The lane's word in subjects, consumer names and SQL.

@@ -42,3 +42,12 @@ pub enum Outcome {
         error: ScimError,
     },
 }
+
+impl Outcome {
+    /// The answer for an operation that was set aside as a dead letter: the log's `sequence` names it for operators.
+    pub fn dead_letter(sequence: u64) -> Self {
+        let detail =
+            format!("the request was stored but could not be applied; operators see it as dead letter {sequence}");
+        Self::Rejected { error: ScimError::new(500, detail) }
+    }
+}

@@ -124,7 +124,13 @@ mod tests {
     fn a_foreign_subject_is_refused() {
         let namespace: Namespace = "rosterd".parse().unwrap();
         let own = subject().in_namespace(&namespace);
-        for text in ["", "rosterd.cmd.", "other.cmd.urgent.acme.Users.x", &format!("{own}.more"), &own.replace("Users", "users")] {
+        for text in [
+            "",
+            "rosterd.cmd.",
+            "other.cmd.urgent.acme.Users.x",
+            &format!("{own}.more"),
+            &own.replace("Users", "users"),
+        ] {
             assert_eq!(CommandSubject::parse(&namespace, text), Err(InvalidSubject), "{text}");
         }
     }

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::id::ResourceId;
-use crate::scim::error::ScimError;
+use crate::scim::error::{ScimError, ScimType};
 use crate::scim::resource::ResourceType;
+use crate::scim::value::{self, invalid_value};
 
 /// Attributes with canonical names and values of their schema's types; nothing unassigned, nothing read-only.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -13,40 +14,104 @@ use crate::scim::resource::ResourceType;
 pub struct Attributes(Map<String, Value>);
 
 impl Attributes {
-    /// Checks a request's body against the schema.
-    pub fn parse(_resource_type: ResourceType, _body: Value) -> Result<Self, ScimError> {
-        Err(ScimError::not_found())
+    /// Checks the body of a POST or PUT against the schema (RFC 7643 §2, RFC 7644 §3.3): 400 `invalidValue` names the
+    /// attribute that is wrong or missing, 400 `invalidSyntax` says that the body is no object.
+    ///
+    /// Ignored without an error are attributes and extensions that the schema does not know (providers send their own),
+    /// read-only attributes, `schemas` (its order, its case and its completeness differ between providers; what is
+    /// answered is derived from the attributes), and `password`, which is never kept.
+    pub fn parse(resource_type: ResourceType, body: Value) -> Result<Self, ScimError> {
+        let Value::Object(members) = body else {
+            return Err(ScimError::bad_request(ScimType::InvalidSyntax, "the body must be a JSON object"));
+        };
+        let mut kept = Map::new();
+        for (name, value) in members {
+            if let Some(definition) = resource_type.attribute(&name) {
+                if value::is_kept(definition) {
+                    value::insert(&mut kept, definition, value, definition.name)?;
+                }
+            } else if let Some(extension) = resource_type.extension(&name)
+                && !value.is_null()
+                && let Some(value) = value::complex(extension.attributes, value, extension.id)?
+                && kept.insert(extension.id.to_owned(), value).is_some()
+            {
+                return Err(invalid_value(extension.id, "is given twice, in different letter case"));
+            }
+        }
+        let attributes = Self(kept);
+        attributes.check_required(resource_type)?;
+        attributes.check_members()?;
+        Ok(attributes)
     }
+
     /// Trusts what was stored.
     pub fn from_stored(map: Map<String, Value>) -> Self {
         Self(map)
     }
+
     /// The object itself.
     pub fn into_map(self) -> Map<String, Value> {
         self.0
     }
+
     /// The object itself.
     pub fn as_map(&self) -> &Map<String, Value> {
         &self.0
     }
-    /// A simple string attribute.
+
+    pub(crate) fn as_map_mut(&mut self) -> &mut Map<String, Value> {
+        &mut self.0
+    }
+
+    /// A simple string attribute of the core schema.
     pub fn string(&self, name: &str) -> Option<&str> {
         self.0.get(name)?.as_str()
     }
-    /// A simple boolean attribute.
+
+    /// A simple boolean attribute of the core schema.
     pub fn boolean(&self, name: &str) -> Option<bool> {
         self.0.get(name)?.as_bool()
     }
+
     /// Sets a value that the server itself knows.
     pub fn set(&mut self, name: &str, value: Value) {
         self.0.insert(name.to_owned(), value);
     }
+
     /// Takes an attribute out.
     pub fn take(&mut self, name: &str) -> Option<Value> {
         self.0.remove(name)
     }
+
     /// The ids in `members`.
     pub fn member_ids(&self) -> impl Iterator<Item = ResourceId> + '_ {
-        std::iter::empty()
+        self.members().filter_map(member_id)
     }
+
+    /// 400 `invalidValue` unless every required attribute has a value that is not blank.
+    pub(crate) fn check_required(&self, resource_type: ResourceType) -> Result<(), ScimError> {
+        let mut required = resource_type.schema().attributes.iter().filter(|definition| definition.required);
+        let blank = |name: &str| self.string(name).is_none_or(|text| text.trim().is_empty());
+        match required.find(|definition| blank(definition.name)) {
+            Some(missing) => Err(invalid_value(missing.name, "is required and must not be empty")),
+            None => Ok(()),
+        }
+    }
+
+    fn check_members(&self) -> Result<(), ScimError> {
+        if self.members().all(|member| member_id(member).is_some()) { Ok(()) } else { Err(invalid_member()) }
+    }
+
+    fn members(&self) -> impl Iterator<Item = &Value> + '_ {
+        self.0.get("members").and_then(Value::as_array).into_iter().flatten()
+    }
+}
+
+/// The id in one element of `members`.
+pub(crate) fn member_id(member: &Value) -> Option<ResourceId> {
+    member.get("value")?.as_str()?.parse().ok()
+}
+
+pub(crate) fn invalid_member() -> ScimError {
+    invalid_value("members.value", "must be the id of a user or group, a UUID")
 }

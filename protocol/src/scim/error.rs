@@ -137,6 +137,11 @@ mod tests {
     #[test]
     fn the_status_in_a_body_is_a_string() {
         let body = serde_json::to_string(&ScimError::uniqueness("userName").body()).unwrap();
-        assert!(body.starts_with(r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"status":"409","scimType":"uniqueness""#), "{body}");
+        assert!(
+            body.starts_with(
+                r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"status":"409","scimType":"uniqueness""#
+            ),
+            "{body}"
+        );
     }
 }

@@ -13,6 +13,10 @@ pub struct CanonicalName(String);
 impl CanonicalName {
     /// The canonical form of a name.
     pub fn of(name: &str) -> Self {
+        // The same for ASCII, and much faster: filters in memory compare by this form.
+        if name.is_ascii() {
+            return Self(name.to_ascii_lowercase());
+        }
         // Folding can break the composed form and folding a decomposed one can miss: so on both sides of it.
         let normalizer = ComposingNormalizer::new_nfc();
         let composed = normalizer.normalize(name);

@@ -1,14 +1,151 @@
-//! PATCH (RFC 7644 §3.5.2).
+//! PATCH (RFC 7644 §3.5.2): operations that are parsed and checked once, and applied all or none.
+
+mod apply;
+mod members;
+mod parse;
+mod path;
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-/// The operations of a PATCH.
+pub use path::PatchPath;
+
+use crate::id::ResourceId;
+use crate::scim::error::ScimError;
+use crate::scim::resource::ResourceType;
+
+/// The URN of a PATCH request's body.
+pub const PATCH_SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
+
+/// The operations of a PATCH, in their order. Every path exists in the schema and is writable, every value has its
+/// attribute's type. Travels as the operations' JSON, each with its path.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PatchRequest {}
+#[serde(try_from = "PatchText", into = "PatchText")]
+pub struct PatchRequest {
+    resource_type: ResourceType,
+    operations: Vec<PatchOp>,
+}
+
+/// One operation on one attribute. An operation without a path, or on a whole extension, is parsed into one for each
+/// attribute that it names.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PatchOp {
+    /// RFC 7644 §3.5.2.1.
+    Add {
+        /// The attribute.
+        path: PatchPath,
+        /// What to add; never null.
+        value: Value,
+    },
+    /// RFC 7644 §3.5.2.3.
+    Replace {
+        /// The attribute.
+        path: PatchPath,
+        /// What to put in its place; never null.
+        value: Value,
+    },
+    /// RFC 7644 §3.5.2.2.
+    Remove {
+        /// The attribute.
+        path: PatchPath,
+    },
+    /// `add` on a group's `members`.
+    AddMembers(BTreeSet<ResourceId>),
+    /// `remove` of some of a group's `members`.
+    RemoveMembers(BTreeSet<ResourceId>),
+    /// `replace` of a group's `members`; with none, also `remove` of all.
+    ReplaceMembers(BTreeSet<ResourceId>),
+}
 
 impl PatchRequest {
-    /// The boolean that an attribute is set to.
-    pub fn sets_boolean(&self, _name: &str) -> Option<bool> {
-        None
+    /// The most operations in one request.
+    pub const MAX_OPERATIONS: usize = 1000;
+
+    /// Reads a request's body: 400 with `invalidSyntax`, `invalidPath`, `invalidFilter`, `invalidValue`, `noTarget` or
+    /// `mutability`. Without a path, attributes that the schema does not know and those that are read-only are ignored,
+    /// as in the body of a PUT; `password` is never kept.
+    pub fn parse(resource_type: ResourceType, body: Value) -> Result<Self, ScimError> {
+        let operations = parse::operations(resource_type, body)?;
+        Ok(Self { resource_type, operations })
+    }
+
+    /// The kind of resource that is changed.
+    pub const fn resource_type(&self) -> ResourceType {
+        self.resource_type
+    }
+
+    /// The operations, in their order.
+    pub fn operations(&self) -> &[PatchOp] {
+        &self.operations
+    }
+
+    /// The boolean that a simple attribute of the core schema is set to; the last one, if it is set more than once.
+    pub fn sets_boolean(&self, name: &str) -> Option<bool> {
+        self.values_of(name).last()?.as_bool()
+    }
+
+    /// The values, in their order, that a simple attribute of the core schema is set to.
+    pub fn values_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Value> + 'a {
+        self.operations.iter().filter_map(move |operation| match operation {
+            PatchOp::Add { path, value } | PatchOp::Replace { path, value } if path.attribute().is(name) => Some(value),
+            _ => None,
+        })
+    }
+
+    /// The names of the attributes that are written, `members` aside: canonical, with the extension's URN in front.
+    pub fn written(&self) -> BTreeSet<String> {
+        let paths = self.operations.iter().filter_map(PatchOp::path);
+        paths.map(|path| path.attribute().parent().to_string()).collect()
+    }
+}
+
+impl PatchOp {
+    /// The path; none for operations on `members`.
+    pub const fn path(&self) -> Option<&PatchPath> {
+        match self {
+            Self::Add { path, .. } | Self::Replace { path, .. } | Self::Remove { path } => Some(path),
+            Self::AddMembers(_) | Self::RemoveMembers(_) | Self::ReplaceMembers(_) => None,
+        }
+    }
+
+    fn into_json(self) -> Value {
+        let members = |ids: BTreeSet<ResourceId>| ids.into_iter().map(|id| json!({ "value": id })).collect::<Value>();
+        match self {
+            Self::Add { path, value } => json!({ "op": "add", "path": path.to_string(), "value": value }),
+            Self::Replace { path, value } => json!({ "op": "replace", "path": path.to_string(), "value": value }),
+            Self::Remove { path } => json!({ "op": "remove", "path": path.to_string() }),
+            Self::AddMembers(ids) => json!({ "op": "add", "path": "members", "value": members(ids) }),
+            Self::RemoveMembers(ids) => json!({ "op": "remove", "path": "members", "value": members(ids) }),
+            Self::ReplaceMembers(ids) => json!({ "op": "replace", "path": "members", "value": members(ids) }),
+        }
+    }
+}
+
+/// How a request travels.
+#[derive(Serialize, Deserialize)]
+struct PatchText {
+    resource_type: ResourceType,
+    operations: Vec<Value>,
+}
+
+impl From<PatchRequest> for PatchText {
+    fn from(request: PatchRequest) -> Self {
+        let operations = request.operations.into_iter().map(PatchOp::into_json).collect();
+        Self { resource_type: request.resource_type, operations }
+    }
+}
+
+impl TryFrom<PatchText> for PatchRequest {
+    type Error = ScimError;
+
+    fn try_from(text: PatchText) -> Result<Self, ScimError> {
+        let resource_type = text.resource_type;
+        let mut operations = Vec::with_capacity(text.operations.len());
+        for operation in text.operations {
+            operations.extend(parse::operation(resource_type, operation)?);
+        }
+        Ok(Self { resource_type, operations })
     }
 }

@@ -1,1 +1,160 @@
-//! Attribute paths (RFC 7644 §3.10), resolved against the schema.
+//! Attribute paths (RFC 7644 §3.10), resolved against the schema: a value of this type names an attribute that exists.
+
+use std::fmt;
+
+use crate::scim::resource::ResourceType;
+use crate::scim::schema::{AttributeDefinition, Kind, Schema};
+
+/// An attribute, or a sub-attribute of it, of one kind of resource. Printed with canonical names, the extension's URN
+/// in front where there is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttributePath {
+    resource_type: ResourceType,
+    extension: Option<&'static Schema>,
+    attribute: &'static AttributeDefinition,
+    sub_attribute: Option<&'static AttributeDefinition>,
+}
+
+/// No such attribute.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PathError {
+    /// The text is not an attribute path.
+    #[error("this is not an attribute path")]
+    Malformed,
+    /// The schema has no attribute of that name.
+    #[error("a {kind} has no attribute '{path}'", kind = resource_type.name())]
+    Unknown {
+        /// The kind of resource.
+        resource_type: ResourceType,
+        /// The path as it was given.
+        path: String,
+    },
+}
+
+impl AttributePath {
+    /// Reads a path such as `userName`, `name.givenName` or `urn:…:enterprise:2.0:User:manager.value`, in any letter
+    /// case.
+    pub fn parse(resource_type: ResourceType, text: &str) -> Result<Self, PathError> {
+        match text.parse() {
+            Ok(scim_v2::filter::PatchPath::Attr(path)) => Self::resolve(resource_type, &path),
+            Ok(scim_v2::filter::PatchPath::Value(_)) | Err(_) => Err(PathError::Malformed),
+        }
+    }
+
+    /// Looks a parsed path up in the schema.
+    pub(crate) fn resolve(resource_type: ResourceType, path: &scim_v2::filter::AttrPath) -> Result<Self, PathError> {
+        let unknown = || PathError::Unknown { resource_type, path: path.to_string() };
+        let (extension, attribute) = match path.uri.as_deref() {
+            None => (None, resource_type.attribute(&path.name)),
+            Some(urn) if urn.eq_ignore_ascii_case(resource_type.schema().id) => {
+                (None, resource_type.attribute(&path.name))
+            }
+            Some(urn) => {
+                let extension = resource_type.extension(urn).ok_or_else(unknown)?;
+                (Some(extension), extension.attribute(&path.name))
+            }
+        };
+        let attribute =
+            Self { resource_type, extension, attribute: attribute.ok_or_else(unknown)?, sub_attribute: None };
+        match path.sub_attr.as_deref() {
+            None => Ok(attribute),
+            Some(name) => attribute.sub(name).ok_or_else(unknown),
+        }
+    }
+
+    /// The attribute of an extension.
+    pub(crate) fn of_extension(
+        resource_type: ResourceType,
+        extension: &'static Schema,
+        attribute: &'static AttributeDefinition,
+    ) -> Self {
+        Self { resource_type, extension: Some(extension), attribute, sub_attribute: None }
+    }
+
+    /// The sub-attribute of that name of this path's attribute, in any letter case.
+    #[must_use]
+    pub fn sub(&self, name: &str) -> Option<Self> {
+        let sub_attribute = self.attribute.sub_attribute(name)?;
+        Some(Self { sub_attribute: Some(sub_attribute), ..self.clone() })
+    }
+
+    /// The path without its sub-attribute.
+    #[must_use]
+    pub fn parent(&self) -> Self {
+        Self { sub_attribute: None, ..self.clone() }
+    }
+
+    /// The kind of resource that has the attribute.
+    pub const fn resource_type(&self) -> ResourceType {
+        self.resource_type
+    }
+
+    /// The extension that the attribute belongs to; none for the core schema's and the common ones.
+    pub const fn extension(&self) -> Option<&'static Schema> {
+        self.extension
+    }
+
+    /// The attribute.
+    pub const fn attribute(&self) -> &'static AttributeDefinition {
+        self.attribute
+    }
+
+    /// The sub-attribute, if the path goes that far.
+    pub const fn sub_attribute(&self) -> Option<&'static AttributeDefinition> {
+        self.sub_attribute
+    }
+
+    /// What a comparison with this path looks at: the last part of it, or the `value` of a complex attribute whose
+    /// sub-attribute is not named (RFC 7644 §3.4.2.2). None for a complex attribute without `value`.
+    pub fn compared(&self) -> Option<&'static AttributeDefinition> {
+        match (self.sub_attribute, self.attribute.kind) {
+            (Some(sub_attribute), _) => Some(sub_attribute),
+            (None, Kind::Complex) => self.attribute.sub_attribute("value"),
+            (None, _) => Some(self.attribute),
+        }
+    }
+
+    /// Whether the path is a core or common attribute of that name, without a sub-attribute.
+    pub fn is(&self, name: &str) -> bool {
+        self.extension.is_none() && self.sub_attribute.is_none() && self.attribute.name == name
+    }
+}
+
+impl fmt::Display for AttributePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(extension) = self.extension {
+            write!(f, "{}:", extension.id)?;
+        }
+        f.write_str(self.attribute.name)?;
+        match self.sub_attribute {
+            Some(sub_attribute) => write!(f, ".{}", sub_attribute.name),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn canonical(text: &str) -> String {
+        AttributePath::parse(ResourceType::User, text).map_or_else(|error| error.to_string(), |path| path.to_string())
+    }
+
+    #[test]
+    fn names_become_canonical() {
+        assert_eq!(canonical("USERNAME"), "userName");
+        assert_eq!(canonical("Name.GIVENNAME"), "name.givenName");
+        assert_eq!(canonical("urn:ietf:params:scim:schemas:core:2.0:user:title"), "title");
+        let manager = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.value";
+        assert_eq!(canonical(&manager.to_uppercase()), manager);
+    }
+
+    #[test]
+    fn an_unknown_attribute_is_named() {
+        assert_eq!(canonical("shoeSize"), "a User has no attribute 'shoeSize'");
+        assert_eq!(canonical("userName.size"), "a User has no attribute 'userName.size'");
+        assert_eq!(canonical("urn:x:y:userName"), "a User has no attribute 'urn:x:y:userName'");
+        assert_eq!(canonical("a b c"), "this is not an attribute path");
+    }
+}

@@ -1,0 +1,94 @@
+//! Operations on a group's members: they become a delta of rows and never touch the group's attributes.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::parse::{Verb, mutability};
+use super::{PatchOp, PatchPath, PatchRequest};
+use crate::decide::MemberEdit;
+use crate::id::ResourceId;
+use crate::scim::attributes::{invalid_member, member_id};
+use crate::scim::error::{ScimError, ScimType};
+use crate::scim::filter::{Filter, FilterValue};
+use crate::scim::value;
+
+/// Reads an operation whose path begins with `members`.
+pub(super) fn operation(path: &PatchPath, verb: Verb, value: Option<Value>) -> Result<Vec<PatchOp>, ScimError> {
+    if path.attribute().sub_attribute().is_some() {
+        return Err(mutability("the parts of a member are immutable: remove the member and add another"));
+    }
+    let value = value.filter(|value| !value.is_null());
+    let operation = match (verb, path.filter(), value) {
+        (Verb::Remove, Some(filter), _) => PatchOp::RemoveMembers(filtered(filter)?),
+        (Verb::Add | Verb::Replace, Some(_), _) => {
+            let detail = "members can be added and replaced only as a whole: leave the filter out";
+            return Err(ScimError::bad_request(ScimType::InvalidPath, detail));
+        }
+        // RFC 7644 §3.5.2.2 knows no value here and would remove everybody; Entra means those in the value.
+        (Verb::Remove, None, Some(value)) => PatchOp::RemoveMembers(ids(path, value)?),
+        (Verb::Remove | Verb::Replace, None, None) => PatchOp::ReplaceMembers(BTreeSet::new()),
+        (Verb::Replace, None, Some(value)) => PatchOp::ReplaceMembers(ids(path, value)?),
+        (Verb::Add, None, Some(value)) => PatchOp::AddMembers(ids(path, value)?),
+        (Verb::Add, None, None) => return Ok(Vec::new()),
+    };
+    let changes_nothing =
+        matches!(&operation, PatchOp::AddMembers(ids) | PatchOp::RemoveMembers(ids) if ids.is_empty());
+    Ok(if changes_nothing { Vec::new() } else { vec![operation] })
+}
+
+impl PatchRequest {
+    /// What the operations on `members` come to, taken together.
+    pub fn member_edit(&self) -> MemberEdit {
+        self.operations.iter().fold(MemberEdit::default(), |mut edit, operation| {
+            match operation {
+                PatchOp::AddMembers(ids) => edit.add(ids),
+                PatchOp::RemoveMembers(ids) => edit.remove(ids),
+                PatchOp::ReplaceMembers(ids) => {
+                    edit = MemberEdit { clear: true, add: ids.clone(), ..MemberEdit::default() }
+                }
+                PatchOp::Add { .. } | PatchOp::Replace { .. } | PatchOp::Remove { .. } => {}
+            }
+            edit
+        })
+    }
+}
+
+impl MemberEdit {
+    fn add(&mut self, ids: &BTreeSet<ResourceId>) {
+        self.remove.retain(|id| !ids.contains(id));
+        self.add.extend(ids);
+    }
+
+    fn remove(&mut self, ids: &BTreeSet<ResourceId>) {
+        self.add.retain(|id| !ids.contains(id));
+        if !self.clear {
+            self.remove.extend(ids);
+        }
+    }
+}
+
+fn ids(path: &PatchPath, value: Value) -> Result<BTreeSet<ResourceId>, ScimError> {
+    let checked = value::checked(path.attribute().attribute(), value, "members")?;
+    let members = checked.iter().filter_map(Value::as_array).flatten();
+    members.map(|member| member_id(member).ok_or_else(invalid_member)).collect()
+}
+
+/// The ids that a filter names: `value eq "…"`, and several of these joined by `or`.
+fn filtered(filter: &Filter) -> Result<BTreeSet<ResourceId>, ScimError> {
+    if let Filter::Or(filters) = filter {
+        return filters.iter().map(filtered).try_fold(BTreeSet::new(), |mut all, ids| {
+            all.extend(ids?);
+            Ok(all)
+        });
+    }
+    match filter.as_equality() {
+        Some((path, FilterValue::String(id))) if path.sub_attribute().is_some_and(|sub| sub.name == "value") => {
+            Ok(BTreeSet::from([id.parse().map_err(|_| invalid_member())?]))
+        }
+        _ => {
+            let detail = "members can be removed only by value eq \"<id>\", several joined by or";
+            Err(ScimError::bad_request(ScimType::InvalidFilter, detail))
+        }
+    }
+}

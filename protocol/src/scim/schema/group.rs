@@ -1,0 +1,24 @@
+//! The core Group (RFC 7643 §4.2, §8.7.1).
+
+use super::{AttributeDefinition as Attribute, Mutability, Schema, Uniqueness};
+
+pub(super) const SCHEMA: Schema = Schema {
+    id: "urn:ietf:params:scim:schemas:core:2.0:Group",
+    name: "Group",
+    description: "Group",
+    attributes: ATTRIBUTES,
+};
+
+const ATTRIBUTES: &[Attribute] = &[
+    // Required by the text of §4.2. Unique by our own rule: Entra matches groups by it and relies on the 409.
+    Attribute::string("displayName").required().uniqueness(Uniqueness::Server),
+    Attribute::complex("members", MEMBERS).multi_valued(),
+];
+
+const MEMBERS: &[Attribute] = &[
+    Attribute::string("value").case_exact().mutability(Mutability::Immutable),
+    Attribute::reference("$ref", &["User", "Group"]).mutability(Mutability::Immutable),
+    Attribute::string("type").canonical(&["User", "Group"]).mutability(Mutability::Immutable),
+    // Not in §8.7.1, but named in §2.4 for every multi-valued attribute, and sent by Okta.
+    Attribute::string("display").mutability(Mutability::Immutable),
+];

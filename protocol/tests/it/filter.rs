@@ -1,0 +1,162 @@
+//! Filters: RFC 7644 §3.4.2.2.
+
+use expect_test::{Expect, expect};
+use proptest::prelude::*;
+use protocol::scim::filter::{Filter, FilterValue};
+use protocol::scim::resource::ResourceType;
+
+use crate::values::{shown, stored};
+
+fn check(text: &str, expected: &Expect) {
+    let parsed = Filter::parse(ResourceType::User, text);
+    expected.assert_eq(&parsed.map_or_else(|error| shown(&error), |filter| filter.to_string()));
+}
+
+fn matches(text: &str) -> bool {
+    let user = stored(
+        r#"{"userName":"Alice","externalId":"Ext","active":true,"title":"","name":{"givenName":"Zoë"},
+            "emails":[{"type":"work","value":"a@example.com","primary":true},{"type":"home","value":"b@example.org"}],
+            "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User":{"department":"R&D","manager":{"value":"7"}}}"#,
+    );
+    Filter::parse(ResourceType::User, text).unwrap().matches(&user)
+}
+
+#[test]
+fn the_examples_of_rfc_7644_are_understood() {
+    for text in [
+        r#"userName eq "bjensen""#,
+        r#"name.familyName co "O'Malley""#,
+        r#"userName sw "J""#,
+        r#"urn:ietf:params:scim:schemas:core:2.0:User:userName sw "J""#,
+        "title pr",
+        r#"meta.lastModified gt "2011-05-13T04:42:34Z""#,
+        r#"title pr and userType eq "Employee""#,
+        r#"schemas eq "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User""#,
+        r#"userType eq "Employee" and (emails co "example.com" or emails.value co "example.org")"#,
+        r#"userType ne "Employee" and not (emails co "example.com" or emails.value co "example.org")"#,
+        r#"userType eq "Employee" and (emails.type eq "work")"#,
+        r#"userType eq "Employee" and emails[type eq "work" and value co "@example.com"]"#,
+        r#"emails[type eq "work" and value co "@example.com"] or ims[type eq "xmpp" and value co "@foo.com"]"#,
+    ] {
+        let filter = Filter::parse(ResourceType::User, text).unwrap();
+        assert_eq!(Filter::parse(ResourceType::User, &filter.to_string()).unwrap(), filter, "{text}");
+    }
+}
+
+#[test]
+fn the_printed_form_is_canonical() {
+    check(
+        r#"USERNAME EQ "x" OR (active eq "True" AND NOT (title PR))"#,
+        &expect![[r#"userName eq "x" or active eq true and not (title pr)"#]],
+    );
+    check(
+        r#"(userName eq "x" or title pr) and active eq true"#,
+        &expect![[r#"(userName eq "x" or title pr) and active eq true"#]],
+    );
+    check(
+        r#"EMAILS[TYPE eq "work" and (value pr or primary eq true)]"#,
+        &expect![[r#"emails[type eq "work" and (value pr or primary eq true)]"#]],
+    );
+    check(
+        r#"meta.created ge "2026-01-01T01:00:00+01:00""#,
+        &expect![[r#"meta.created ge "2026-01-01T00:00:00.000Z""#]],
+    );
+}
+
+#[test]
+fn what_is_not_supported_is_refused_and_never_quoted() {
+    check(r#"shoeSize eq "secret""#, &expect!["400 invalidFilter: a User has no attribute 'shoeSize'"]);
+    check(r#"userName is "secret""#, &expect!["400 invalidFilter: the filter cannot be understood from byte 9 on"]);
+    check("userName eq", &expect!["400 invalidFilter: the filter cannot be understood from byte 9 on"]);
+    check("", &expect!["400 invalidFilter: the filter ends too early"]);
+    check("userName eq 7", &expect!["400 invalidFilter: userName cannot be compared with such a value"]);
+    check("active gt true", &expect!["400 invalidFilter: 'gt' is not defined for active"]);
+    check(r#"active eq "perhaps""#, &expect!["400 invalidFilter: active cannot be compared with such a value"]);
+    check(r#"name eq "secret""#, &expect!["400 invalidFilter: name is complex: name a sub-attribute"]);
+    check(r#"emails[shoeSize eq "x"]"#, &expect!["400 invalidFilter: emails has no sub-attribute 'shoeSize'"]);
+    check(r#"userName[value eq "x"]"#, &expect!["400 invalidFilter: userName has no sub-attributes to filter by"]);
+    check(
+        r#"meta.created gt "yesterday""#,
+        &expect!["400 invalidFilter: meta.created cannot be compared with such a value"],
+    );
+    check("title gt null", &expect!["400 invalidFilter: 'gt' is not defined for title"]);
+    check(r#"title eq "\u0000""#, &expect!["400 invalidFilter: title cannot be compared with such a value"]);
+}
+
+#[test]
+fn length_depth_and_terms_are_bounded() {
+    check(
+        &format!(r#"userName eq "{}""#, "x".repeat(Filter::MAX_LENGTH)),
+        &expect!["400 invalidFilter: the filter is longer than 4096 bytes"],
+    );
+    let nested = |levels| format!("{}title pr{}", "not (".repeat(levels), ")".repeat(levels));
+    assert!(Filter::parse(ResourceType::User, &nested(Filter::MAX_DEPTH - 1)).is_ok());
+    check(&nested(Filter::MAX_DEPTH), &expect!["400 invalidFilter: the filter is nested deeper than 32 levels"]);
+    check(&nested(500), &expect!["400 invalidFilter: the filter is nested deeper than 32 levels"]);
+    let terms = |count| vec!["title pr"; count].join(" or ");
+    assert!(Filter::parse(ResourceType::User, &terms(Filter::MAX_TERMS)).is_ok());
+    check(&terms(Filter::MAX_TERMS + 1), &expect!["400 invalidFilter: the filter has more than 128 comparisons"]);
+}
+
+#[test]
+fn letter_case_counts_only_where_the_schema_says_so() {
+    assert!(matches(r#"userName eq "ALICE""#) && matches(r#"name.givenName eq "ZOË""#));
+    assert!(matches(r#"externalId eq "Ext""#) && !matches(r#"externalId eq "ext""#));
+}
+
+#[test]
+fn values_are_looked_at_as_the_standard_says() {
+    assert!(matches(r#"emails co "example.org""#) && matches(r#"emails.type eq "home""#));
+    assert!(matches(r#"emails[type eq "work" and primary eq true]"#));
+    assert!(!matches(r#"emails[type eq "home" and primary eq true]"#));
+    assert!(!matches("title pr") && !matches("nickName pr") && matches("emails pr"));
+    assert!(matches("nickName eq null") && matches("userName ne null") && matches(r#"nickName ne "x""#));
+    let department = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department";
+    assert!(matches(&format!(r#"{department} sw "r""#)));
+    assert!(matches(r#"userName gt "ALICD" and userName lt "b" and userName ge "alice""#));
+}
+
+#[test]
+fn an_equality_is_told_apart() {
+    let filter = Filter::parse(ResourceType::User, r#"USERNAME eq "x""#).unwrap();
+    let (path, value) = filter.as_equality().unwrap();
+    assert!(path.is("userName") && *value == FilterValue::String("x".to_owned()));
+    assert!(Filter::parse(ResourceType::User, "title pr").unwrap().as_equality().is_none());
+    assert!(Filter::parse(ResourceType::User, r#"not (title eq "x")"#).unwrap().as_equality().is_none());
+}
+
+/// The text of any filter within the limits.
+fn any_filter() -> impl Strategy<Value = String> {
+    let text = "[^\\x00]{0,6}".prop_map(|text| serde_json::Value::from(text).to_string());
+    let op = "(eq|ne|co|sw|ew|gt|ge|lt|le)";
+    let term = prop_oneof![
+        "(title|emails|name\\.givenName|urn:ietf:params:scim:schemas:extension:enterprise:2\\.0:User:manager) pr",
+        ("(userName|externalId|emails|emails\\.type)", op, text.clone())
+            .prop_map(|(path, op, text)| format!("{path} {op} {text}")),
+        "active (eq|ne) (true|false|null)",
+        text.prop_map(|text| format!("emails[type eq \"work\" and not (value co {text} or primary eq true)]")),
+    ];
+    term.prop_recursive(3, 16, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 2..4).prop_map(|terms| format!("({})", terms.join(" and "))),
+            prop::collection::vec(inner.clone(), 2..4).prop_map(|terms| format!("({})", terms.join(" or "))),
+            inner.prop_map(|term| format!("not ({term})")),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_printed_filter_reads_the_same(text in any_filter()) {
+        let filter = Filter::parse(ResourceType::User, &text).unwrap();
+        prop_assert_eq!(&Filter::parse(ResourceType::User, &filter.to_string()).unwrap(), &filter);
+        let sent = serde_json::to_vec(&filter).unwrap();
+        prop_assert_eq!(serde_json::from_slice::<Filter>(&sent).unwrap(), filter);
+    }
+
+    #[test]
+    fn no_text_panics(text in "\\PC{0,64}", words in "((not |\\(|\\)|\\[|\\]| and | or | eq |\"|emails|true|\\.|urn:a:b){0,24})") {
+        let _ = Filter::parse(ResourceType::User, &text);
+        let _ = Filter::parse(ResourceType::Group, &words);
+    }
+}

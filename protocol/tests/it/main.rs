@@ -1,0 +1,20 @@
+//! What the crate promises, as data in and data out.
+
+#[cfg(test)]
+mod attributes;
+#[cfg(test)]
+mod decide;
+#[cfg(test)]
+mod filter;
+#[cfg(test)]
+mod ownership;
+#[cfg(test)]
+mod patch;
+#[cfg(test)]
+mod render;
+#[cfg(test)]
+mod rfc_examples;
+#[cfg(test)]
+mod values;
+#[cfg(test)]
+mod wire_format;

@@ -1,0 +1,66 @@
+//! The values that the tests start from.
+
+use protocol::id::ResourceId;
+use protocol::message::command::Command;
+use protocol::message::envelope::{Envelope, FORMAT_VERSION, Fingerprint};
+use protocol::ownership::{Ownership, Source};
+use protocol::scim::attributes::Attributes;
+use protocol::scim::error::ScimError;
+use protocol::scim::patch::PatchRequest;
+use protocol::scim::resource::{Meta, Resource, ResourceType, Version};
+use protocol::time::Timestamp;
+use serde_json::Value;
+
+pub(crate) const CREATED: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_700_000_060_000);
+
+/// The n-th id.
+pub(crate) fn id(n: u32) -> ResourceId {
+    format!("01900000-0000-7000-8000-{n:012}").parse().unwrap()
+}
+
+pub(crate) fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+/// Attributes as they are stored.
+pub(crate) fn stored(text: &str) -> Attributes {
+    serde_json::from_str(text).unwrap()
+}
+
+pub(crate) fn resource(resource_type: ResourceType, id: ResourceId, attributes: &str) -> Resource {
+    let meta = Meta { created: CREATED, last_modified: CREATED, version: Version::FIRST };
+    Resource { resource_type, id, attributes: stored(attributes), meta, ownership: Ownership::default() }
+}
+
+/// A PATCH from the text of its operations.
+pub(crate) fn patch(resource_type: ResourceType, operations: &str) -> Result<PatchRequest, ScimError> {
+    let body = format!(r#"{{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":{operations}}}"#);
+    PatchRequest::parse(resource_type, json(&body))
+}
+
+pub(crate) fn envelope(resource_type: ResourceType, source: Source, body: Command) -> Envelope<Command> {
+    Envelope {
+        version: FORMAT_VERSION,
+        operation: "01900000-0000-7000-8000-0000000000ff".parse().unwrap(),
+        workspace: "acme".parse().unwrap(),
+        resource_type,
+        resource: id(1),
+        source,
+        token: match source {
+            Source::IdentityProvider => Some("7Gk2".parse().unwrap()),
+            Source::Application => None,
+        },
+        fingerprint: Fingerprint("00ff".repeat(16)),
+        ingress: "edge1".parse().unwrap(),
+        deadline: NOW,
+        trace: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+        body,
+    }
+}
+
+/// An error as tests show it.
+pub(crate) fn shown(error: &ScimError) -> String {
+    let keyword = error.scim_type.map_or("", |scim_type| scim_type.as_str());
+    format!("{} {keyword}: {}", error.status, error.detail)
+}

@@ -1,0 +1,89 @@
+//! Golden envelopes: what was written once stays readable, and is written the same.
+
+use std::path::PathBuf;
+
+use protocol::message::command::{Command, Precondition};
+use protocol::message::envelope::{DecodeError, Envelope};
+use protocol::ownership::Source;
+use protocol::scim::attributes::Attributes;
+use protocol::scim::resource::{ResourceType, Version};
+use serde_json::Value;
+
+use crate::values::{envelope, id, json, patch};
+
+fn check(name: &str, expected: &Envelope<Command>) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/wire/v1").join(name);
+    let golden = std::fs::read(&path).unwrap_or_else(|error| panic!("reading {name}: {error}"));
+    assert_eq!(&Envelope::decode(&golden).unwrap(), expected, "{name} is read differently");
+    let written: Value = serde_json::from_slice(&expected.encode().unwrap()).unwrap();
+    assert_eq!(written, serde_json::from_slice::<Value>(&golden).unwrap(), "{name} is written differently");
+}
+
+fn provider(resource_type: ResourceType, command: Command) -> Envelope<Command> {
+    envelope(resource_type, Source::IdentityProvider, command)
+}
+
+fn user_body() -> Attributes {
+    let body = r#"{"userName":"alice@example.com","active":true,"name":{"givenName":"Alice"},
+        "emails":[{"type":"work","value":"alice@example.com","primary":true}],
+        "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User":{"department":"R&D"}}"#;
+    Attributes::parse(ResourceType::User, json(body)).unwrap()
+}
+
+#[test]
+fn create() {
+    check("user_create.json", &provider(ResourceType::User, Command::Create { attributes: user_body() }));
+    let body = format!(r#"{{"displayName":"Staff","members":[{{"value":"{}","display":"Alice"}}]}}"#, id(2));
+    let attributes = Attributes::parse(ResourceType::Group, json(&body)).unwrap();
+    check("group_create.json", &provider(ResourceType::Group, Command::Create { attributes }));
+}
+
+#[test]
+fn replace() {
+    let precondition = Precondition::IfMatch(vec![Version::FIRST, Version::from_number(7)]);
+    check(
+        "user_replace.json",
+        &provider(ResourceType::User, Command::Replace { attributes: user_body(), precondition }),
+    );
+}
+
+#[test]
+fn patches() {
+    let operations = r#"[{"op":"replace","value":{"active":false,"name.givenName":"A"}},
+        {"op":"add","path":"emails[type eq \"work\" and (primary eq true or value co \"@x\")].display","value":"W"},
+        {"op":"remove","path":"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager"}]"#;
+    let request = patch(ResourceType::User, operations).unwrap();
+    let precondition = Precondition::Exists;
+    check("user_patch.json", &provider(ResourceType::User, Command::Patch { request, precondition }));
+    let operations = format!(
+        r#"[{{"op":"replace","path":"members","value":[]}},{{"op":"add","path":"members","value":["{}"]}},
+            {{"op":"remove","path":"members[value eq \"{}\"]"}},{{"op":"replace","path":"displayName","value":"All"}}]"#,
+        id(2),
+        id(3)
+    );
+    let request = patch(ResourceType::Group, &operations).unwrap();
+    let precondition = Precondition::None;
+    check("group_patch.json", &provider(ResourceType::Group, Command::Patch { request, precondition }));
+}
+
+#[test]
+fn delete() {
+    let precondition = Precondition::None;
+    check("user_delete.json", &provider(ResourceType::User, Command::Delete { precondition }));
+}
+
+#[test]
+fn a_patch_of_the_application() {
+    let request = patch(ResourceType::User, r#"[{"op":"replace","path":"timezone","value":"Europe/Paris"}]"#).unwrap();
+    let command = Command::Patch { request, precondition: Precondition::None };
+    check("user_patch_application.json", &envelope(ResourceType::User, Source::Application, command));
+}
+
+#[test]
+fn an_operation_that_cannot_be_understood_is_undecodable() {
+    let request = patch(ResourceType::User, r#"[{"op":"remove","path":"title"}]"#).unwrap();
+    let command = Command::Patch { request, precondition: Precondition::None };
+    let written = String::from_utf8(provider(ResourceType::User, command).encode().unwrap()).unwrap();
+    let broken = written.replace("\"title\"", "\"shoeSize\"");
+    assert!(matches!(Envelope::decode(broken.as_bytes()), Err(DecodeError::Undecodable(_))));
+}
