@@ -1,1 +1,26 @@
+//! The HTTP edge of rosterd: speaks SCIM, authenticates, validates, appends to the log, waits for the outcome, answers.
+//!
+//! It knows no database: what it cannot answer from memory it asks a worker. One request's way through the files:
+//! [`router`] → `auth` → `extract` → `resources` → [`gateway`] ⇒ log and worker ⇒ `gateway::waiting` → `response`.
 
+mod application;
+mod auth;
+pub mod clock;
+pub mod config;
+pub mod credentials;
+mod discovery;
+pub mod edge;
+mod error;
+mod extract;
+pub mod gateway;
+pub mod health;
+mod identity;
+mod request;
+mod resources;
+mod response;
+pub mod router;
+mod serve;
+mod telemetry;
+
+pub use config::Config;
+pub use serve::{RunError, run};

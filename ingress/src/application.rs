@@ -1,0 +1,169 @@
+//! The product's own changes: a person's timezone, by request from the operator's command, through the same log.
+
+use async_nats::{Client, Message, SubscribeError};
+use futures::StreamExt;
+use http::Method;
+use protocol::id::{Namespace, ResourceId, WorkspaceId};
+use protocol::message::admin::{AdminCall, AdminError, AdminReply, AdminResult};
+use protocol::message::command::{Command, Precondition};
+use protocol::message::envelope::{Envelope, FORMAT_VERSION};
+use protocol::message::lane::Lane;
+use protocol::message::outcome::Outcome;
+use protocol::message::query::{Answer, Query};
+use protocol::ownership::Source;
+use protocol::scim::error::ScimError;
+use protocol::scim::filter::Filter;
+use protocol::scim::list::Page;
+use protocol::scim::patch::PatchRequest;
+use protocol::scim::resource::{Resource, ResourceType};
+use serde_json::json;
+
+use crate::edge::Edge;
+use crate::gateway::GatewayError;
+use crate::{clock, extract, identity};
+
+/// Calls that are served at a time.
+const AT_A_TIME: usize = 16;
+/// All ingresses share the calls.
+const QUEUE_GROUP: &str = "ingress";
+
+/// Listens for calls, for as long as the client lives.
+pub(crate) async fn start(client: Client, namespace: &Namespace, edge: Edge) -> Result<(), SubscribeError> {
+    let subject = namespace.admin(AdminCall::INGRESS_VERB);
+    let calls = client.queue_subscribe(subject, QUEUE_GROUP.to_owned()).await?;
+    tokio::spawn(calls.for_each_concurrent(AT_A_TIME, move |call| reply(client.clone(), edge.clone(), call)));
+    Ok(())
+}
+
+async fn reply(client: Client, edge: Edge, call: Message) {
+    let Some(inbox) = call.reply else { return };
+    let result = answer(&edge, &call.payload).await;
+    let sent = match serde_json::to_vec(&result) {
+        Ok(bytes) => client.publish(inbox, bytes.into()).await.is_ok(),
+        Err(_) => false,
+    };
+    if !sent {
+        tracing::warn!("the reply to an application's call could not be sent");
+    }
+}
+
+async fn answer(edge: &Edge, payload: &[u8]) -> AdminResult {
+    match serde_json::from_slice(payload) {
+        Ok(AdminCall::UserSetTimezone { workspace, user, zone }) => set_timezone(edge, &workspace, &user, &zone).await,
+        Ok(_) | Err(_) => {
+            Err(AdminError::Invalid { detail: format!("an ingress answers only {}", AdminCall::INGRESS_VERB) })
+        }
+    }
+}
+
+async fn set_timezone(edge: &Edge, workspace: &WorkspaceId, user: &str, zone: &str) -> AdminResult {
+    let zone = known_zone(zone)?;
+    let user = resolve(edge, workspace, user).await?;
+    let envelope = envelope(edge, workspace.clone(), user, zone)?;
+    let lane = Lane::of(ResourceType::User, &envelope.body);
+    match edge.gateway.submit(envelope, lane).await.map_err(unavailable)? {
+        Outcome::Updated { resource } => Ok(AdminReply::Timezone { user, zone: zone_of(&resource) }),
+        Outcome::Rejected { error } => Err(refused(error)),
+        Outcome::Created { .. } | Outcome::UpdatedWithoutBody { .. } | Outcome::Deleted => {
+            Err(unavailable(GatewayError::UnexpectedAnswer))
+        }
+    }
+}
+
+/// An IANA name, spelled as in the database.
+fn known_zone(zone: &str) -> Result<&'static str, AdminError> {
+    let names = || chrono_tz::TZ_VARIANTS.iter().map(|known| known.name());
+    if let Some(name) = names().find(|name| *name == zone) {
+        return Ok(name);
+    }
+    let city = |name: &'static str| name.rsplit('/').next().unwrap_or(name);
+    let wanted = zone.trim().replace(' ', "_");
+    let near = names().find(|name| name.eq_ignore_ascii_case(&wanted) || city(name).eq_ignore_ascii_case(&wanted));
+    let hint =
+        near.map_or_else(|| "use an IANA name such as Europe/Paris".to_owned(), |name| format!("did you mean {name}?"));
+    Err(AdminError::Invalid { detail: format!("this is not a timezone; {hint}") })
+}
+
+async fn resolve(edge: &Edge, workspace: &WorkspaceId, user: &str) -> Result<ResourceId, AdminError> {
+    if let Ok(id) = user.parse() {
+        return Ok(id);
+    }
+    // A JSON string is what a filter compares with (RFC 7644 §3.4.2.2).
+    let filter = Filter::parse(ResourceType::User, &format!("userName eq {}", json!(user))).map_err(refused)?;
+    let page = Page::new(Some(1), Some(1));
+    let query = Query::List { resource_type: ResourceType::User, filter: Some(filter), page };
+    match edge.gateway.ask(workspace, query).await.map_err(unavailable)? {
+        Answer::List { resources, .. } => resources.first().map(|found| found.id).ok_or_else(no_such_user),
+        Answer::Refused { error } => Err(refused(error)),
+        _ => Err(unavailable(GatewayError::UnexpectedAnswer)),
+    }
+}
+
+fn envelope(
+    edge: &Edge,
+    workspace: WorkspaceId,
+    user: ResourceId,
+    zone: &str,
+) -> Result<Envelope<Command>, AdminError> {
+    let body = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": [{ "op": "replace", "path": "timezone", "value": zone }],
+    });
+    let path = format!("/scim/v2/{workspace}/{}/{user}", ResourceType::User.endpoint());
+    let fingerprint = extract::of_request(&Method::PATCH, &path, b"", body.to_string().as_bytes());
+    let request = PatchRequest::parse(ResourceType::User, body).map_err(refused)?;
+    Ok(Envelope {
+        version: FORMAT_VERSION,
+        operation: identity::operation(),
+        workspace,
+        resource_type: ResourceType::User,
+        resource: user,
+        source: Source::Application,
+        token: None,
+        fingerprint,
+        ingress: edge.terms.ingress.clone(),
+        deadline: edge.terms.publish_deadline(clock::now()),
+        trace: Some(identity::trace_parent()),
+        body: Command::Patch { request, precondition: Precondition::None },
+    })
+}
+
+fn zone_of(user: &Resource) -> String {
+    user.attributes.string("timezone").unwrap_or_default().to_owned()
+}
+
+fn no_such_user() -> AdminError {
+    AdminError::NotFound { what: "user".to_owned() }
+}
+
+fn refused(error: ScimError) -> AdminError {
+    match error.status {
+        404 => no_such_user(),
+        409 | 412 => AdminError::Conflict { detail: error.detail },
+        _ => AdminError::Invalid { detail: error.detail },
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "reads as map_err(unavailable)")]
+fn unavailable(error: GatewayError) -> AdminError {
+    AdminError::Unavailable { detail: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_iana_zones_are_taken_and_others_get_a_hint() {
+        assert_eq!(known_zone("Europe/Paris"), Ok("Europe/Paris"));
+        assert_eq!(known_zone("UTC"), Ok("UTC"));
+        for (asked, hint) in [
+            ("europe/paris", "did you mean Europe/Paris?"),
+            ("new york", "did you mean America/New_York?"),
+            ("Mars/Olympus", "use an IANA name such as Europe/Paris"),
+            ("", "use an IANA name such as Europe/Paris"),
+        ] {
+            assert!(known_zone(asked).unwrap_err().to_string().ends_with(hint), "{asked}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The credentials of all workspaces in memory, as workers project them; what is not there is asked for.
+
+mod watch;
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use protocol::credential::{Credential, Token};
+use protocol::id::{TokenId, WorkspaceId};
+use protocol::message::query::{Answer, Query};
+use protocol::time::Timestamp;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::clock;
+use crate::gateway::{Gateway, GatewayError};
+
+pub(crate) use watch::watch;
+
+/// How long a worker's word about an unknown token counts.
+const ASKED_COUNTS: Duration = Duration::from_secs(1);
+/// How many such answers are kept.
+const ASKED_MOST: usize = 1024;
+/// How many unknown tokens are asked for at a time, so that guessing them keeps no worker busy.
+const ASKING_MOST: usize = 32;
+
+/// What this process knows of tokens.
+#[derive(Debug)]
+pub struct Credentials {
+    watched: Mutex<HashMap<TokenId, Credential>>,
+    asked: Mutex<HashMap<(WorkspaceId, TokenId), Asked>>,
+    asking: Semaphore,
+}
+
+#[derive(Debug)]
+struct Asked {
+    credential: Option<Credential>,
+    at: Instant,
+}
+
+impl Default for Credentials {
+    fn default() -> Self {
+        Self { watched: Mutex::default(), asked: Mutex::default(), asking: Semaphore::new(ASKING_MOST) }
+    }
+}
+
+impl Credentials {
+    /// Whether a token opens a workspace now. Without an answer from memory or from a worker that is an error, never a
+    /// no: a 401 by accident puts Entra into quarantine at once.
+    pub async fn admits(
+        &self,
+        token: &Token,
+        workspace: &WorkspaceId,
+        gateway: &dyn Gateway,
+    ) -> Result<bool, GatewayError> {
+        let known = locked(&self.watched).get(token.id()).map(|known| known.admits(token, workspace, clock::now()));
+        match known {
+            Some(admitted) => Ok(admitted),
+            None => self.ask(token, workspace, gateway).await,
+        }
+    }
+
+    /// Takes over a projected credential, unless a newer one is known.
+    pub fn learn(&self, credential: Credential) {
+        let mut watched = locked(&self.watched);
+        if watched.get(&credential.id).is_none_or(|known| known.version <= credential.version) {
+            watched.insert(credential.id.clone(), credential);
+        }
+    }
+
+    /// Forgets a credential that is projected no more.
+    pub fn forget(&self, token: &TokenId) {
+        locked(&self.watched).remove(token);
+    }
+
+    async fn ask(&self, token: &Token, workspace: &WorkspaceId, gateway: &dyn Gateway) -> Result<bool, GatewayError> {
+        let key = (workspace.clone(), token.id().clone());
+        if let Some(admitted) = self.recently_asked(&key, token, clock::now()) {
+            return Ok(admitted);
+        }
+        let unanswered = GatewayError::Unanswered { in_log: None };
+        let Ok(_permit) = self.asking.acquire().await else { return Err(unanswered) };
+        // Somebody may have asked while this request waited.
+        if let Some(admitted) = self.recently_asked(&key, token, clock::now()) {
+            return Ok(admitted);
+        }
+        let Answer::Credential { credential } =
+            gateway.ask(workspace, Query::Credential { token: key.1.clone() }).await?
+        else {
+            return Err(unanswered);
+        };
+        let admitted = credential.as_ref().is_some_and(|found| found.admits(token, workspace, clock::now()));
+        self.remember(key, credential);
+        Ok(admitted)
+    }
+
+    fn recently_asked(&self, key: &(WorkspaceId, TokenId), token: &Token, now: Timestamp) -> Option<bool> {
+        let asked = locked(&self.asked);
+        let recent = asked.get(key).filter(|asked| asked.at.elapsed() < ASKED_COUNTS)?;
+        Some(recent.credential.as_ref().is_some_and(|found| found.admits(token, &key.0, now)))
+    }
+
+    fn remember(&self, key: (WorkspaceId, TokenId), credential: Option<Credential>) {
+        let mut asked = locked(&self.asked);
+        if asked.len() >= ASKED_MOST {
+            asked.retain(|_, asked| asked.at.elapsed() < ASKED_COUNTS);
+        }
+        if asked.len() < ASKED_MOST {
+            asked.insert(key, Asked { credential, at: Instant::now() });
+        }
+    }
+}
+
+/// What these maps hold is true after every single statement, so a panic elsewhere does not spoil it.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credential(version: i64, revoked_at: Option<Timestamp>) -> Credential {
+        let token = Token::from_random([1; 9], [2; 32]).unwrap();
+        Credential {
+            id: token.id().clone(),
+            workspace: "acme".parse().unwrap(),
+            label: String::new(),
+            hash: token.hash(),
+            version,
+            created_at: Timestamp::from_millis(0),
+            expires_at: None,
+            revoked_at,
+        }
+    }
+
+    #[test]
+    fn a_late_copy_never_brings_a_revoked_token_back() {
+        let credentials = Credentials::default();
+        let revoked = credential(2, Some(Timestamp::from_millis(1)));
+        credentials.learn(revoked.clone());
+        credentials.learn(credential(1, None));
+        assert_eq!(locked(&credentials.watched).get(&revoked.id), Some(&revoked));
+    }
+}

@@ -1,0 +1,78 @@
+//! Follows the bucket to which workers project credentials, through every restart of the broker.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_nats::jetstream::Context;
+use async_nats::jetstream::kv::{Entry, Operation};
+use backoff::{BackoffBuilder, ExponentialBuilder};
+use futures::StreamExt;
+use protocol::credential::Credential;
+use protocol::id::{Namespace, TokenId};
+
+use crate::credentials::Credentials;
+use crate::health::Health;
+use crate::telemetry::chain;
+
+/// The bucket's keys of credentials: `token.<token id>`.
+const KEY_PREFIX: &str = "token.";
+/// A watch is opened anew this often, in case it went silent.
+const WATCH_FOR: Duration = Duration::from_mins(1);
+/// How long opening a watch may take.
+const OPEN_WITHIN: Duration = Duration::from_secs(5);
+
+type WatchError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Keeps `credentials` as the bucket says, for ever. The bucket may not be there yet: a worker makes it.
+pub(crate) async fn watch(context: Context, namespace: Namespace, credentials: Arc<Credentials>, health: Arc<Health>) {
+    let delays = || ExponentialBuilder::default().with_min_delay(Duration::from_millis(100));
+    let delays = || delays().with_max_delay(Duration::from_secs(2)).without_max_times().with_jitter().build();
+    let mut delay = delays();
+    let mut said = false;
+    loop {
+        match follow(&context, &namespace, &credentials, &health).await {
+            Ok(()) => (delay, said) = (delays(), false),
+            Err(error) => {
+                if !std::mem::replace(&mut said, true) {
+                    tracing::warn!(error = %chain(error.as_ref()), "credentials cannot be watched, trying again");
+                }
+                tokio::time::sleep(delay.next().unwrap_or(OPEN_WITHIN)).await;
+            }
+        }
+    }
+}
+
+/// Opens one watch and follows it until it ends, fails, or is due to be opened anew.
+async fn follow(
+    context: &Context,
+    namespace: &Namespace,
+    credentials: &Credentials,
+    health: &Health,
+) -> Result<(), WatchError> {
+    let open = async {
+        let bucket = context.get_key_value(namespace.config_bucket()).await?;
+        Ok::<_, WatchError>(bucket.watch_with_history(format!("{KEY_PREFIX}*")).await?)
+    };
+    let opened = tokio::time::timeout(OPEN_WITHIN, open).await;
+    let mut entries = opened.map_err(|_| "the broker did not answer in time")??;
+    health.credentials.store(true, Ordering::Relaxed);
+    let followed = tokio::time::timeout(WATCH_FOR, async {
+        while let Some(entry) = entries.next().await {
+            apply(credentials, &entry?);
+        }
+        Err(WatchError::from("the watch ended"))
+    });
+    followed.await.unwrap_or(Ok(()))
+}
+
+fn apply(credentials: &Credentials, entry: &Entry) {
+    let Some(Ok(token)) = entry.key.strip_prefix(KEY_PREFIX).map(str::parse::<TokenId>) else { return };
+    match entry.operation {
+        Operation::Delete | Operation::Purge => credentials.forget(&token),
+        Operation::Put => match serde_json::from_slice::<Credential>(&entry.value) {
+            Ok(credential) if credential.id == token => credentials.learn(credential),
+            Ok(_) | Err(_) => tracing::warn!(%token, "the projected credential of token {token} is not readable"),
+        },
+    }
+}

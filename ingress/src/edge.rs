@@ -1,0 +1,65 @@
+//! What every request handler shares.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::id::{IngressId, WorkspaceId};
+use protocol::scim::resource::ResourceType;
+use protocol::time::Timestamp;
+
+use crate::credentials::Credentials;
+use crate::gateway::Gateway;
+use crate::health::Health;
+
+/// The state of the router; cheap to clone.
+#[derive(Clone)]
+pub struct Edge {
+    /// The way to the log and to the workers.
+    pub gateway: Arc<dyn Gateway>,
+    /// Who may ask.
+    pub credentials: Arc<Credentials>,
+    /// Whether this process can serve.
+    pub health: Arc<Health>,
+    /// What the configuration says.
+    pub terms: Arc<Terms>,
+}
+
+/// On which terms requests are served.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// What every location begins with, without a trailing slash.
+    pub public_url: String,
+    /// This process.
+    pub ingress: IngressId,
+    /// How long a request may wait for its outcome.
+    pub answer_within: Duration,
+    /// The largest body of a request on a user, in bytes.
+    pub max_user_body: usize,
+    /// The largest body of a request on a group, in bytes.
+    pub max_group_body: usize,
+}
+
+impl Terms {
+    /// Nothing is published in this span before the answer's deadline: a copy that the log stores late must still be
+    /// answered, or refused, before the provider gives up.
+    pub const PUBLISH_MARGIN: Duration = Duration::from_secs(5);
+
+    /// Until when a command that arrived then may be stored.
+    pub fn publish_deadline(&self, arrived: Timestamp) -> Timestamp {
+        arrived.after(self.answer_within.saturating_sub(Self::PUBLISH_MARGIN))
+    }
+
+    /// The Base URL that providers have for a workspace; locations begin with it.
+    pub fn base_url(&self, workspace: &WorkspaceId) -> String {
+        format!("{}/scim/v2/{workspace}", self.public_url)
+    }
+
+    /// The largest body for a kind of resource, in bytes, given the largest message that the broker takes.
+    pub fn body_limit(&self, resource_type: ResourceType, max_payload: usize) -> usize {
+        let limit = match resource_type {
+            ResourceType::User => self.max_user_body,
+            ResourceType::Group => self.max_group_body,
+        };
+        limit.min(max_payload)
+    }
+}

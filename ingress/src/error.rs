@@ -1,0 +1,83 @@
+//! Every failure as a SCIM answer: the only place where an error meets HTTP (RFC 7644 §3.12).
+
+use axum::response::{IntoResponse, Response};
+use http::header::{HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use protocol::scim::error::ScimError;
+
+use crate::gateway::GatewayError;
+use crate::response::scim_json;
+
+/// Names the operation that a 503 leaves in the log (RFC 9967 §2.5.1.1).
+pub(crate) const SET_TXN: HeaderName = HeaderName::from_static("set-txn");
+
+/// Why a request gets no 2xx.
+#[derive(Debug)]
+pub(crate) enum ApiError {
+    /// Refused, by us or by a worker.
+    Scim(ScimError),
+    /// 401. One form for every reason: nobody learns whether a token or a workspace exists.
+    Unauthorized,
+    /// The log or the workers did not answer as they should.
+    Gateway(GatewayError),
+}
+
+impl From<ScimError> for ApiError {
+    fn from(error: ScimError) -> Self {
+        Self::Scim(error)
+    }
+}
+
+impl From<GatewayError> for ApiError {
+    fn from(error: GatewayError) -> Self {
+        Self::Gateway(error)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Scim(error) => error_response(&error),
+            Self::Unauthorized => unauthorized(),
+            Self::Gateway(error) => gateway_response(&error),
+        }
+    }
+}
+
+fn unauthorized() -> Response {
+    let error = ScimError::new(401, "no valid bearer token for this workspace");
+    let mut response = error_response(&error);
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"scim\""));
+    response
+}
+
+fn gateway_response(error: &GatewayError) -> Response {
+    let detail = error.to_string();
+    match error {
+        GatewayError::Unanswered { in_log } => {
+            let mut response = retry_later(503, detail, "10");
+            if let Some(operation) = in_log
+                && let Ok(value) = HeaderValue::from_str(&operation.to_string())
+            {
+                response.headers_mut().insert(SET_TXN, value);
+            }
+            response
+        }
+        GatewayError::LogFull => retry_later(503, detail, "5"),
+        GatewayError::Crowded => retry_later(429, detail, "5"),
+        GatewayError::TooLarge { .. } => error_response(&ScimError::new(413, detail)),
+        GatewayError::Encode(_) | GatewayError::UnexpectedAnswer => error_response(&ScimError::new(500, detail)),
+    }
+}
+
+fn retry_later(status: u16, detail: String, seconds: &'static str) -> Response {
+    let mut response = error_response(&ScimError::new(status, detail));
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(seconds));
+    response
+}
+
+/// An error's answer.
+pub(crate) fn error_response(error: &ScimError) -> Response {
+    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    scim_json(status, &error.body())
+}

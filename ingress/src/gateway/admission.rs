@@ -1,0 +1,90 @@
+//! Fairness before the log: of one workspace, this process has a bounded number of unsettled operations in it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use protocol::id::WorkspaceId;
+use protocol::message::lane::Lane;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::GatewayError;
+
+/// Unsettled operations in the log, per workspace, lane and ingress.
+const IN_LOG: usize = 64;
+/// Requests that wait for that, per workspace, lane and ingress.
+const WAITING: usize = 1024;
+
+/// The gates of all workspaces. Only a valid token gets here, so there are no more of them than workspaces.
+#[derive(Debug, Default)]
+pub(super) struct Admission {
+    gates: Mutex<HashMap<(WorkspaceId, Lane), Gate>>,
+}
+
+#[derive(Debug, Clone)]
+struct Gate {
+    in_log: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self { in_log: Arc::new(Semaphore::new(IN_LOG)), waiting: Arc::new(Semaphore::new(WAITING)) }
+    }
+}
+
+/// The right to have one operation in the log, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Permit {
+    _in_log: OwnedSemaphorePermit,
+}
+
+impl Admission {
+    /// Waits for a place, in turn. Each lane has its own, so what takes access away never waits for other work.
+    pub(super) async fn enter(&self, workspace: &WorkspaceId, lane: Lane) -> Result<Permit, GatewayError> {
+        let gate = self.gate(workspace, lane);
+        if let Ok(permit) = Arc::clone(&gate.in_log).try_acquire_owned() {
+            return Ok(Permit { _in_log: permit });
+        }
+        let _waiting = gate.waiting.try_acquire().map_err(|_| GatewayError::Crowded)?;
+        let permit = Arc::clone(&gate.in_log).acquire_owned().await;
+        permit.map(|permit| Permit { _in_log: permit }).map_err(|_| GatewayError::Crowded)
+    }
+
+    fn gate(&self, workspace: &WorkspaceId, lane: Lane) -> Gate {
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        gates.entry((workspace.clone(), lane)).or_default().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn a_crowded_workspace_waits_alone_and_never_holds_up_a_deactivation() {
+        let admission = Admission::default();
+        let (acme, globex): (WorkspaceId, WorkspaceId) = ("acme".parse().unwrap(), "globex".parse().unwrap());
+        let enter = |workspace, lane| admission.enter(workspace, lane).now_or_never();
+        let held: Vec<_> = (0..IN_LOG).map(|_| enter(&acme, Lane::Interactive)).collect();
+        assert!(held.iter().all(|entered| matches!(entered, Some(Ok(_)))));
+        assert!(enter(&acme, Lane::Interactive).is_none());
+        assert!(matches!(enter(&acme, Lane::Urgent), Some(Ok(_))));
+        assert!(matches!(enter(&globex, Lane::Interactive), Some(Ok(_))));
+        drop(held);
+        assert!(matches!(enter(&acme, Lane::Interactive), Some(Ok(_))));
+    }
+
+    #[test]
+    fn more_than_may_wait_are_told_so() {
+        let admission = Admission::default();
+        let acme: WorkspaceId = "acme".parse().unwrap();
+        let mut all: Vec<_> =
+            (0..IN_LOG + WAITING).map(|_| Box::pin(admission.enter(&acme, Lane::Interactive))).collect();
+        let held: Vec<_> = all.iter_mut().map(FutureExt::now_or_never).collect();
+        let refused = admission.enter(&acme, Lane::Interactive).now_or_never();
+        assert!(matches!(refused, Some(Err(GatewayError::Crowded))));
+        drop(held);
+    }
+}

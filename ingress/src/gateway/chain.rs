@@ -1,0 +1,148 @@
+//! Appends commands so that each names its predecessor: the broker itself checks the order (DESIGN: "each command names
+//! its predecessor").
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_nats::{HeaderMap, client::Request};
+use backoff::{BackoffBuilder, ExponentialBuilder};
+use bytes::Bytes;
+use protocol::id::{Namespace, OperationId, WorkspaceId};
+use protocol::message::command::Command;
+use protocol::message::envelope::Envelope;
+use protocol::message::header;
+use protocol::message::lane::Lane;
+use protocol::message::subject::CommandSubject;
+
+use super::GatewayError;
+use super::link::Link;
+use super::locks::KeyedLocks;
+use super::publish_ack::{self, Said};
+
+/// How long one attempt waits for the broker's word.
+const ATTEMPT: Duration = Duration::from_secs(3);
+/// How long a sequence that the cluster is just assigning takes to be known.
+const A_MOMENT: Duration = Duration::from_millis(4);
+
+/// A command, written as a message once; each attempt differs only in its predecessor.
+#[derive(Debug, Clone)]
+pub(super) struct Outgoing {
+    pub(super) operation: OperationId,
+    pub(super) workspace: WorkspaceId,
+    subject: String,
+    all_lanes: String,
+    payload: Bytes,
+}
+
+impl Outgoing {
+    /// Writes the command.
+    pub(super) fn new(namespace: &Namespace, envelope: &Envelope<Command>, lane: Lane) -> Result<Self, GatewayError> {
+        let subject = CommandSubject {
+            lane,
+            workspace: envelope.workspace.clone(),
+            resource_type: envelope.resource_type,
+            resource: envelope.resource,
+        };
+        Ok(Self {
+            operation: envelope.operation,
+            workspace: envelope.workspace.clone(),
+            subject: subject.in_namespace(namespace),
+            all_lanes: subject.all_lanes(namespace),
+            payload: envelope.encode().map_err(GatewayError::Encode)?.into(),
+        })
+    }
+
+    fn request(&self, predecessor: u64) -> Request {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::MESSAGE_ID, self.operation.to_string());
+        headers.insert(header::PREDECESSOR, predecessor.to_string());
+        headers.insert(header::PREDECESSOR_SUBJECT, self.all_lanes.as_str());
+        Request::new().headers(headers).payload(self.payload.clone()).timeout(Some(ATTEMPT))
+    }
+}
+
+/// The log has a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Appended {
+    /// An earlier attempt had been stored: its outcome may have been sent before.
+    pub(super) duplicate: bool,
+}
+
+/// The end of the log at which commands are appended.
+#[derive(Debug)]
+pub(super) struct Chain {
+    link: Link,
+    locks: KeyedLocks,
+    /// The broker's last refusal for a reason that is not foreseen, so that it is logged once; 0 for none.
+    refusal: AtomicU64,
+}
+
+impl Chain {
+    pub(super) fn new(link: Link) -> Self {
+        Self { link, locks: KeyedLocks::default(), refusal: AtomicU64::new(0) }
+    }
+
+    /// Appends a command, under its one id however often it takes; the caller gives up at the envelope's deadline.
+    /// Nothing is sent while the broker is not connected.
+    pub(super) async fn append(&self, command: &Outgoing) -> Result<Appended, GatewayError> {
+        let _turn = self.locks.lock(&command.all_lanes).await;
+        let mut predecessor = 0;
+        let mut conflicts = 0;
+        let mut delays = delays();
+        loop {
+            let said = self.attempt(command, predecessor).await;
+            match said {
+                Said::Stored { duplicate } => {
+                    self.refusal.store(0, Ordering::Relaxed);
+                    return Ok(Appended { duplicate });
+                }
+                Said::Pending(sequence) => {
+                    predecessor = sequence;
+                    conflicts += 1;
+                    give_way(conflicts).await;
+                }
+                Said::InFlight => tokio::time::sleep(A_MOMENT).await,
+                Said::Full => return Err(GatewayError::LogFull),
+                Said::TooLarge => return Err(GatewayError::TooLarge { limit: self.link.client().max_payload() }),
+                Said::NoLog | Said::Unknown | Said::Refused(_) => {
+                    self.note(command.operation, &said);
+                    tokio::time::sleep(delays.next().unwrap_or(ATTEMPT)).await;
+                }
+            }
+        }
+    }
+
+    fn note(&self, operation: OperationId, said: &Said) {
+        tracing::debug!(%operation, ?said, "appending again under the same id");
+        if let Said::Refused(code) = *said
+            && self.refusal.swap(code, Ordering::Relaxed) != code
+        {
+            tracing::warn!(code, "the broker refuses commands with error {code}, trying again");
+        }
+    }
+
+    async fn attempt(&self, command: &Outgoing, predecessor: u64) -> Said {
+        let generation = self.link.connected().await;
+        let request = self.link.client().send_request(command.subject.clone(), command.request(predecessor));
+        tokio::select! {
+            reply = request => match reply {
+                Ok(message) => publish_ack::read(&message.payload),
+                Err(error) => publish_ack::failed(error.kind()),
+            },
+            // The answer went to the connection that is gone.
+            _ = self.link.reconnected(generation) => Said::Unknown,
+        }
+    }
+}
+
+/// Another ingress publishes for the same resource: the first conflict is normal, more of them mean that both spin.
+async fn give_way(conflicts: u32) {
+    if conflicts > 1 {
+        tokio::time::sleep(Duration::from_micros(rand::random_range(0..500 * u64::from(conflicts.min(10))))).await;
+    }
+}
+
+fn delays() -> impl Iterator<Item = Duration> {
+    let builder = ExponentialBuilder::default().with_min_delay(Duration::from_millis(20));
+    builder.with_max_delay(Duration::from_secs(1)).without_max_times().with_jitter().build()
+}

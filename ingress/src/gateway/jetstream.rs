@@ -1,0 +1,193 @@
+//! The gateway over NATS JetStream: append a command, then wait until it is settled.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use protocol::id::{IngressId, Namespace, WorkspaceId};
+use protocol::message::command::Command;
+use protocol::message::envelope::Envelope;
+use protocol::message::lane::Lane;
+use protocol::message::outcome::Outcome;
+use protocol::message::query::{Answer, Query};
+use protocol::time::Timestamp;
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+
+use super::admission::{Admission, Permit};
+use super::answered::{Waiter, Waiters};
+use super::asking::Asking;
+use super::chain::{Chain, Outgoing};
+use super::link::Link;
+use super::{Gateway, GatewayError};
+use crate::clock;
+use crate::edge::Terms;
+
+/// Outcomes can be lost on the way, so while waiting the ledger is asked this often.
+const ASK_EVERY: Duration = Duration::from_secs(2);
+/// How long a read may take.
+const READ_WITHIN: Duration = Duration::from_secs(20);
+/// How long an operation that outlived its request still counts as one in the log, unless it is settled before.
+const LINGER: Duration = Duration::from_mins(10);
+/// How often such an operation is asked for.
+const LINGER_ASK_EVERY: Duration = Duration::from_secs(10);
+
+/// The log and the workers behind a broker.
+#[derive(Debug, Clone)]
+pub struct JetStream {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    namespace: Namespace,
+    link: Link,
+    chain: Chain,
+    waiters: Waiters,
+    asking: Asking,
+    admission: Admission,
+}
+
+impl JetStream {
+    /// Subscribes to outcomes, before anything is published, and listens from then on.
+    pub async fn new(
+        link: Link,
+        namespace: Namespace,
+        ingress: &IngressId,
+    ) -> Result<Self, async_nats::SubscribeError> {
+        let subscription = link.client().subscribe(namespace.outcomes(ingress)).await?;
+        let waiters = Waiters::default();
+        tokio::spawn(waiters.clone().listen(subscription));
+        // Other servers of a cluster have to hear of the subscription. A broker that is away hears of it when it is back.
+        if timeout(Duration::from_secs(2), link.client().flush()).await.is_err() {
+            tracing::warn!("the broker cannot be reached yet; requests wait until it can");
+        }
+        let chain = Chain::new(link.clone());
+        let asking = Asking::new(link.clone(), namespace.clone());
+        let inner = Inner { namespace, link, chain, waiters, asking, admission: Admission::default() };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+}
+
+impl Gateway for JetStream {
+    fn submit(&self, envelope: Envelope<Command>, lane: Lane) -> BoxFuture<'_, Result<Outcome, GatewayError>> {
+        let inner = Arc::clone(&self.inner);
+        Box::pin(async move {
+            let deadlines = Deadlines::of(envelope.deadline, clock::now());
+            let entering = timeout_at(deadlines.publish, inner.admission.enter(&envelope.workspace, lane)).await;
+            let permit = entering.unwrap_or(Err(GatewayError::Unanswered { in_log: None }))?;
+            let command = Outgoing::new(&inner.namespace, &envelope, lane)?;
+            // A task of its own: a client that hangs up must not leave a command in the log that nobody counts.
+            let settled = tokio::spawn(inner.settle(command, deadlines, permit)).await;
+            settled.unwrap_or(Err(GatewayError::Unanswered { in_log: None }))
+        })
+    }
+
+    fn ask<'a>(&'a self, workspace: &'a WorkspaceId, query: Query) -> BoxFuture<'a, Result<Answer, GatewayError>> {
+        let deadline = Instant::now() + READ_WITHIN;
+        Box::pin(async move { self.inner.asking.until(workspace, &query, deadline).await })
+    }
+
+    fn max_payload(&self) -> usize {
+        match self.inner.link.client().max_payload() {
+            // Not connected yet: nothing is known, and nothing is sent either.
+            0 => usize::MAX,
+            limit => limit,
+        }
+    }
+}
+
+/// Until when a command may be appended, and until when its outcome is waited for.
+#[derive(Debug, Clone, Copy)]
+struct Deadlines {
+    publish: Instant,
+    answer: Instant,
+}
+
+impl Deadlines {
+    fn of(deadline: Timestamp, now: Timestamp) -> Self {
+        let publish = Instant::now() + deadline.since(now);
+        Self { publish, answer: publish + Terms::PUBLISH_MARGIN }
+    }
+}
+
+impl Inner {
+    /// Appends a command and waits for its outcome, whichever way it comes.
+    async fn settle(
+        self: Arc<Self>,
+        command: Outgoing,
+        by: Deadlines,
+        permit: Permit,
+    ) -> Result<Outcome, GatewayError> {
+        let mut waiter = self.waiters.wait_for(command.operation);
+        let in_log = AtomicBool::new(false);
+        tokio::select! {
+            outcome = waiter.heard() => return Ok(outcome),
+            outcome = self.append_then_ask(&command, by, &in_log) => return outcome,
+            () = sleep_until(by.answer) => {}
+        }
+        let operation = command.operation;
+        if !in_log.load(Ordering::Relaxed) {
+            tracing::warn!(%operation, workspace = %command.workspace, "no acknowledgement in time: it is unknown whether the log has operation {operation}");
+            return Err(GatewayError::Unanswered { in_log: None });
+        }
+        tracing::warn!(%operation, workspace = %command.workspace, "no outcome in time: operation {operation} stays in the log");
+        tokio::spawn(self.linger(command, waiter, permit));
+        Err(GatewayError::Unanswered { in_log: Some(operation) })
+    }
+
+    async fn append_then_ask(
+        &self,
+        command: &Outgoing,
+        by: Deadlines,
+        in_log: &AtomicBool,
+    ) -> Result<Outcome, GatewayError> {
+        let appended = timeout_at(by.publish, self.chain.append(command)).await;
+        let duplicate = match appended {
+            Ok(appended) => appended?.duplicate,
+            // It may have been stored all the same.
+            Err(_) => return Ok(self.found_in_ledger(command, ASK_EVERY).await),
+        };
+        in_log.store(true, Ordering::Relaxed);
+        if duplicate && let Some(outcome) = self.ask_ledger(command).await {
+            return Ok(outcome);
+        }
+        Ok(self.found_in_ledger(command, ASK_EVERY).await)
+    }
+
+    /// Asks at every new connection, and every so often, until the ledger knows the operation.
+    async fn found_in_ledger(&self, command: &Outgoing, every: Duration) -> Outcome {
+        let mut generation = self.link.connected().await;
+        loop {
+            tokio::select! {
+                () = sleep(every) => {}
+                newer = self.link.reconnected(generation) => generation = newer,
+            }
+            if let Some(outcome) = self.ask_ledger(command).await {
+                return outcome;
+            }
+        }
+    }
+
+    async fn ask_ledger(&self, command: &Outgoing) -> Option<Outcome> {
+        match self.asking.once(&command.workspace, &Query::Outcome { operation: command.operation }).await {
+            Ok(Answer::Outcome { outcome }) => outcome,
+            Ok(_) | Err(_) => None,
+        }
+    }
+
+    /// Keeps the place of an operation that is still in the log, so that retries of a provider cannot pile up in there
+    /// while no worker runs.
+    async fn linger(self: Arc<Self>, command: Outgoing, mut waiter: Waiter, permit: Permit) {
+        let settled = async {
+            tokio::select! {
+                _ = waiter.heard() => {}
+                _ = self.found_in_ledger(&command, LINGER_ASK_EVERY) => {}
+            }
+        };
+        if timeout(LINGER, settled).await.is_err() {
+            tracing::debug!(operation = %command.operation, "an operation was not settled for long; it counts no more");
+        }
+        drop(permit);
+    }
+}

@@ -1,0 +1,105 @@
+//! From a request to an envelope, and through the gateway to the answer.
+
+use axum::extract::FromRequestParts;
+use axum::response::Response;
+use http::HeaderMap;
+use http::request::Parts;
+use protocol::message::command::Command;
+use protocol::message::envelope::{Envelope, FORMAT_VERSION, Fingerprint};
+use protocol::message::lane::Lane;
+use protocol::ownership::Source;
+use protocol::time::Timestamp;
+
+use crate::auth::Caller;
+use crate::edge::{Edge, Terms};
+use crate::error::ApiError;
+use crate::extract::{Arrived, Target};
+use crate::response::outcome_response;
+use crate::{clock, identity};
+
+/// Who asks, since when, and in which trace.
+pub(crate) struct Asking {
+    caller: Caller,
+    arrived: Timestamp,
+    trace: String,
+}
+
+impl<S: Sync> FromRequestParts<S> for Asking {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        let arrived = parts.extensions.get().map_or_else(clock::now, |Arrived(at)| *at);
+        Ok(Self { caller, arrived, trace: trace_of(&parts.headers) })
+    }
+}
+
+impl Asking {
+    /// Has a command applied and answers with what became of it.
+    pub(crate) async fn submit(
+        self,
+        edge: &Edge,
+        target: Target,
+        command: Command,
+        fingerprint: Fingerprint,
+    ) -> Result<Response, ApiError> {
+        let lane = Lane::of(target.resource_type, &command);
+        let base_url = edge.terms.base_url(&self.caller.workspace);
+        let outcome = edge.gateway.submit(self.envelope(&edge.terms, target, command, fingerprint), lane).await?;
+        Ok(outcome_response(&outcome, &base_url))
+    }
+
+    fn envelope(self, terms: &Terms, target: Target, body: Command, fingerprint: Fingerprint) -> Envelope<Command> {
+        Envelope {
+            version: FORMAT_VERSION,
+            operation: identity::operation(),
+            workspace: self.caller.workspace,
+            resource_type: target.resource_type,
+            resource: target.id,
+            source: Source::IdentityProvider,
+            token: Some(self.caller.token),
+            fingerprint,
+            ingress: terms.ingress.clone(),
+            deadline: terms.publish_deadline(self.arrived),
+            trace: Some(self.trace),
+            body,
+        }
+    }
+}
+
+/// The request's own `traceparent` if it is one (W3C Trace Context §3.2), else a new one.
+fn trace_of(headers: &HeaderMap) -> String {
+    let sent = headers.get("traceparent").and_then(|value| value.to_str().ok());
+    sent.filter(|text| is_trace_parent(text)).map_or_else(identity::trace_parent, str::to_owned)
+}
+
+fn is_trace_parent(text: &str) -> bool {
+    let mut fields = text.split('-');
+    let mut field = |length: usize| {
+        let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        fields.next().filter(|text| text.len() == length && text.bytes().all(hex))
+    };
+    let (version, trace, span, flags) = (field(2), field(32), field(16), field(2));
+    let not_zero = |id: Option<&str>| id.is_some_and(|id| id.bytes().any(|byte| byte != b'0'));
+    version == Some("00") && not_zero(trace) && not_zero(span) && flags.is_some() && fields.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_well_formed_trace_context_is_passed_on() {
+        assert!(is_trace_parent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
+        assert!(is_trace_parent(&identity::trace_parent()));
+        for text in [
+            "",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00F067AA0BA902B7-01",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        ] {
+            assert!(!is_trace_parent(text), "{text}");
+        }
+    }
+}

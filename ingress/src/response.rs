@@ -1,0 +1,67 @@
+//! What a client gets: outcomes and answers as status, headers and body (RFC 7644 §3.1, §3.14).
+
+use axum::body::Body;
+use axum::response::Response;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LOCATION};
+use http::{HeaderValue, StatusCode};
+use protocol::message::outcome::Outcome;
+use protocol::scim::error::ScimError;
+use protocol::scim::resource::{Resource, Version};
+use serde::Serialize;
+
+use crate::error::error_response;
+
+/// The media type of everything that SCIM answers.
+const SCIM_JSON: HeaderValue = HeaderValue::from_static("application/scim+json");
+
+/// The answer to a command.
+pub(crate) fn outcome_response(outcome: &Outcome, base_url: &str) -> Response {
+    match outcome {
+        Outcome::Created { resource } => {
+            let mut response = resource_response(StatusCode::CREATED, resource, base_url);
+            if let Ok(value) = HeaderValue::from_str(&resource.location(base_url)) {
+                response.headers_mut().insert(LOCATION, value);
+            }
+            response
+        }
+        Outcome::Updated { resource } => resource_response(StatusCode::OK, resource, base_url),
+        Outcome::UpdatedWithoutBody { version } => tagged(no_content(), *version),
+        Outcome::Deleted => no_content(),
+        Outcome::Rejected { error } => error_response(error),
+    }
+}
+
+/// One resource with its version.
+pub(crate) fn resource_response(status: StatusCode, resource: &Resource, base_url: &str) -> Response {
+    tagged(scim_json(status, &resource.render(base_url)), resource.meta.version)
+}
+
+/// Anything as SCIM's JSON.
+pub(crate) fn scim_json(status: StatusCode, body: &impl Serialize) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(bytes) => with_headers(status, Body::from(bytes)),
+        Err(_) => error_response(&ScimError::new(500, "the answer could not be written as JSON")),
+    }
+}
+
+fn with_headers(status: StatusCode, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, SCIM_JSON);
+    // People's data: no cache on the way keeps it.
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn no_content() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
+fn tagged(mut response: Response, version: Version) -> Response {
+    if let Ok(value) = HeaderValue::from_str(&version.to_string()) {
+        response.headers_mut().insert(ETAG, value);
+    }
+    response
+}

@@ -1,0 +1,149 @@
+//! The whole URL table, and what happens to every request on its way to it.
+
+use std::time::{Duration, Instant};
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
+use axum::{Extension, Router};
+use http::Uri;
+use http::uri::PathAndQuery;
+use protocol::scim::error::ScimError;
+use protocol::scim::resource::ResourceType;
+use tower::util::MapRequestLayer;
+
+use crate::edge::Edge;
+use crate::error::error_response;
+use crate::extract::Arrived;
+use crate::{auth, clock, discovery, health, resources};
+
+/// Reading the request and writing the answer may take this much longer than waiting for the outcome.
+const BEYOND_THE_ANSWER: Duration = Duration::from_secs(8);
+
+/// The largest head of a request, in bytes and in fields, and its longest path with query, in bytes.
+const HEAD_BYTES: usize = 16 * 1024;
+const HEAD_FIELDS: usize = 64;
+const TARGET_BYTES: usize = 8 * 1024;
+
+/// The router with everything that the edge serves.
+pub fn app(edge: Edge) -> Router {
+    let table = Router::new()
+        .route("/scim/v2/{workspace}/Users", collection(ResourceType::User))
+        .route("/scim/v2/{workspace}/Users/{id}", member(ResourceType::User))
+        .route("/scim/v2/{workspace}/Groups", collection(ResourceType::Group))
+        .route("/scim/v2/{workspace}/Groups/{id}", member(ResourceType::Group))
+        .route("/scim/v2/{workspace}/ServiceProviderConfig", get(discovery::service_provider_config))
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        // The last is the outermost: time, log, the size of the head, then authentication before anything else under
+        // /scim.
+        .layer(middleware::from_fn_with_state(edge.clone(), auth::authenticate))
+        .layer(middleware::from_fn(head_within_limits))
+        .layer(middleware::from_fn(log))
+        .layer(middleware::from_fn_with_state(edge.clone(), within_time))
+        .with_state(edge);
+    // Around the table, because a path has to be normal before it is looked up.
+    Router::new().fallback_service(tower::Layer::layer(&MapRequestLayer::new(normalized), table))
+}
+
+fn collection(resource_type: ResourceType) -> MethodRouter<Edge> {
+    get(resources::list).post(resources::create).layer(Extension(resource_type))
+}
+
+fn member(resource_type: ResourceType) -> MethodRouter<Edge> {
+    get(resources::get)
+        .put(resources::replace)
+        .patch(resources::patch)
+        .delete(resources::delete)
+        .layer(Extension(resource_type))
+}
+
+async fn unknown_path() -> Response {
+    error_response(&ScimError::new(404, "there is nothing at this path"))
+}
+
+async fn wrong_method() -> Response {
+    error_response(&ScimError::new(405, "this path does not take this method; see the Allow header"))
+}
+
+/// The last bound on everything: a provider hears from us before it gives up.
+async fn within_time(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(Arrived(clock::now()));
+    let limit = edge.terms.answer_within + BEYOND_THE_ANSWER;
+    match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            crate::error::ApiError::from(crate::gateway::GatewayError::Unanswered { in_log: None }).into_response()
+        }
+    }
+}
+
+/// Hyper has limits of its own, above these: it answers without a body, and a client should read a SCIM error.
+async fn head_within_limits(request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if headers.len() > HEAD_FIELDS || bytes > HEAD_BYTES {
+        let detail = format!("a request may have at most {HEAD_FIELDS} header fields of {HEAD_BYTES} bytes in all");
+        return error_response(&ScimError::new(431, detail));
+    }
+    if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > TARGET_BYTES) {
+        return error_response(&ScimError::new(414, format!("a URL may have at most {TARGET_BYTES} bytes")));
+    }
+    next.run(request).await
+}
+
+/// The route, never the path: ids stay out of logs, and so do the names in a query.
+async fn log(route: Option<MatchedPath>, request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let started = Instant::now();
+    let response = next.run(request).await;
+    let route = route.as_ref().map_or("unknown", MatchedPath::as_str);
+    let milliseconds = started.elapsed().as_millis();
+    tracing::debug!(%method, route, status = response.status().as_u16(), milliseconds, "answered {method} {route}");
+    response
+}
+
+/// Tolerates doubled and trailing slashes: providers build URLs by pasting (Entra adds one, Okta forbids one).
+fn normalized<B>(mut request: http::Request<B>) -> http::Request<B> {
+    let path = request.uri().path();
+    if !path.contains("//") && (path.len() == 1 || !path.ends_with('/')) {
+        return request;
+    }
+    let mut normal: String = path.split('/').filter(|part| !part.is_empty()).flat_map(|part| ["/", part]).collect();
+    if normal.is_empty() {
+        normal.push('/');
+    }
+    if let Some(query) = request.uri().query() {
+        normal = format!("{normal}?{query}");
+    }
+    let mut parts = request.uri().clone().into_parts();
+    if let Ok(path_and_query) = PathAndQuery::try_from(normal) {
+        parts.path_and_query = Some(path_and_query);
+    }
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubled_and_trailing_slashes_do_not_matter() {
+        for (sent, meant) in [
+            ("/scim/v2/acme/Users", "/scim/v2/acme/Users"),
+            ("//scim/v2//acme/Users/?count=1", "/scim/v2/acme/Users?count=1"),
+            ("/scim/v2/acme/Users/?a=//", "/scim/v2/acme/Users?a=//"),
+            ("/", "/"),
+            ("//", "/"),
+        ] {
+            let request = http::Request::builder().uri(format!("http://host{sent}")).body(()).unwrap();
+            assert_eq!(normalized(request).uri().path_and_query().unwrap(), meant, "{sent}");
+        }
+    }
+}

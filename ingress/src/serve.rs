@@ -1,0 +1,96 @@
+//! The process: starts everything, accepts connections within limits, drains on a signal.
+
+mod accept;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use protocol::id::InvalidId;
+use tokio::net::TcpListener;
+
+use crate::config::{Config, ConfigError};
+use crate::credentials::Credentials;
+use crate::edge::{Edge, Terms};
+use crate::gateway::{ConnectError, JetStream, Link};
+use crate::health::Health;
+use crate::{application, credentials, health, identity, router, telemetry};
+
+/// Why the ingress cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The configuration is not usable.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// No connection can be made, ever.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// A subscription is not possible.
+    #[error("subscribing at the broker")]
+    Subscribe(#[from] async_nats::SubscribeError),
+    /// The address cannot be listened on.
+    #[error("listening on {address}")]
+    Listen {
+        /// The configured address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Signals cannot be received.
+    #[error("waiting for signals")]
+    Signal(#[source] std::io::Error),
+    /// The name of this process could not be made.
+    #[error("naming this ingress")]
+    Name(#[from] InvalidId),
+}
+
+/// Serves until SIGTERM or SIGINT, then finishes what is in flight. Prints `listening http://ADDRESS` on standard output
+/// when connections are accepted.
+pub async fn run(config: Config) -> Result<(), RunError> {
+    telemetry::start(config.log);
+    let address = config.listen;
+    let listen = |source| RunError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    let edge = start(&config, address).await?;
+    announce(address);
+    accept::serve(listener, router::app(edge)).await.map_err(RunError::Signal)
+}
+
+/// Connects, and starts what runs beside the requests: outcomes, credentials, the product's own calls, the clock check.
+async fn start(config: &Config, address: SocketAddr) -> Result<Edge, RunError> {
+    let health = Arc::new(Health::default());
+    let ingress = identity::ingress()?;
+    let link = Link::connect(&config.broker()?, Arc::clone(&health)).await?;
+    let client = link.client().clone();
+    let gateway = Arc::new(JetStream::new(link, config.namespace.clone(), &ingress).await?);
+    let credentials = Arc::new(Credentials::default());
+    let context = async_nats::jetstream::new(client.clone());
+    let namespace = config.namespace.clone();
+    tokio::spawn(credentials::watch(context, namespace.clone(), Arc::clone(&credentials), Arc::clone(&health)));
+    tokio::spawn(health::watch_clock(client.clone(), namespace.clone(), Arc::clone(&health)));
+    let terms = Arc::new(terms(config, address, ingress));
+    let edge = Edge { gateway, credentials, health, terms };
+    application::start(client, &namespace, edge.clone()).await?;
+    Ok(edge)
+}
+
+fn terms(config: &Config, address: SocketAddr, ingress: protocol::id::IngressId) -> Terms {
+    Terms {
+        public_url: config.public_url.clone().unwrap_or_else(|| format!("http://{address}")),
+        ingress,
+        answer_within: config.answer_deadline,
+        max_user_body: config.max_body,
+        max_group_body: config.max_group_body,
+    }
+}
+
+/// For whoever started this process. That nobody reads it is no reason not to serve.
+fn announce(address: SocketAddr) {
+    let mut stdout = std::io::stdout().lock();
+    if writeln!(stdout, "listening http://{address}").and_then(|()| stdout.flush()).is_err() {
+        tracing::debug!("standard output is closed");
+    }
+    tracing::info!(%address, "listening on http://{address}");
+}

@@ -1,0 +1,202 @@
+//! A gateway that writes down what reaches the log and answers as it is told, and a client of the router in front of it.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use futures::future::BoxFuture;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt;
+use ingress::credentials::Credentials;
+use ingress::edge::{Edge, Terms};
+use ingress::gateway::{Gateway, GatewayError};
+use ingress::health::Health;
+use protocol::credential::{Credential, Token};
+use protocol::id::WorkspaceId;
+use protocol::message::command::Command;
+use protocol::message::envelope::Envelope;
+use protocol::message::lane::Lane;
+use protocol::message::outcome::Outcome;
+use protocol::message::query::{Answer, Query};
+use protocol::scim::attributes::Attributes;
+use protocol::scim::resource::{Meta, Resource, ResourceType, Version};
+use protocol::time::Timestamp;
+use serde_json::Value;
+use tower::ServiceExt;
+
+/// What the gateway is asked, and what it answers.
+#[derive(Default)]
+pub(crate) struct Recording {
+    pub(crate) submitted: Mutex<Vec<(Envelope<Command>, Lane)>>,
+    pub(crate) asked: Mutex<Vec<(WorkspaceId, Query)>>,
+    outcome: Mutex<Option<Result<Outcome, GatewayError>>>,
+    answer: Mutex<Option<Result<Answer, GatewayError>>>,
+}
+
+impl Gateway for Recording {
+    fn submit(&self, envelope: Envelope<Command>, lane: Lane) -> BoxFuture<'_, Result<Outcome, GatewayError>> {
+        self.submitted.lock().unwrap().push((envelope, lane));
+        let outcome = self.outcome.lock().unwrap().take();
+        Box::pin(async { outcome.unwrap_or(Err(GatewayError::Unanswered { in_log: None })) })
+    }
+
+    fn ask<'a>(&'a self, workspace: &'a WorkspaceId, query: Query) -> BoxFuture<'a, Result<Answer, GatewayError>> {
+        self.asked.lock().unwrap().push((workspace.clone(), query));
+        let answer = self.answer.lock().unwrap().take();
+        Box::pin(async { answer.unwrap_or(Err(GatewayError::Unanswered { in_log: None })) })
+    }
+
+    fn max_payload(&self) -> usize {
+        8 * 1024 * 1024
+    }
+}
+
+/// A router, its gateway, and the token of workspace `acme`.
+pub(crate) struct Server {
+    pub(crate) gateway: Arc<Recording>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) token: Token,
+    app: Router,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+pub(crate) const MAX_USER_BODY: usize = 2_000;
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        let gateway = Arc::new(Recording::default());
+        let credentials = Arc::new(Credentials::default());
+        let token = Token::from_random([1; 9], [2; 32]).unwrap();
+        credentials.learn(credential(&token, "acme"));
+        let health = Arc::new(Health::default());
+        let terms = Arc::new(Terms {
+            public_url: "https://scim.example.com".to_owned(),
+            ingress: "test".parse().unwrap(),
+            answer_within: Duration::from_secs(50),
+            max_user_body: MAX_USER_BODY,
+            max_group_body: 2 * MAX_USER_BODY,
+        });
+        let edge =
+            Edge { gateway: Arc::clone(&gateway) as Arc<dyn Gateway>, credentials, health: Arc::clone(&health), terms };
+        Self { gateway, health, token, app: ingress::router::app(edge) }
+    }
+
+    pub(crate) fn ready(self) -> Self {
+        self.health.broker.store(true, Ordering::Relaxed);
+        self.health.credentials.store(true, Ordering::Relaxed);
+        self
+    }
+
+    pub(crate) fn will(self, outcome: Outcome) -> Self {
+        *self.gateway.outcome.lock().unwrap() = Some(Ok(outcome));
+        self
+    }
+
+    pub(crate) fn will_fail(self, error: GatewayError) -> Self {
+        *self.gateway.outcome.lock().unwrap() = Some(Err(error));
+        self
+    }
+
+    pub(crate) fn knows(self, answer: Answer) -> Self {
+        *self.gateway.answer.lock().unwrap() = Some(Ok(answer));
+        self
+    }
+
+    /// A request with the token and a SCIM body.
+    pub(crate) async fn send(&self, method: &str, path: &str, body: &str) -> Answered {
+        self.send_with(method, path, body, &[]).await
+    }
+
+    /// The same with headers that replace or join the usual ones.
+    pub(crate) async fn send_with(&self, method: &str, path: &str, body: &str, headers: &[(&str, &str)]) -> Answered {
+        let mut request = Request::builder().method(method).uri(path).body(Body::from(body.to_owned())).unwrap();
+        let bearer = format!("Bearer {}", self.token.reveal());
+        let usual = [("authorization", bearer.as_str()), ("content-type", "application/scim+json"), ("host", "host")];
+        for (name, value) in usual.into_iter().chain(headers.iter().copied()) {
+            request.headers_mut().insert(http::HeaderName::try_from(name).unwrap(), value.parse().unwrap());
+        }
+        self.send_raw(request).await
+    }
+
+    /// A request as it is.
+    pub(crate) async fn send_raw(&self, request: Request<Body>) -> Answered {
+        let response = self.app.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        Answered { status: parts.status, headers: parts.headers, text }
+    }
+
+    pub(crate) fn nothing_reached_the_log(&self) -> bool {
+        self.gateway.submitted.lock().unwrap().is_empty()
+    }
+
+    /// The one command that reached the log.
+    pub(crate) fn submitted(&self) -> (Envelope<Command>, Lane) {
+        let submitted = self.gateway.submitted.lock().unwrap();
+        assert_eq!(submitted.len(), 1);
+        submitted[0].clone()
+    }
+}
+
+impl Answered {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap()
+    }
+
+    /// Asserts that this is a SCIM error, and returns it as `status scimType`.
+    pub(crate) fn scim_error(&self) -> String {
+        assert_eq!(self.header("content-type"), Some("application/scim+json"), "{self:?}");
+        let body = self.json();
+        assert_eq!(body["schemas"], serde_json::json!(["urn:ietf:params:scim:api:messages:2.0:Error"]));
+        assert_eq!(body["status"].as_str(), Some(self.status.as_str()), "a string, equal to the status line");
+        assert!(body["detail"].is_string());
+        [self.status.as_str(), body["scimType"].as_str().unwrap_or("")].join(" ").trim().to_owned()
+    }
+}
+
+pub(crate) fn credential(token: &Token, workspace: &str) -> Credential {
+    Credential {
+        id: token.id().clone(),
+        workspace: workspace.parse().unwrap(),
+        label: "Okta".to_owned(),
+        hash: token.hash(),
+        version: 1,
+        created_at: Timestamp::from_millis(0),
+        expires_at: None,
+        revoked_at: None,
+    }
+}
+
+pub(crate) const ID: &str = "01900000-0000-7000-8000-000000000001";
+
+pub(crate) fn user() -> Resource {
+    resource(ResourceType::User, &serde_json::json!({ "userName": "alice", "active": true }))
+}
+
+pub(crate) fn group() -> Resource {
+    resource(ResourceType::Group, &serde_json::json!({ "displayName": "Staff" }))
+}
+
+fn resource(resource_type: ResourceType, attributes: &Value) -> Resource {
+    let at = Timestamp::from_millis(1_700_000_000_000);
+    Resource {
+        resource_type,
+        id: ID.parse().unwrap(),
+        attributes: Attributes::from_stored(attributes.as_object().unwrap().clone()),
+        meta: Meta { created: at, last_modified: at, version: Version::from_number(3) },
+        ownership: protocol::ownership::Ownership::default(),
+    }
+}
