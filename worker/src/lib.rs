@@ -1,3 +1,164 @@
 //! Applies the log to SQL, each operation exactly once and in order, and answers what is read.
+//!
+//! The way of a command: [`broker`] pulls it and holds it until its predecessor is settled, [`apply`] decides and
+//! commits it together with its ledger row, `broker` answers the ingress and acknowledges. [`store`] is the only door
+//! to SQL, `broker` the only one to NATS.
 
 pub mod accepted;
+pub mod admin;
+pub mod answer;
+pub mod apply;
+mod broker;
+pub mod clock;
+pub mod config;
+pub mod disposition;
+pub mod store;
+pub mod telemetry;
+
+use std::io::Write;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+pub use crate::broker::{DeclareError, SessionError};
+use crate::broker::{Session, chain};
+use crate::config::{Config, ConfigError};
+use crate::store::{DatabaseKind, Store, StoreError, StoreOptions};
+
+/// How long a worker waits before it tries again what failed at start.
+const RETRY: Duration = Duration::from_secs(1);
+/// Connections for reads, beside those for transactions.
+const READERS: usize = 4;
+
+/// Why a worker cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// A setting is missing or cannot be read.
+    #[error("reading the configuration")]
+    Config(#[from] ConfigError),
+    /// The database's URL is wrong, or its schema cannot be used.
+    #[error("opening the database")]
+    Database(#[from] StoreError),
+    /// The schema cannot be brought up to date.
+    #[error("migrating the database")]
+    Migrate(#[from] migrations::MigrateError),
+    /// The schema is older or newer than this worker.
+    #[error("the database's schema does not fit this worker: run `rosterd migrate up`, or start with --migrate")]
+    Schema,
+    /// The broker's URL is wrong.
+    #[error("connecting to the broker")]
+    Connect(#[from] async_nats::ConnectError),
+    /// The process cannot listen for signals.
+    #[error("listening for signals")]
+    Signals(#[from] std::io::Error),
+}
+
+/// Runs a worker until SIGTERM or SIGINT, then drains: finishes what it has pulled, acknowledges it, leaves. A second
+/// signal ends it at once.
+pub async fn run(config: Config) -> Result<(), WorkerError> {
+    telemetry::start(&config);
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_at_signal(stop.clone())?);
+    run_until(config, stop).await
+}
+
+/// Runs a worker until `stop`.
+pub async fn run_until(config: Config, stop: CancellationToken) -> Result<(), WorkerError> {
+    let Some(store) = open_store(&config, &stop).await? else { return Ok(()) };
+    let client = broker::connect(config.nats_urls()?).await?;
+    let slots = config.slots.map_or_else(|| default_slots(&store), usize::from);
+    while !stop.is_cancelled() {
+        let (client, store, config) = (client.clone(), store.clone(), config.clone());
+        let session = Session { client, store, config, slots };
+        if let Err(failure) = session.run(stop.clone(), announce).await {
+            warn!(error = %chain(&failure), "no session with the broker, trying again");
+            pause(&stop).await;
+        }
+    }
+    // Acknowledgements are on their way until the last byte is written.
+    if let Err(failure) = client.flush().await {
+        warn!(error = %failure, "the last acknowledgements may not have been sent; the ledger knows them");
+    }
+    info!("worker stopped");
+    Ok(())
+}
+
+/// Waits for the database as long as it takes; none if the worker was stopped meanwhile.
+async fn open_store(config: &Config, stop: &CancellationToken) -> Result<Option<Store>, WorkerError> {
+    let url = config.database_url()?;
+    while !stop.is_cancelled() {
+        match try_open(config, &url).await {
+            Ok(store) => return Ok(Some(store)),
+            Err(failure @ (WorkerError::Database(_) | WorkerError::Migrate(_))) if may_pass(&failure) => {
+                warn!(error = %chain(&failure), "the database cannot be opened, trying again");
+                pause(stop).await;
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(None)
+}
+
+async fn try_open(config: &Config, url: &str) -> Result<Store, WorkerError> {
+    if config.migrate {
+        migrations::up(url).await?;
+    }
+    let writers = config.slots.map_or(DEFAULT_WRITERS, usize::from);
+    let store = Store::connect(url, StoreOptions { writers, readers: READERS }).await?;
+    if store.schema_is_current().await? { Ok(store) } else { Err(WorkerError::Schema) }
+}
+
+fn may_pass(failure: &WorkerError) -> bool {
+    match failure {
+        WorkerError::Database(failure) => failure.is_unavailable(),
+        WorkerError::Migrate(failure) => failure.is_unavailable(),
+        WorkerError::Config(_) | WorkerError::Schema | WorkerError::Connect(_) | WorkerError::Signals(_) => false,
+    }
+}
+
+/// Transactions at once on PostgreSQL, whose sessions share an fsync.
+const DEFAULT_WRITERS: usize = 4;
+
+/// SQLite has one writer; the second slot sorts out its batch while the first commits.
+fn default_slots(store: &Store) -> usize {
+    match store.kind() {
+        DatabaseKind::Sqlite => 2,
+        DatabaseKind::Postgres => DEFAULT_WRITERS,
+    }
+}
+
+/// One line on standard output for whoever supervises this process.
+fn announce() {
+    let mut output = std::io::stdout();
+    if let Err(failure) = writeln!(output, "ready").and_then(|()| output.flush()) {
+        warn!(error = %failure, "nobody reads standard output");
+    }
+    info!("worker ready");
+}
+
+async fn pause(stop: &CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = tokio::time::sleep(RETRY) => {}
+    }
+}
+
+fn stop_at_signal(stop: CancellationToken) -> std::io::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        for cancelled_before in [false, true] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if cancelled_before {
+                error!("stopped by a second signal; what was pulled will be delivered again");
+                std::process::exit(130);
+            }
+            info!("draining");
+            stop.cancel();
+        }
+    })
+}

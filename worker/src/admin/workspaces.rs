@@ -1,0 +1,95 @@
+//! Workspaces: create, list, show, enable.
+
+use protocol::id::WorkspaceId;
+use protocol::message::admin::{AdminError, AdminReply, NewToken, Workspace};
+use protocol::time::Timestamp;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect, Set,
+};
+
+use super::{Failure, tokens};
+use crate::store::entity::{group, user, workspace};
+use crate::store::{Doing, Store, StoreError, commit};
+
+/// Adds a workspace, SCIM still off.
+pub(super) async fn create(store: &Store, id: &WorkspaceId, name: &str, now: Timestamp) -> Result<AdminReply, Failure> {
+    let transaction = store.begin().await?;
+    if find_locked(&transaction, id).await?.is_some() {
+        return Err(AdminError::Conflict { detail: format!("workspace {id} exists already") }.into());
+    }
+    let row = workspace::Model {
+        id: id.to_string(),
+        name: name.to_owned(),
+        enabled: false,
+        version: 1,
+        created_at: now.as_millis(),
+        updated_at: now.as_millis(),
+    };
+    let insert = workspace::Entity::insert(row.clone().into_active_model());
+    insert.exec_without_returning(&transaction).await.doing("creating a workspace")?;
+    commit(transaction).await?;
+    Ok(AdminReply::Workspace(read(row)?))
+}
+
+/// All workspaces, by id.
+pub(super) async fn list(store: &Store) -> Result<AdminReply, Failure> {
+    let rows = workspace::Entity::find().order_by_asc(workspace::Column::Id);
+    let rows = rows.all(store.reader()).await.doing("listing workspaces")?;
+    Ok(AdminReply::Workspaces { workspaces: rows.into_iter().map(read).collect::<Result<_, _>>()? })
+}
+
+/// One workspace with its counts.
+pub(super) async fn show(store: &Store, id: &WorkspaceId) -> Result<AdminReply, Failure> {
+    let doing = "reading a workspace";
+    let row = workspace::Entity::find_by_id(id.as_str()).one(store.reader()).await.doing(doing)?;
+    let mut workspace = read(row.ok_or_else(|| not_found(id))?)?;
+    let users = user::Entity::find().filter(user::Column::Workspace.eq(id.as_str()));
+    workspace.users = Some(users.count(store.reader()).await.doing(doing)?);
+    let groups = group::Entity::find().filter(group::Column::Workspace.eq(id.as_str()));
+    workspace.groups = Some(groups.count(store.reader()).await.doing(doing)?);
+    Ok(AdminReply::Workspace(workspace))
+}
+
+/// Turns SCIM on and adds the first token.
+pub(super) async fn enable(
+    store: &Store,
+    id: &WorkspaceId,
+    token: &NewToken,
+    now: Timestamp,
+) -> Result<AdminReply, Failure> {
+    let transaction = store.begin().await?;
+    let row = find_locked(&transaction, id).await?.ok_or_else(|| not_found(id))?;
+    if row.enabled {
+        let detail = format!("workspace {id} is enabled already; `rosterd token create {id}` makes another token");
+        return Err(AdminError::Conflict { detail }.into());
+    }
+    let (version, updated_at) = (row.version.saturating_add(1), now.as_millis());
+    let mut row = row.into_active_model();
+    row.enabled = Set(true);
+    row.version = Set(version);
+    row.updated_at = Set(updated_at);
+    let row = row.update(&transaction).await.doing("enabling a workspace")?;
+    tokens::add(&transaction, id, token, now).await?;
+    commit(transaction).await?;
+    Ok(AdminReply::Workspace(read(row)?))
+}
+
+/// The workspace's row under its lock.
+pub(super) async fn find_locked(
+    transaction: &DatabaseTransaction,
+    id: &WorkspaceId,
+) -> Result<Option<workspace::Model>, StoreError> {
+    let row = workspace::Entity::find_by_id(id.as_str()).lock_exclusive();
+    row.one(transaction).await.doing("locking a workspace")
+}
+
+pub(super) fn not_found(id: &WorkspaceId) -> AdminError {
+    AdminError::NotFound { what: format!("workspace {id}") }
+}
+
+fn read(row: workspace::Model) -> Result<Workspace, StoreError> {
+    let id = WorkspaceId::try_from(row.id).map_err(|error| StoreError::broken("reading a workspace", error))?;
+    let created_at = Timestamp::from_millis(row.created_at);
+    Ok(Workspace { id, name: row.name, enabled: row.enabled, created_at, users: None, groups: None })
+}

@@ -1,0 +1,132 @@
+//! Answers queries from SQL.
+
+use protocol::credential::Credential;
+use protocol::id::{OperationId, ResourceId, TokenId, WorkspaceId};
+use protocol::message::outcome::Outcome;
+use protocol::message::query::{Answer, Query};
+use protocol::scim::error::ScimError;
+use protocol::scim::resource::{Resource, ResourceType, Version};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use tracing::warn;
+
+use crate::apply::Ending;
+use crate::store::entity::{credential, group, operation, user, workspace};
+use crate::store::ledger::{self, State};
+use crate::store::row::{Image, set_members};
+use crate::store::{Doing, Store, StoreError, credentials, within};
+
+mod list;
+pub(crate) mod members;
+
+/// Answers a question about one workspace.
+pub async fn answer(store: &Store, workspace: &WorkspaceId, query: &Query) -> Answer {
+    let answered = within("answering a query", async {
+        match query {
+            Query::Get { resource_type, id } => {
+                let resource = get(store, workspace, *resource_type, *id).await?.map(Box::new);
+                Ok(Answer::Resource { resource })
+            }
+            Query::List { resource_type, filter, page } => {
+                list::list(store, workspace, *resource_type, filter.as_ref(), *page).await
+            }
+            Query::Outcome { operation } => {
+                Ok(Answer::Outcome { outcome: outcome(store, workspace, *operation).await? })
+            }
+            Query::Credential { token } => {
+                Ok(Answer::Credential { credential: live_credential(store, workspace, token).await? })
+            }
+        }
+    });
+    answered.await.unwrap_or_else(|error| {
+        warn!(reason = error.reason(), "a query cannot be answered now");
+        Answer::Unavailable
+    })
+}
+
+/// One resource; a group with its members.
+async fn get(
+    store: &Store,
+    workspace: &WorkspaceId,
+    resource_type: ResourceType,
+    id: ResourceId,
+) -> Result<Option<Resource>, StoreError> {
+    let doing = "reading a resource";
+    match resource_type {
+        ResourceType::User => {
+            let row = user::Entity::find_by_id((workspace.to_string(), id.0)).one(store.reader()).await.doing(doing)?;
+            Ok(row.map(Image::of_user).transpose()?.map(|image| image.resource))
+        }
+        ResourceType::Group => {
+            let row =
+                group::Entity::find_by_id((workspace.to_string(), id.0)).one(store.reader()).await.doing(doing)?;
+            let Some(row) = row else { return Ok(None) };
+            let mut resource = Image::of_group(row)?.resource;
+            let mut members = members::of_groups(store.reader(), workspace, &[id]).await?;
+            set_members(&mut resource, &members.remove(&id).unwrap_or_default());
+            Ok(Some(resource))
+        }
+    }
+}
+
+/// What became of an operation of this workspace.
+async fn outcome(
+    store: &Store,
+    workspace: &WorkspaceId,
+    operation: OperationId,
+) -> Result<Option<Outcome>, StoreError> {
+    let rows = ledger::find(store.reader(), &[operation.0]).await?;
+    match rows.iter().find(|row| row.workspace == workspace.as_str()) {
+        Some(row) => outcome_of(store, row).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// How the operation of a ledger row ended, for whoever delivers it again.
+pub(crate) async fn ending_of(store: &Store, row: &operation::Model) -> Result<Ending, StoreError> {
+    match State::of(row)? {
+        State::Dead => Ok(Ending::Dead(row.detail.clone().unwrap_or_default())),
+        State::Applied | State::Rejected => outcome_of(store, row).await.map(Ending::Answered),
+    }
+}
+
+/// The outcome that a ledger row remembers, with the resource as it is now.
+async fn outcome_of(store: &Store, row: &operation::Model) -> Result<Outcome, StoreError> {
+    if State::of(row)? != State::Applied {
+        return Ok(Outcome::Rejected { error: ledger::error_of(row) });
+    }
+    match (row.status, row.version) {
+        (204, Some(version)) => Ok(Outcome::UpdatedWithoutBody { version: Version::from_number(version) }),
+        (204, None) => Ok(Outcome::Deleted),
+        (status, _) => {
+            let types = [ResourceType::User, ResourceType::Group];
+            let unknown = || StoreError::broken("reading the ledger", "a row has an unknown resource type");
+            let resource_type = types.into_iter().find(|kind| kind.name() == row.resource_type).ok_or_else(unknown)?;
+            let workspace = WorkspaceId::try_from(row.workspace.clone());
+            let workspace = workspace.map_err(|error| StoreError::broken("reading the ledger", error))?;
+            let resource = get(store, &workspace, resource_type, ResourceId(row.resource)).await?;
+            Ok(match resource.map(Box::new) {
+                Some(resource) if status == 201 => Outcome::Created { resource },
+                Some(resource) => Outcome::Updated { resource },
+                // It was done, and deleted by a later command before anybody heard of it.
+                None => Outcome::Rejected { error: ScimError::not_found() },
+            })
+        }
+    }
+}
+
+/// A token that is not revoked, of a workspace that is enabled. Whether it has expired is for whoever knows the time.
+async fn live_credential(
+    store: &Store,
+    workspace: &WorkspaceId,
+    token: &TokenId,
+) -> Result<Option<Credential>, StoreError> {
+    let doing = "reading a credential";
+    let enabled = workspace::Entity::find_by_id(workspace.as_str()).one(store.reader()).await.doing(doing)?;
+    if !enabled.is_some_and(|workspace| workspace.enabled) {
+        return Ok(None);
+    }
+    let live = credential::Entity::find_by_id(token.as_str())
+        .filter(credential::Column::Workspace.eq(workspace.as_str()))
+        .filter(credential::Column::RevokedAt.is_null());
+    live.one(store.reader()).await.doing(doing)?.map(credentials::read).transpose()
+}

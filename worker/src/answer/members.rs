@@ -1,0 +1,121 @@
+//! Members as they are read: rows joined to live users and groups, so that a member that is not known yet, or no more,
+//! is not shown.
+
+use std::collections::HashMap;
+
+use protocol::id::{ResourceId, WorkspaceId};
+use protocol::scim::resource::ResourceType;
+use sea_orm::prelude::Uuid;
+use sea_orm::sea_query::{Expr, ExprTrait, Func, IntoColumnRef, Query, SelectStatement, UnionType};
+use sea_orm::{ColumnTrait, ConnectionTrait, QueryResult};
+
+use crate::store::entity::{group, group_member, user};
+use crate::store::row::{Key, Member};
+use crate::store::{Doing, StoreError};
+
+/// The live members of groups of one workspace, each group's in the order of their ids.
+pub(crate) async fn of_groups(
+    connection: &impl ConnectionTrait,
+    workspace: &WorkspaceId,
+    groups: &[ResourceId],
+) -> Result<HashMap<ResourceId, Vec<Member>>, StoreError> {
+    let mut members: HashMap<ResourceId, Vec<Member>> = HashMap::new();
+    if groups.is_empty() {
+        return Ok(members);
+    }
+    let mut query = rows_of_users(workspace, groups);
+    query.union(UnionType::All, rows_of_groups(workspace, groups));
+    for row in connection.query_all(&query).await.doing("reading members")? {
+        let group: Uuid = column(&row, 0)?;
+        members.entry(ResourceId(group)).or_default().push(member(&row, 1)?);
+    }
+    for members in members.values_mut() {
+        members.sort_unstable_by_key(|member| member.id);
+    }
+    Ok(members)
+}
+
+/// Those of the keys that are live users or groups.
+pub(crate) async fn find_live(
+    connection: &impl ConnectionTrait,
+    keys: &[Key],
+) -> Result<HashMap<Key, Member>, StoreError> {
+    let mut live = HashMap::new();
+    let mut by_workspace: HashMap<&WorkspaceId, Vec<Uuid>> = HashMap::new();
+    for key in keys {
+        by_workspace.entry(&key.workspace).or_default().push(key.id.0);
+    }
+    for (workspace, ids) in by_workspace {
+        let mut users = Query::select();
+        select_user(&mut users).from(user::Entity);
+        users.and_where(user::Column::Workspace.eq(workspace.as_str())).and_where(user::Column::Id.is_in(ids.clone()));
+        let mut groups = Query::select();
+        select_group(&mut groups).from(group::Entity);
+        groups.and_where(group::Column::Workspace.eq(workspace.as_str())).and_where(group::Column::Id.is_in(ids));
+        let query = users.union(UnionType::All, groups);
+        for row in connection.query_all(query).await.doing("reading named members")? {
+            let member = member(&row, 0)?;
+            live.insert(Key { workspace: workspace.clone(), id: member.id }, member);
+        }
+    }
+    Ok(live)
+}
+
+fn rows_of_users(workspace: &WorkspaceId, groups: &[ResourceId]) -> SelectStatement {
+    let same = column_of(user::Entity, user::Column::Workspace)
+        .equals((group_member::Entity, group_member::Column::Workspace))
+        .and(column_of(user::Entity, user::Column::Id).equals((group_member::Entity, group_member::Column::MemberId)));
+    let mut query = Query::select();
+    query.column((group_member::Entity, group_member::Column::GroupId));
+    select_user(&mut query).from(group_member::Entity).inner_join(user::Entity, same);
+    of_these(&mut query, workspace, groups)
+}
+
+fn rows_of_groups(workspace: &WorkspaceId, groups: &[ResourceId]) -> SelectStatement {
+    let same = column_of(group::Entity, group::Column::Workspace)
+        .equals((group_member::Entity, group_member::Column::Workspace))
+        .and(
+            column_of(group::Entity, group::Column::Id).equals((group_member::Entity, group_member::Column::MemberId)),
+        );
+    let mut query = Query::select();
+    query.column((group_member::Entity, group_member::Column::GroupId));
+    select_group(&mut query).from(group_member::Entity).inner_join(group::Entity, same);
+    of_these(&mut query, workspace, groups)
+}
+
+fn of_these(query: &mut SelectStatement, workspace: &WorkspaceId, groups: &[ResourceId]) -> SelectStatement {
+    let ids = groups.iter().map(|group| group.0);
+    query
+        .and_where(group_member::Column::Workspace.eq(workspace.as_str()))
+        .and_where(group_member::Column::GroupId.is_in(ids))
+        .to_owned()
+}
+
+/// Id, kind and display of a user.
+fn select_user(query: &mut SelectStatement) -> &mut SelectStatement {
+    let names = [user::Column::DisplayName, user::Column::UserName].map(|name| column_of(user::Entity, name));
+    query.column((user::Entity, user::Column::Id)).expr(Expr::cust("'User'")).expr(Func::coalesce(names))
+}
+
+/// Id, kind and display of a group.
+fn select_group(query: &mut SelectStatement) -> &mut SelectStatement {
+    query
+        .column((group::Entity, group::Column::Id))
+        .expr(Expr::cust("'Group'"))
+        .column((group::Entity, group::Column::DisplayName))
+}
+
+fn column_of<T: sea_orm::sea_query::IntoIden, C: sea_orm::sea_query::IntoIden>(table: T, column: C) -> Expr {
+    Expr::col((table, column).into_column_ref())
+}
+
+/// Reads id, kind and display, from column `first` on.
+fn member(row: &QueryResult, first: usize) -> Result<Member, StoreError> {
+    let kind: String = column(row, first + 1)?;
+    let resource_type = if kind == "User" { ResourceType::User } else { ResourceType::Group };
+    Ok(Member { id: ResourceId(column(row, first)?), resource_type, display: column(row, first + 2)? })
+}
+
+fn column<T: sea_orm::TryGetable>(row: &QueryResult, index: usize) -> Result<T, StoreError> {
+    row.try_get_by_index(index).doing("reading a member")
+}

@@ -1,0 +1,162 @@
+//! One transaction: claim, lock, decide, ledger, effects, commit, in exactly this order.
+
+use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use protocol::id::OperationId;
+use protocol::message::outcome::Outcome;
+use protocol::ownership::OwnershipPolicy;
+use protocol::time::Timestamp;
+use sea_orm::{DatabaseTransaction, TransactionTrait};
+
+use super::effects;
+use super::load::load;
+use super::working::WorkingSet;
+use super::{Applied, Ending};
+use crate::accepted::Accepted;
+use crate::answer;
+use crate::store::dead::{self, DeadMessage};
+use crate::store::entity::operation;
+use crate::store::settled::{CopyReason, insert_copies};
+use crate::store::{Class, Doing, Store, StoreError, column, commit, ledger};
+
+/// Applies the whole batch or nothing of it.
+pub(super) async fn together(
+    store: &Store,
+    policy: &OwnershipPolicy,
+    batch: &[Accepted],
+    now: Timestamp,
+) -> Result<Vec<Applied>, StoreError> {
+    let transaction = store.begin().await?;
+    let claim = Claim::of(&transaction, batch).await?;
+    let endings = apply_new(&transaction, policy, &claim.new, now).await?;
+    insert_copies(&transaction, &claim.copies, now).await?;
+    commit(transaction).await?;
+    claim.answers(store, batch, endings).await
+}
+
+/// Applies each command under a savepoint of its own: one that cannot be applied harms only itself.
+pub(super) async fn one_by_one(
+    store: &Store,
+    policy: &OwnershipPolicy,
+    batch: &[Accepted],
+    now: Timestamp,
+) -> Result<Vec<Applied>, StoreError> {
+    let transaction = store.begin().await?;
+    let claim = Claim::of(&transaction, batch).await?;
+    // All locks in the one order, as for the whole batch, before any command takes its own.
+    load(&transaction, &claim.new).await?;
+    let mut endings = HashMap::with_capacity(claim.new.len());
+    for accepted in &claim.new {
+        endings.insert(accepted.envelope.operation, alone(&transaction, policy, accepted, now).await?);
+    }
+    insert_copies(&transaction, &claim.copies, now).await?;
+    commit(transaction).await?;
+    claim.answers(store, batch, endings).await
+}
+
+/// Applies one command, or makes it a dead letter, in the surrounding transaction.
+async fn alone(
+    transaction: &DatabaseTransaction,
+    policy: &OwnershipPolicy,
+    accepted: &Accepted,
+    now: Timestamp,
+) -> Result<Ending, StoreError> {
+    let operation = accepted.envelope.operation;
+    let savepoint = transaction.begin().await.doing("setting a savepoint")?;
+    let failure = match apply_new(&savepoint, policy, &[accepted], now).await {
+        Ok(mut endings) => {
+            savepoint.commit().await.doing("releasing a savepoint")?;
+            let lost = || StoreError::broken("applying a command", "it got no ending");
+            return endings.remove(&operation).ok_or_else(lost);
+        }
+        Err(failure) if failure.class() == Class::Broken => failure,
+        Err(failure) => return Err(failure),
+    };
+    savepoint.rollback().await.doing("going back to a savepoint")?;
+    let reason = failure.reason();
+    tracing::error!(%operation, reason, "operation {operation} cannot be applied; it is a dead letter now");
+    let message = DeadMessage::Command { accepted: Box::new(accepted.clone()), reason: reason.clone() };
+    dead::bury(transaction, &[message], now).await?;
+    Ok(Ending::Dead(reason))
+}
+
+/// Locks, decides and writes commands that the ledger does not know.
+async fn apply_new(
+    transaction: &DatabaseTransaction,
+    policy: &OwnershipPolicy,
+    commands: &[&Accepted],
+    now: Timestamp,
+) -> Result<HashMap<OperationId, Ending>, StoreError> {
+    if commands.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let mut set = load(transaction, commands).await?;
+    let mut rows = Vec::with_capacity(commands.len());
+    let mut endings = HashMap::with_capacity(commands.len());
+    for accepted in commands {
+        let outcome = decide(&mut set, policy, accepted, now)?;
+        rows.push(ledger::row_of(accepted, &outcome, now));
+        endings.insert(accepted.envelope.operation, Ending::Answered(outcome));
+    }
+    ledger::insert(transaction, rows).await?;
+    effects::write(transaction, &set).await?;
+    Ok(endings)
+}
+
+/// A command that makes the rules panic is one that cannot be applied; the worker goes on.
+fn decide(
+    set: &mut WorkingSet,
+    policy: &OwnershipPolicy,
+    accepted: &Accepted,
+    now: Timestamp,
+) -> Result<Outcome, StoreError> {
+    // A panic leaves the working set half changed; it is thrown away with the error.
+    let decided = catch_unwind(AssertUnwindSafe(|| set.apply(policy, accepted, now)));
+    decided.map_err(|_| StoreError::broken("deciding what a command does", "the rules panicked"))
+}
+
+/// What the ledger says of a batch before anything is done.
+struct Claim<'a> {
+    /// Each operation that the ledger does not know, once.
+    new: Vec<&'a Accepted>,
+    /// The rows of those that it knows.
+    known: HashMap<OperationId, operation::Model>,
+    /// Sequences under which a known operation was stored again.
+    copies: Vec<(u64, CopyReason)>,
+}
+
+impl<'a> Claim<'a> {
+    async fn of(transaction: &DatabaseTransaction, batch: &'a [Accepted]) -> Result<Self, StoreError> {
+        let operations: Vec<_> = batch.iter().map(|accepted| accepted.envelope.operation.0).collect();
+        let rows = ledger::find(transaction, &operations).await?;
+        let known: HashMap<_, _> = rows.into_iter().map(|row| (OperationId(row.operation), row)).collect();
+        let (mut new, mut copies, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+        for accepted in batch {
+            match known.get(&accepted.envelope.operation) {
+                Some(row) if row.sequence == column(accepted.sequence) => {}
+                None if seen.insert(accepted.envelope.operation) => new.push(accepted),
+                Some(_) | None => copies.push((accepted.sequence, CopyReason::ExtraCopy)),
+            }
+        }
+        Ok(Self { new, known, copies })
+    }
+
+    /// The endings in the batch's order. A known operation is answered from the ledger, after the commit.
+    async fn answers(
+        self,
+        store: &Store,
+        batch: &[Accepted],
+        mut endings: HashMap<OperationId, Ending>,
+    ) -> Result<Vec<Applied>, StoreError> {
+        for (operation, row) in self.known {
+            endings.insert(operation, answer::ending_of(store, &row).await?);
+        }
+        let lost = || StoreError::broken("answering a batch", "a command got no ending");
+        let of = |accepted: &Accepted| {
+            let operation = accepted.envelope.operation;
+            Ok(Applied { operation, ending: endings.get(&operation).cloned().ok_or_else(lost)? })
+        };
+        batch.iter().map(of).collect()
+    }
+}

@@ -1,0 +1,196 @@
+//! Writes what a batch came to: the difference between the working set now and as it was read, in few statements, rows
+//! in the order of their keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use protocol::id::ResourceId;
+use protocol::scim::name::CanonicalName;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ColumnTrait, Condition, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter};
+
+use super::conditions::{any_key, portions};
+use super::upsert::{BySteps, all_written, update_groups, update_users};
+use super::working::{Entry, WorkingSet};
+use crate::store::entity::{group, group_member, user};
+use crate::store::row::{Image, Key};
+use crate::store::{Doing, MOST_GROUPS, MOST_ROWS, StoreError};
+
+/// Writes all effects: first what goes, so that its names are free, then what changes, then what is new.
+pub(super) async fn write(transaction: &DatabaseTransaction, set: &WorkingSet) -> Result<(), StoreError> {
+    let (users, groups) = (Difference::of(&set.users), Difference::of(&set.groups));
+    delete_users(transaction, &users.deleted).await?;
+    delete_groups(transaction, &groups.deleted).await?;
+    write_users(transaction, &users).await?;
+    write_groups(transaction, &groups).await?;
+    write_members(transaction, set, &users, &groups).await
+}
+
+/// What happened to the resources of one kind.
+struct Difference<'a> {
+    deleted: BTreeSet<Key>,
+    updated: Vec<(&'a Key, &'a Image, &'a Image)>,
+    created: Vec<(&'a Key, &'a Image)>,
+}
+
+impl<'a> Difference<'a> {
+    fn of(entries: &'a BTreeMap<Key, Entry>) -> Self {
+        let mut difference = Self { deleted: BTreeSet::new(), updated: Vec::new(), created: Vec::new() };
+        for (key, entry) in entries {
+            match (&entry.stored, &entry.now) {
+                (Some(_), None) => {
+                    difference.deleted.insert(key.clone());
+                }
+                (Some(stored), Some(now)) if stored != now => difference.updated.push((key, stored, now)),
+                (Some(_), Some(_)) | (None, None) => {}
+                (None, Some(now)) => difference.created.push((key, now)),
+            }
+        }
+        // In the order of the unique index: two batches that claim the same names wait, they do not deadlock.
+        difference.created.sort_by_cached_key(|(key, image)| (key.workspace.clone(), image.name()));
+        difference
+    }
+
+    /// Rows whose old name another row of the batch takes over. Unique indexes are checked row by row, so these names
+    /// are given up before anything else is written.
+    fn handing_over(&self) -> Vec<&'a Key> {
+        let claimed: BTreeSet<(&str, Option<CanonicalName>)> = self
+            .updated
+            .iter()
+            .map(|(key, _, now)| (key, now))
+            .chain(self.created.iter().map(|(key, now)| (key, now)))
+            .map(|(key, now)| (key.workspace.as_str(), now.name()))
+            .collect();
+        let renamed = self.updated.iter().filter(|(_, stored, now)| stored.name() != now.name());
+        renamed
+            .filter(|(key, stored, _)| claimed.contains(&(key.workspace.as_str(), stored.name())))
+            .map(|(key, ..)| *key)
+            .collect()
+    }
+
+    fn steps(stored: &Image, now: &Image) -> i64 {
+        now.resource.meta.version.number().saturating_sub(stored.resource.meta.version.number())
+    }
+}
+
+/// A name that nobody can have: it begins with a control character.
+fn nobodys_name(key: &Key) -> String {
+    format!("\u{1}{}", key.id)
+}
+
+async fn delete_users(transaction: &DatabaseTransaction, keys: &BTreeSet<Key>) -> Result<(), StoreError> {
+    for some in portions(keys) {
+        let any = any_key(user::Column::Workspace, user::Column::Id, &some);
+        let deleted = user::Entity::delete_many().filter(any).exec(transaction).await.doing("deleting users")?;
+        all_written(deleted.rows_affected, some.len(), "deleting users")?;
+    }
+    Ok(())
+}
+
+async fn delete_groups(transaction: &DatabaseTransaction, keys: &BTreeSet<Key>) -> Result<(), StoreError> {
+    for some in portions(keys) {
+        let any = any_key(group::Column::Workspace, group::Column::Id, &some);
+        let deleted = group::Entity::delete_many().filter(any).exec(transaction).await.doing("deleting groups")?;
+        all_written(deleted.rows_affected, some.len(), "deleting groups")?;
+    }
+    Ok(())
+}
+
+async fn write_users(transaction: &DatabaseTransaction, users: &Difference<'_>) -> Result<(), StoreError> {
+    for key in users.handing_over() {
+        let update = user::Entity::update_many()
+            .col_expr(user::Column::UserNameKey, nobodys_name(key).into())
+            .filter(any_key(user::Column::Workspace, user::Column::Id, std::slice::from_ref(key)));
+        update.exec(transaction).await.doing("giving up a userName")?;
+    }
+    let mut updates = BySteps::new();
+    for (key, stored, now) in &users.updated {
+        updates.entry(Difference::steps(stored, now)).or_default().push(now.user_row(&key.workspace)?);
+    }
+    update_users(transaction, updates).await?;
+    for some in users.created.chunks(MOST_ROWS) {
+        let rows: Vec<_> = some.iter().map(|(key, image)| image.user_row(&key.workspace)).collect::<Result<_, _>>()?;
+        let insert = user::Entity::insert_many(rows.into_iter().map(IntoActiveModel::into_active_model));
+        let insert = insert.on_conflict(OnConflict::new().do_nothing().to_owned());
+        let inserted = insert.exec_without_returning(transaction).await.doing("inserting users")?;
+        all_written(inserted, some.len(), "inserting users")?;
+    }
+    Ok(())
+}
+
+async fn write_groups(transaction: &DatabaseTransaction, groups: &Difference<'_>) -> Result<(), StoreError> {
+    for key in groups.handing_over() {
+        let update = group::Entity::update_many()
+            .col_expr(group::Column::DisplayNameKey, nobodys_name(key).into())
+            .filter(any_key(group::Column::Workspace, group::Column::Id, std::slice::from_ref(key)));
+        update.exec(transaction).await.doing("giving up a displayName")?;
+    }
+    let mut updates = BySteps::new();
+    for (key, stored, now) in &groups.updated {
+        updates.entry(Difference::steps(stored, now)).or_default().push(now.group_row(&key.workspace)?);
+    }
+    update_groups(transaction, updates).await?;
+    for some in groups.created.chunks(MOST_ROWS) {
+        let rows: Vec<_> = some.iter().map(|(key, image)| image.group_row(&key.workspace)).collect::<Result<_, _>>()?;
+        let insert = group::Entity::insert_many(rows.into_iter().map(IntoActiveModel::into_active_model));
+        let insert = insert.on_conflict(OnConflict::new().do_nothing().to_owned());
+        let inserted = insert.exec_without_returning(transaction).await.doing("inserting groups")?;
+        all_written(inserted, some.len(), "inserting groups")?;
+    }
+    Ok(())
+}
+
+async fn write_members(
+    transaction: &DatabaseTransaction,
+    set: &WorkingSet,
+    users: &Difference<'_>,
+    groups: &Difference<'_>,
+) -> Result<(), StoreError> {
+    let cleared = set.members.iter().filter(|(_, membership)| membership.cleared).map(|(group, _)| group.clone());
+    for some in portions(&cleared.chain(groups.deleted.iter().cloned()).collect()) {
+        let any = any_key(group_member::Column::Workspace, group_member::Column::GroupId, &some);
+        group_member::Entity::delete_many().filter(any).exec(transaction).await.doing("clearing groups")?;
+    }
+    let live = |group: &Key| set.groups.get(group).is_some_and(|entry| entry.now.is_some());
+    let rows = set.members.iter().filter(|(group, _)| live(group));
+    let removed: Vec<_> =
+        rows.clone().flat_map(|(group, members)| members.removed().map(move |id| (group, id))).collect();
+    delete_members(transaction, &removed).await?;
+    for some in portions(&users.deleted.union(&groups.deleted).cloned().collect()) {
+        let any = any_key(group_member::Column::Workspace, group_member::Column::MemberId, &some);
+        let deleted = group_member::Entity::delete_many().filter(any).exec(transaction).await;
+        // All rows that name a deleted resource are gone already, unless one came meanwhile to a group without lock.
+        all_written(deleted.doing("deleting memberships")?.rows_affected, 0, "deleting memberships")?;
+    }
+    let added: Vec<_> = rows.flat_map(|(group, members)| members.added().map(move |id| (group, id))).collect();
+    insert_members(transaction, &added).await
+}
+
+async fn delete_members(transaction: &DatabaseTransaction, pairs: &[(&Key, ResourceId)]) -> Result<(), StoreError> {
+    for some in pairs.chunks(MOST_GROUPS) {
+        let mut by_group: BTreeMap<&Key, Vec<sea_orm::prelude::Uuid>> = BTreeMap::new();
+        for (group, member) in some {
+            by_group.entry(group).or_default().push(member.0);
+        }
+        let any = by_group.into_iter().fold(Condition::any(), |any, (group, members)| {
+            let workspace = group_member::Column::Workspace.eq(group.workspace.as_str());
+            let group = group_member::Column::GroupId.eq(group.id.0);
+            any.add(Condition::all().add(workspace).add(group).add(group_member::Column::MemberId.is_in(members)))
+        });
+        let deleted = group_member::Entity::delete_many().filter(any).exec(transaction).await;
+        all_written(deleted.doing("removing members")?.rows_affected, some.len(), "removing members")?;
+    }
+    Ok(())
+}
+
+async fn insert_members(transaction: &DatabaseTransaction, pairs: &[(&Key, ResourceId)]) -> Result<(), StoreError> {
+    for some in pairs.chunks(MOST_ROWS) {
+        let rows = some.iter().map(|(group, member)| {
+            let workspace = group.workspace.to_string();
+            group_member::Model { workspace, group_id: group.id.0, member_id: member.0 }.into_active_model()
+        });
+        let insert = group_member::Entity::insert_many(rows).on_conflict(OnConflict::new().do_nothing().to_owned());
+        let inserted = insert.exec_without_returning(transaction).await.doing("adding members")?;
+        all_written(inserted, some.len(), "adding members")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,209 @@
+//! Locks every row that a batch may write, then reads what its commands may see: in this order, because READ COMMITTED
+//! sees each statement's own moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use protocol::decide::{claimed_names, named_members};
+use protocol::id::{ResourceId, WorkspaceId};
+use protocol::message::command::Command;
+use protocol::scim::name::CanonicalName;
+use protocol::scim::resource::ResourceType;
+use sea_orm::prelude::Uuid;
+use sea_orm::{ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use super::conditions::{any_key, any_of, portions};
+use super::working::{Entry, WorkingSet};
+use crate::accepted::Accepted;
+use crate::answer::members::find_live;
+use crate::store::entity::{group, group_member, user};
+use crate::store::row::{Image, Key};
+use crate::store::{Doing, MOST_GROUPS, StoreError};
+
+/// What a batch's commands name.
+#[derive(Default)]
+struct Named {
+    users: BTreeSet<Key>,
+    groups: BTreeSet<Key>,
+    /// Resources that a command deletes.
+    deleted: BTreeSet<Key>,
+    user_names: BTreeSet<(WorkspaceId, CanonicalName)>,
+    group_names: BTreeSet<(WorkspaceId, CanonicalName)>,
+    members: BTreeMap<Key, BTreeSet<ResourceId>>,
+    /// Members of groups that are answered in full.
+    shown: BTreeSet<Key>,
+}
+
+/// Locks and reads.
+pub(super) async fn load(transaction: &DatabaseTransaction, commands: &[&Accepted]) -> Result<WorkingSet, StoreError> {
+    let mut named = Named::of(commands);
+    // Deleting a user changes the groups that it is in: they are locked, too.
+    let groups_of_deleted = memberships_of(transaction, &named.deleted).await?;
+    named.groups.extend(groups_of_deleted.into_iter().map(|(group, _)| group));
+
+    let mut set = WorkingSet::default();
+    lock_users(transaction, &named.users, &mut set).await?;
+    lock_groups(transaction, &named.groups, &mut set).await?;
+
+    for (group, member) in memberships_of(transaction, &named.deleted).await? {
+        if !named.groups.contains(&group) {
+            return Err(StoreError::lost_race("reading the groups of a resource that is deleted"));
+        }
+        set.members.entry(group).or_default().read(member);
+    }
+    read_members(transaction, &named.members, &mut set).await?;
+    read_holders(transaction, &named, &mut set).await?;
+    for shown in portions(&named.shown) {
+        set.live.extend(find_live(transaction, &shown).await?);
+    }
+    Ok(set)
+}
+
+impl Named {
+    fn of(commands: &[&Accepted]) -> Self {
+        let mut named = Self::default();
+        for accepted in commands {
+            named.add(accepted);
+        }
+        named
+    }
+
+    fn add(&mut self, accepted: &Accepted) {
+        let envelope = &accepted.envelope;
+        let in_workspace = |id| Key { workspace: envelope.workspace.clone(), id };
+        let key = in_workspace(envelope.resource);
+        let names = claimed_names(envelope.resource_type, &envelope.body);
+        let names = names.into_iter().map(|name| (envelope.workspace.clone(), name));
+        match envelope.resource_type {
+            ResourceType::User => {
+                self.users.insert(key.clone());
+                self.user_names.extend(names);
+            }
+            ResourceType::Group => {
+                self.groups.insert(key.clone());
+                self.group_names.extend(names);
+                let members = named_members(envelope.resource_type, &envelope.body);
+                if let Command::Create { .. } | Command::Replace { .. } = envelope.body {
+                    self.shown.extend(members.iter().copied().map(in_workspace));
+                }
+                self.members.entry(key.clone()).or_default().extend(members);
+            }
+        }
+        if let Command::Delete { .. } = envelope.body {
+            self.deleted.insert(key);
+        }
+    }
+}
+
+async fn memberships_of(
+    transaction: &DatabaseTransaction,
+    members: &BTreeSet<Key>,
+) -> Result<Vec<(Key, ResourceId)>, StoreError> {
+    let mut found = Vec::new();
+    for some in portions(members) {
+        let any = any_key(group_member::Column::Workspace, group_member::Column::MemberId, &some);
+        let rows = group_member::Entity::find().filter(any).all(transaction).await;
+        for row in rows.doing("reading memberships")? {
+            found.push((Key::of(row.workspace, row.group_id)?, ResourceId(row.member_id)));
+        }
+    }
+    Ok(found)
+}
+
+async fn lock_users(
+    transaction: &DatabaseTransaction,
+    keys: &BTreeSet<Key>,
+    set: &mut WorkingSet,
+) -> Result<(), StoreError> {
+    set.users.extend(keys.iter().map(|key| (key.clone(), Entry::default())));
+    for some in portions(keys) {
+        let rows = user::Entity::find()
+            .filter(any_key(user::Column::Workspace, user::Column::Id, &some))
+            .order_by_asc(user::Column::Workspace)
+            .order_by_asc(user::Column::Id)
+            .lock_exclusive();
+        for row in rows.all(transaction).await.doing("locking users")? {
+            let key = Key::of(row.workspace.clone(), row.id)?;
+            let image = Image::of_user(row)?;
+            set.users.insert(key, Entry { stored: Some(image.clone()), now: Some(image) });
+        }
+    }
+    Ok(())
+}
+
+async fn lock_groups(
+    transaction: &DatabaseTransaction,
+    keys: &BTreeSet<Key>,
+    set: &mut WorkingSet,
+) -> Result<(), StoreError> {
+    set.groups.extend(keys.iter().map(|key| (key.clone(), Entry::default())));
+    for some in portions(keys) {
+        let rows = group::Entity::find()
+            .filter(any_key(group::Column::Workspace, group::Column::Id, &some))
+            .order_by_asc(group::Column::Workspace)
+            .order_by_asc(group::Column::Id)
+            .lock_exclusive();
+        for row in rows.all(transaction).await.doing("locking groups")? {
+            let key = Key::of(row.workspace.clone(), row.id)?;
+            let image = Image::of_group(row)?;
+            set.groups.insert(key, Entry { stored: Some(image.clone()), now: Some(image) });
+        }
+    }
+    Ok(())
+}
+
+/// Of the members that commands name, those that have a row.
+async fn read_members(
+    transaction: &DatabaseTransaction,
+    named: &BTreeMap<Key, BTreeSet<ResourceId>>,
+    set: &mut WorkingSet,
+) -> Result<(), StoreError> {
+    let pairs: Vec<(&Key, Uuid)> =
+        named.iter().flat_map(|(group, members)| members.iter().map(move |member| (group, member.0))).collect();
+    for some in pairs.chunks(MOST_GROUPS) {
+        let mut by_group: BTreeMap<&Key, Vec<Uuid>> = BTreeMap::new();
+        for (group, member) in some {
+            by_group.entry(group).or_default().push(*member);
+        }
+        let any = by_group.into_iter().fold(Condition::any(), |any, (group, members)| {
+            let workspace = group_member::Column::Workspace.eq(group.workspace.as_str());
+            let group = group_member::Column::GroupId.eq(group.id.0);
+            any.add(Condition::all().add(workspace).add(group).add(group_member::Column::MemberId.is_in(members)))
+        });
+        let rows = group_member::Entity::find().filter(any).all(transaction).await;
+        for row in rows.doing("reading members")? {
+            let group = Key::of(row.workspace, row.group_id)?;
+            set.members.entry(group).or_default().read(ResourceId(row.member_id));
+        }
+    }
+    Ok(())
+}
+
+/// Who holds the names that commands claim.
+async fn read_holders(
+    transaction: &DatabaseTransaction,
+    named: &Named,
+    set: &mut WorkingSet,
+) -> Result<(), StoreError> {
+    let text = |(workspace, name): &(WorkspaceId, CanonicalName)| (workspace.clone(), name.as_str().to_owned());
+    let mut held: Vec<(ResourceType, (String, Uuid, String))> = Vec::new();
+    if !named.user_names.is_empty() {
+        let any = any_of(user::Column::Workspace, user::Column::UserNameKey, named.user_names.iter().map(text));
+        let columns = [user::Column::Workspace, user::Column::Id, user::Column::UserNameKey];
+        let rows = user::Entity::find().select_only().columns(columns).filter(any).into_tuple();
+        let rows: Vec<_> = rows.all(transaction).await.doing("reading who holds a userName")?;
+        held.extend(rows.into_iter().map(|row| (ResourceType::User, row)));
+    }
+    if !named.group_names.is_empty() {
+        let any = any_of(group::Column::Workspace, group::Column::DisplayNameKey, named.group_names.iter().map(text));
+        let columns = [group::Column::Workspace, group::Column::Id, group::Column::DisplayNameKey];
+        let rows = group::Entity::find().select_only().columns(columns).filter(any).into_tuple();
+        let rows: Vec<_> = rows.all(transaction).await.doing("reading who holds a displayName")?;
+        held.extend(rows.into_iter().map(|row| (ResourceType::Group, row)));
+    }
+    for (resource_type, (workspace, id, name)) in held {
+        let key = Key::of(workspace, id)?;
+        // The canonical form is its own canonical form.
+        set.holders.insert((key.workspace, resource_type, CanonicalName::of(&name)), key.id);
+    }
+    Ok(())
+}

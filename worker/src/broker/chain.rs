@@ -1,0 +1,83 @@
+//! Brings predecessors along: a command's chain is completed from the stream itself, so that no lane, no dead worker
+//! and no full consumer can block it.
+
+use std::collections::HashSet;
+
+use async_nats::jetstream::stream::{LastRawMessageErrorKind, RawMessageError};
+use tracing::warn;
+
+use crate::broker::delivery::Item;
+use crate::broker::work::Work;
+use crate::store::{CopyReason, StoreError};
+
+/// The most predecessors that are fetched for one chain at a time.
+const MOST_LINKS: usize = 256;
+
+/// What the stream says about a predecessor.
+enum Predecessor {
+    /// It is still in the log.
+    Pending(Box<Item>),
+    /// It has left the log: it was settled.
+    Gone,
+    /// The broker did not answer.
+    Unknown,
+}
+
+impl Work {
+    /// Adds to `items` every predecessor that is still in the log. Gives back the sequences that are neither settled
+    /// nor could be fetched: what comes after them has to wait.
+    pub(crate) async fn fetch_predecessors(&self, items: &mut Vec<Item>) -> Result<HashSet<u64>, StoreError> {
+        let mut seen: HashSet<u64> = items.iter().map(Item::sequence).collect();
+        let mut open: Vec<u64> = items.iter().map(|item| item.logged.predecessor).collect();
+        let mut missing = HashSet::new();
+        let mut fetched = 0_usize;
+        while let Some(sequence) = open.pop() {
+            if sequence == 0 || self.settled.contains(sequence) || !seen.insert(sequence) {
+                continue;
+            }
+            if fetched == MOST_LINKS {
+                missing.insert(sequence);
+                continue;
+            }
+            match self.fetch(sequence).await {
+                Predecessor::Pending(item) => {
+                    fetched += 1;
+                    open.push(item.logged.predecessor);
+                    items.push(*item);
+                }
+                Predecessor::Gone => self.must_be_settled(sequence).await?,
+                Predecessor::Unknown => {
+                    missing.insert(sequence);
+                }
+            }
+        }
+        Ok(missing)
+    }
+
+    async fn fetch(&self, sequence: u64) -> Predecessor {
+        match self.stream.get_raw_message(sequence).await {
+            Ok(message) => Predecessor::Pending(Box::new(Item::fetched(&self.replies.namespace, message))),
+            Err(error) if not_found(&error) => Predecessor::Gone,
+            Err(error) => {
+                warn!(sequence, %error, "fetching predecessor {sequence} from the log failed, trying again");
+                Predecessor::Unknown
+            }
+        }
+    }
+
+    /// A work queue removes only what was acknowledged, and that only after its commit. A sequence that is gone and that
+    /// nobody settled was deleted by hand: it is recorded, so that nothing waits for it again.
+    async fn must_be_settled(&self, sequence: u64) -> Result<(), StoreError> {
+        if !self.store.settled(&[sequence]).await?.contains(&sequence) {
+            warn!(sequence, "message {sequence} was removed from the log without having been settled");
+            self.store.settle_copies(&[(sequence, CopyReason::Removed)], self.clock.now()).await?;
+        }
+        self.settled.remember([sequence]);
+        Ok(())
+    }
+}
+
+/// The leader says that there is no such message. The successor is in the log, so the log has reached that sequence.
+fn not_found(error: &RawMessageError) -> bool {
+    matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound)
+}

@@ -1,0 +1,183 @@
+//! Takes deliveries from the lanes, forms batches by the schedule, and holds what waits for a predecessor.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::message::lane::Lane;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
+
+use crate::broker::delivery::Item;
+use crate::broker::held::Held;
+use crate::broker::schedule::{Schedule, Waiting};
+use crate::broker::work::{Work, WorkEnd};
+use crate::disposition::Ending;
+
+/// How often the database is tried while it is away.
+const PROBE: Duration = Duration::from_millis(250);
+
+/// Forms batches and follows them.
+pub(crate) struct Dispatcher {
+    work: Arc<Work>,
+    schedule: Schedule,
+    urgent: VecDeque<Item>,
+    interactive: VecDeque<Item>,
+    bulk: VecDeque<Item>,
+    held: Held,
+    running: JoinSet<WorkEnd>,
+    in_work: HashSet<u64>,
+    slots: usize,
+    batch: usize,
+    open: watch::Sender<bool>,
+}
+
+impl Dispatcher {
+    /// With `slots` transactions at once, each of at most `batch` commands. `open` stops the lanes while it is false.
+    pub(crate) fn new(work: Arc<Work>, slots: usize, batch: usize, open: watch::Sender<bool>) -> Self {
+        Self {
+            work,
+            schedule: Schedule::default(),
+            urgent: VecDeque::new(),
+            interactive: VecDeque::new(),
+            bulk: VecDeque::new(),
+            held: Held::default(),
+            running: JoinSet::new(),
+            in_work: HashSet::new(),
+            slots,
+            batch,
+            open,
+        }
+    }
+
+    /// Works until all lanes have ended and everything that they delivered is settled or handed back.
+    pub(crate) async fn run(mut self, mut items: mpsc::Receiver<Item>) {
+        let mut lanes_open = true;
+        while lanes_open || self.has_work() {
+            let wake = self.wake_at();
+            tokio::select! {
+                item = items.recv(), if lanes_open => match item {
+                    Some(item) => self.enqueue_ready(item, &mut items),
+                    None => lanes_open = false,
+                },
+                Some(end) = self.running.join_next() => match end {
+                    Ok(end) => self.finished(end),
+                    Err(failure) => error!(%failure, "a batch task failed; its messages will be delivered again"),
+                },
+                () = sleep_until(wake) => {}
+            }
+            self.start_batches();
+        }
+        info!("all deliveries are settled");
+    }
+
+    fn has_work(&self) -> bool {
+        let queued = self.urgent.len() + self.interactive.len() + self.bulk.len();
+        queued + self.held.len() + self.running.len() > 0
+    }
+
+    /// Everything that is ready goes into the next batch; nothing waits to fill one.
+    fn enqueue_ready(&mut self, first: Item, items: &mut mpsc::Receiver<Item>) {
+        let mut next = Some(first);
+        while let Some(item) = next {
+            self.enqueue(item);
+            next = items.try_recv().ok();
+        }
+    }
+
+    fn enqueue(&mut self, item: Item) {
+        match item.ticket.as_ref().map(|ticket| ticket.lane) {
+            Some(Lane::Urgent) => self.urgent.push_back(item),
+            Some(Lane::Interactive) => self.interactive.push_back(item),
+            Some(Lane::Bulk) => self.bulk.push_back(item),
+            None => {}
+        }
+    }
+
+    fn start_batches(&mut self) {
+        while self.running.len() < self.slots {
+            let now = Instant::now();
+            let in_work = &self.in_work;
+            if let Some(chain) = self.held.take_due(now, |sequence| in_work.contains(&sequence)) {
+                debug!(commands = chain.len(), "bringing predecessors along");
+                self.in_work.extend(chain.iter().map(Item::sequence));
+                self.running.spawn(Arc::clone(&self.work).chain(chain));
+                continue;
+            }
+            let waiting =
+                Waiting { urgent: self.urgent.len(), interactive: self.interactive.len(), bulk: self.bulk.len() };
+            let Some(lane) = self.schedule.next(waiting, self.slots - self.running.len()) else { return };
+            let queue = match lane {
+                Lane::Urgent => &mut self.urgent,
+                Lane::Interactive => &mut self.interactive,
+                Lane::Bulk => &mut self.bulk,
+            };
+            let batch: Vec<Item> = queue.drain(..queue.len().min(self.batch)).collect();
+            self.in_work.extend(batch.iter().map(Item::sequence));
+            self.running.spawn(Arc::clone(&self.work).batch(batch));
+        }
+    }
+
+    fn finished(&mut self, end: WorkEnd) {
+        for sequence in &end.taken {
+            self.in_work.remove(sequence);
+        }
+        for (item, due) in end.held {
+            self.hold(item, due);
+        }
+        for sequence in end.settled {
+            for item in self.held.release(sequence) {
+                self.enqueue(item);
+            }
+        }
+        if end.outage {
+            self.hand_back();
+        }
+    }
+
+    /// A predecessor may have been settled while the batch that found it missing was on its way.
+    fn hold(&mut self, item: Item, due: Instant) {
+        if self.work.settled.contains(item.logged.predecessor) {
+            return self.enqueue(item);
+        }
+        if let Some(item) = self.held.hold(item, due) {
+            self.work.hand_back(vec![item], Ending::Crowded);
+        }
+    }
+
+    /// The database is away: everything goes back to the broker, and the lanes stay closed until it answers again.
+    fn hand_back(&mut self) {
+        let mut items = self.held.take_all();
+        for queue in [&mut self.urgent, &mut self.interactive, &mut self.bulk] {
+            items.extend(queue.drain(..));
+        }
+        if self.open.send_replace(false) {
+            warn!(handed_back = items.len(), "the database is away, pulling nothing until it answers");
+            tokio::spawn(reopen(Arc::clone(&self.work), self.open.clone()));
+        }
+        self.work.hand_back(items, Ending::Outage);
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        // A due command whose predecessor is in work here stays due: look again shortly, not at once.
+        let soon = Instant::now() + Duration::from_millis(5);
+        (self.running.len() < self.slots).then(|| self.held.next_due()).flatten().map(|due| due.max(soon))
+    }
+}
+
+async fn reopen(work: Arc<Work>, open: watch::Sender<bool>) {
+    while work.store.probe().await.is_err() {
+        tokio::time::sleep(PROBE).await;
+    }
+    info!("the database answers again, pulling");
+    open.send_replace(true);
+}
+
+async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(instant) => tokio::time::sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}

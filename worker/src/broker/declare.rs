@@ -1,0 +1,198 @@
+//! Declares the log, its three consumers and the bucket of credentials; checks those that exist.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::context::{CreateKeyValueError, CreateStreamError, GetStreamErrorKind};
+use async_nats::jetstream::stream::{self, ConsumerError, DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::jetstream::{self, kv};
+use protocol::id::Namespace;
+use protocol::message::lane::Lane;
+use tracing::{info, warn};
+
+use crate::config::Config;
+
+/// A consumer of one lane, shared by all workers.
+pub(crate) type LaneConsumer = jetstream::consumer::Consumer<pull::Config>;
+
+/// How long a worker may be silent about a delivery before another gets it.
+pub(crate) const ACK_WAIT: Duration = Duration::from_secs(4);
+/// How many deliveries of one lane may be unsettled among all workers.
+const MAX_ACK_PENDING: i64 = 20_000;
+/// How long the broker remembers an operation id. A convenience: the ledger decides.
+const DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
+
+/// Why the log cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DeclareError {
+    /// The stream cannot be created.
+    #[error("creating stream {name}")]
+    CreateStream {
+        /// Its name.
+        name: String,
+        /// Why.
+        #[source]
+        source: CreateStreamError,
+    },
+    /// The stream cannot be read.
+    #[error("reading stream {name}")]
+    GetStream {
+        /// Its name.
+        name: String,
+        /// Why.
+        #[source]
+        source: jetstream::context::GetStreamError,
+    },
+    /// The stream exists and is not what the log needs.
+    #[error("stream {name} exists with other settings: {what}; repair it or use another ROSTERD_NAMESPACE")]
+    WrongStream {
+        /// Its name.
+        name: String,
+        /// Which setting, and what it must be.
+        what: &'static str,
+    },
+    /// The stream's sequences cannot be raised above those that SQL knows.
+    #[error("raising the first sequence of stream {name} to {sequence}")]
+    Raise {
+        /// Its name.
+        name: String,
+        /// The sequence to start from.
+        sequence: u64,
+        /// Why.
+        #[source]
+        source: stream::PurgeError,
+    },
+    /// A lane's consumer cannot be created.
+    #[error("creating the consumer of lane {lane}")]
+    Consumer {
+        /// The lane.
+        lane: Lane,
+        /// Why.
+        #[source]
+        source: ConsumerError,
+    },
+    /// The bucket cannot be created.
+    #[error("creating bucket {name}")]
+    Bucket {
+        /// Its name.
+        name: String,
+        /// Why.
+        #[source]
+        source: CreateKeyValueError,
+    },
+}
+
+/// The log: created if it is missing, its sequences never below what SQL knows (`highest`).
+pub(crate) async fn log(
+    context: &jetstream::Context,
+    config: &Config,
+    highest: u64,
+) -> Result<stream::Stream, DeclareError> {
+    let name = config.namespace.command_stream();
+    let existing = match context.get_stream(&name).await {
+        Ok(stream) => stream,
+        Err(error) if missing(&error) => create(context, config, highest).await?,
+        Err(source) => return Err(DeclareError::GetStream { name, source }),
+    };
+    check(&name, &existing.cached_info().config)?;
+    raise(&name, &existing, highest).await?;
+    Ok(existing)
+}
+
+/// The three consumers, in the order of [`Lane::ALL`].
+pub(crate) async fn consumers(
+    stream: &stream::Stream,
+    namespace: &Namespace,
+) -> Result<Vec<(Lane, LaneConsumer)>, DeclareError> {
+    let mut consumers = Vec::with_capacity(Lane::ALL.len());
+    for lane in Lane::ALL {
+        let settings = pull::Config {
+            durable_name: Some(lane.to_string()),
+            filter_subject: namespace.lane_commands(lane),
+            ack_policy: AckPolicy::Explicit,
+            deliver_policy: DeliverPolicy::All,
+            ack_wait: ACK_WAIT,
+            max_deliver: -1,
+            max_ack_pending: MAX_ACK_PENDING,
+            ..pull::Config::default()
+        };
+        let consumer = stream.create_consumer(settings).await;
+        consumers.push((lane, consumer.map_err(|source| DeclareError::Consumer { lane, source })?));
+    }
+    Ok(consumers)
+}
+
+/// The bucket of what every ingress keeps in memory.
+pub(crate) async fn bucket(context: &jetstream::Context, config: &Config) -> Result<kv::Store, DeclareError> {
+    let name = config.namespace.config_bucket();
+    let settings = kv::Config {
+        bucket: name.clone(),
+        history: 1,
+        storage: StorageType::File,
+        num_replicas: usize::from(config.replicas),
+        ..kv::Config::default()
+    };
+    context.create_or_update_key_value(settings).await.map_err(|source| DeclareError::Bucket { name, source })
+}
+
+fn missing(error: &jetstream::context::GetStreamError) -> bool {
+    matches!(error.kind(), GetStreamErrorKind::JetStream(error) if error.kind() == jetstream::ErrorCode::STREAM_NOT_FOUND)
+}
+
+async fn create(context: &jetstream::Context, config: &Config, highest: u64) -> Result<stream::Stream, DeclareError> {
+    let name = config.namespace.command_stream();
+    let settings = stream::Config {
+        name: name.clone(),
+        subjects: vec![config.namespace.all_commands()],
+        retention: RetentionPolicy::WorkQueue,
+        storage: StorageType::File,
+        discard: DiscardPolicy::New,
+        num_replicas: usize::from(config.replicas),
+        max_bytes: i64::try_from(config.log_max_bytes).unwrap_or(i64::MAX),
+        duplicate_window: DUPLICATE_WINDOW,
+        // Sequences never go back, not even when the broker lost everything.
+        first_sequence: Some(highest.saturating_add(1)),
+        ..stream::Config::default()
+    };
+    info!(stream = name, "stream {name} is missing, creating it");
+    match context.create_stream(settings).await {
+        Ok(stream) => Ok(stream),
+        // Another worker was faster, perhaps with another first sequence: the caller checks both.
+        Err(source) => context.get_stream(&name).await.map_err(|_| DeclareError::CreateStream { name, source }),
+    }
+}
+
+fn check(name: &str, settings: &stream::Config) -> Result<(), DeclareError> {
+    let wrong = if settings.retention != RetentionPolicy::WorkQueue {
+        Some("retention must be workqueue")
+    } else if settings.discard != DiscardPolicy::New {
+        Some("discard must be new")
+    } else if settings.storage != StorageType::File {
+        Some("storage must be file")
+    } else {
+        None
+    };
+    wrong.map_or(Ok(()), |what| Err(DeclareError::WrongStream { name: name.to_owned(), what }))
+}
+
+/// A log that lost its tail would give a new command an old command's sequence.
+async fn raise(name: &str, stream: &stream::Stream, highest: u64) -> Result<(), DeclareError> {
+    let state = &stream.cached_info().state;
+    if state.last_sequence >= highest {
+        return Ok(());
+    }
+    if state.messages > 0 {
+        // Purging would drop commands that are not applied yet. They go first; the next start raises the sequence.
+        warn!(
+            stream = name,
+            last = state.last_sequence,
+            highest,
+            "the log of {name} has lost its tail, and is not empty"
+        );
+        return Ok(());
+    }
+    let sequence = highest.saturating_add(1);
+    warn!(stream = name, sequence, "the log of {name} is behind SQL, raising its sequence to {sequence}");
+    let purged = stream.purge().sequence(sequence).await;
+    purged.map(drop).map_err(|source| DeclareError::Raise { name: name.to_owned(), sequence, source })
+}

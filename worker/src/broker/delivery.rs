@@ -1,0 +1,153 @@
+//! One message of the log: read once, then a command, or the reason why it is none.
+
+use async_nats::{HeaderMap, Subject, jetstream};
+use protocol::id::{Namespace, WorkspaceId};
+use protocol::message::envelope::{DecodeError, Envelope};
+use protocol::message::header;
+use protocol::message::lane::Lane;
+use protocol::message::subject::CommandSubject;
+use protocol::time::Timestamp;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::accepted::{Accepted, RawMessage};
+use crate::broker::progress::{KeptAlive, Progress};
+
+/// A message of the log, however it was come by.
+#[derive(Debug)]
+pub(crate) struct Logged {
+    /// Its sequence in the stream.
+    pub(crate) sequence: u64,
+    /// The sequence of its predecessor, 0 for none.
+    pub(crate) predecessor: u64,
+    /// What it says.
+    pub(crate) reading: Reading,
+}
+
+/// What a message says.
+#[derive(Debug)]
+pub(crate) enum Reading {
+    /// A command to apply.
+    Command(Box<Accepted>),
+    /// A copy that was stored after its sender had given up: its sequence is settled, its operation is not touched.
+    Late,
+    /// Something that a newer worker can read.
+    TooNew(u16),
+    /// Something that nobody can read, with the workspace of its subject.
+    Unreadable { raw: RawMessage, workspace: Option<WorkspaceId>, reason: String },
+}
+
+/// A message that this worker works on. With a ticket it was delivered here and has to be settled; without one it was
+/// fetched as somebody's predecessor, and its own delivery will find the ledger later.
+#[derive(Debug)]
+pub(crate) struct Item {
+    /// The message.
+    pub(crate) logged: Logged,
+    /// The duty to settle it.
+    pub(crate) ticket: Option<Ticket>,
+}
+
+/// The duty to settle one delivery. The delivery is kept alive for as long as the ticket exists.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    /// The lane that delivered it.
+    pub(crate) lane: Lane,
+    /// How often it was delivered to anybody, this time included.
+    pub(crate) delivered: u64,
+    /// Where its acknowledgement goes.
+    pub(crate) reply: Subject,
+    room: Option<OwnedSemaphorePermit>,
+    _kept_alive: KeptAlive,
+}
+
+impl Item {
+    /// Reads a message from a lane. None if it is no JetStream delivery at all.
+    pub(crate) fn delivered(
+        message: jetstream::Message,
+        lane: Lane,
+        namespace: &Namespace,
+        progress: &Progress,
+        room: OwnedSemaphorePermit,
+    ) -> Option<Self> {
+        let info = message.info().ok()?;
+        let (sequence, stored) = (info.stream_sequence, time_of(info.published));
+        let delivered = u64::try_from(info.delivered).unwrap_or(1);
+        let reply = message.reply.clone()?;
+        let async_nats::Message { subject, payload, headers, .. } = message.message;
+        let raw = RawMessage { subject: subject.to_string(), headers: pairs(headers.as_ref()), payload };
+        let logged = Logged::read(namespace, sequence, stored, raw);
+        let kept_alive = progress.keep(&reply);
+        let ticket = Ticket { lane, delivered, reply, room: Some(room), _kept_alive: kept_alive };
+        Some(Self { logged, ticket: Some(ticket) })
+    }
+
+    /// A message that was fetched from the stream by its sequence.
+    pub(crate) fn fetched(namespace: &Namespace, message: jetstream::message::StreamMessage) -> Self {
+        let headers = pairs(Some(&message.headers));
+        let raw = RawMessage { subject: message.subject.to_string(), headers, payload: message.payload };
+        Self { logged: Logged::read(namespace, message.sequence, time_of(message.time), raw), ticket: None }
+    }
+
+    /// Its sequence in the stream.
+    pub(crate) const fn sequence(&self) -> u64 {
+        self.logged.sequence
+    }
+
+    /// Lets the lane pull another in its place: called when this one is held for its predecessor.
+    pub(crate) fn make_room(&mut self) {
+        if let Some(ticket) = &mut self.ticket {
+            ticket.room = None;
+        }
+    }
+}
+
+impl Logged {
+    fn read(namespace: &Namespace, sequence: u64, stored: Timestamp, raw: RawMessage) -> Self {
+        let predecessor = header_of(&raw, header::PREDECESSOR).and_then(|text| text.parse().ok()).unwrap_or(0);
+        let reading = match decode(namespace, &raw) {
+            Ok((_, envelope)) if stored > envelope.deadline => Reading::Late,
+            Ok((subject, envelope)) => {
+                let lane = subject.lane;
+                let accepted = Accepted { sequence, predecessor, lane, accepted_at: stored, envelope, raw };
+                Reading::Command(Box::new(accepted))
+            }
+            Err(DecodeError::TooNew(version)) => Reading::TooNew(version),
+            Err(DecodeError::Undecodable(reason)) => {
+                let subject = CommandSubject::parse(namespace, &raw.subject);
+                Reading::Unreadable { raw, workspace: subject.ok().map(|subject| subject.workspace), reason }
+            }
+        };
+        Self { sequence, predecessor, reading }
+    }
+}
+
+/// Subject and envelope say the same thing twice; a message in which they differ was not made by an ingress.
+fn decode(
+    namespace: &Namespace,
+    raw: &RawMessage,
+) -> Result<(CommandSubject, Envelope<protocol::message::command::Command>), DecodeError> {
+    let refused = |reason: String| DecodeError::Undecodable(reason);
+    let subject = CommandSubject::parse(namespace, &raw.subject).map_err(|error| refused(error.to_string()))?;
+    let envelope = Envelope::decode(&raw.payload)?;
+    let same = subject.workspace == envelope.workspace
+        && subject.resource_type == envelope.resource_type
+        && subject.resource == envelope.resource;
+    if same {
+        Ok((subject, envelope))
+    } else {
+        Err(refused("subject and envelope name different resources".to_owned()))
+    }
+}
+
+fn header_of<'a>(raw: &'a RawMessage, name: &str) -> Option<&'a str> {
+    raw.headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+}
+
+fn pairs(headers: Option<&HeaderMap>) -> Vec<(String, String)> {
+    let all = headers.into_iter().flat_map(HeaderMap::iter);
+    all.flat_map(|(name, values)| values.iter().map(move |value| (name.to_string(), value.to_string()))).collect()
+}
+
+/// The broker's clock, in whole milliseconds.
+fn time_of(time: async_nats::datetime::DateTime) -> Timestamp {
+    Timestamp::from_millis(i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX))
+}

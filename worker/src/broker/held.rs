@@ -1,0 +1,174 @@
+//! Commands that wait in this worker for a predecessor that is not settled yet. Pure: time comes in.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use protocol::id::{ResourceId, WorkspaceId};
+use protocol::message::lane::Lane;
+use protocol::scim::resource::ResourceType;
+use tokio::time::Instant;
+
+use crate::broker::delivery::{Item, Reading};
+
+/// How long a command waits for its predecessor's own delivery before the predecessor is brought along.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// How long after a chain could not be completed it is tried again.
+pub(crate) const RETRY: Duration = Duration::from_millis(250);
+/// The most commands held; what comes beyond is handed back to the broker.
+const MOST: usize = 4096;
+
+/// The resource whose commands form one chain.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Chain {
+    workspace: WorkspaceId,
+    resource_type: ResourceType,
+    resource: ResourceId,
+}
+
+/// Held commands by chain, and by the sequence that each waits for.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    chains: HashMap<Chain, BTreeMap<u64, (Instant, Item)>>,
+    waiting_for: HashMap<u64, Vec<(Chain, u64)>>,
+    count: usize,
+}
+
+impl Held {
+    /// Holds an item until its predecessor is settled or `due` has come. Gives it back if it is no command or too much
+    /// is held.
+    #[must_use]
+    pub(crate) fn hold(&mut self, mut item: Item, due: Instant) -> Option<Item> {
+        let Reading::Command(accepted) = &item.logged.reading else { return Some(item) };
+        if self.count >= MOST {
+            return Some(item);
+        }
+        let envelope = &accepted.envelope;
+        let chain = Chain {
+            workspace: envelope.workspace.clone(),
+            resource_type: envelope.resource_type,
+            resource: envelope.resource,
+        };
+        item.make_room();
+        let sequence = item.sequence();
+        self.waiting_for.entry(item.logged.predecessor).or_default().push((chain.clone(), sequence));
+        if self.chains.entry(chain).or_default().insert(sequence, (due, item)).is_none() {
+            self.count += 1;
+        }
+        None
+    }
+
+    /// When a command that was found to wait at `now` is to bring its predecessor along.
+    pub(crate) fn due(lane: Lane, now: Instant) -> Instant {
+        if lane == Lane::Urgent { now } else { now + PATIENCE }
+    }
+
+    /// The commands that waited for a sequence which is settled now.
+    pub(crate) fn release(&mut self, settled: u64) -> Vec<Item> {
+        let waiting = self.waiting_for.remove(&settled).unwrap_or_default();
+        waiting.into_iter().filter_map(|(chain, sequence)| self.take(&chain, sequence)).collect()
+    }
+
+    /// All held commands of one chain of which one is due, in order; those whose predecessor is `in_work` here stay.
+    pub(crate) fn take_due(&mut self, now: Instant, in_work: impl Fn(u64) -> bool) -> Option<Vec<Item>> {
+        let is_due = |(due, item): &(Instant, Item)| *due <= now && !in_work(item.logged.predecessor);
+        let (chain, _) = self.chains.iter().find(|(_, items)| items.values().any(is_due))?;
+        let chain = chain.clone();
+        let items = self.chains.remove(&chain).unwrap_or_default();
+        self.count -= items.len();
+        for (sequence, (_, item)) in &items {
+            self.forget(item.logged.predecessor, *sequence);
+        }
+        Some(items.into_values().map(|(_, item)| item).collect())
+    }
+
+    /// When the next held command is due; none while nothing is held.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.chains.values().flat_map(BTreeMap::values).map(|(due, _)| *due).min()
+    }
+
+    /// Everything that is held, for handing back.
+    pub(crate) fn take_all(&mut self) -> Vec<Item> {
+        self.waiting_for.clear();
+        self.count = 0;
+        std::mem::take(&mut self.chains).into_values().flat_map(BTreeMap::into_values).map(|(_, item)| item).collect()
+    }
+
+    /// How many commands are held.
+    pub(crate) const fn len(&self) -> usize {
+        self.count
+    }
+
+    fn take(&mut self, chain: &Chain, sequence: u64) -> Option<Item> {
+        let items = self.chains.get_mut(chain)?;
+        let (_, item) = items.remove(&sequence)?;
+        if items.is_empty() {
+            self.chains.remove(chain);
+        }
+        self.count -= 1;
+        Some(item)
+    }
+
+    fn forget(&mut self, predecessor: u64, sequence: u64) {
+        if let Some(waiting) = self.waiting_for.get_mut(&predecessor) {
+            waiting.retain(|(_, held)| *held != sequence);
+            if waiting.is_empty() {
+                self.waiting_for.remove(&predecessor);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::samples::{command, sequences};
+
+    #[test]
+    fn a_command_is_released_when_its_predecessor_is_settled() {
+        let (mut held, now) = (Held::default(), Instant::now());
+        assert!(held.hold(command(1, 7, 5), now).is_none());
+        assert!(held.hold(command(2, 8, 6), now).is_none());
+        assert_eq!(sequences(&held.release(5)), [7]);
+        assert!(held.release(5).is_empty());
+        assert_eq!(held.len(), 1);
+    }
+
+    #[test]
+    fn a_due_command_takes_its_whole_chain_along_and_nobody_elses() {
+        let (mut held, now) = (Held::default(), Instant::now());
+        assert!(held.hold(command(1, 9, 7), now + PATIENCE).is_none());
+        assert!(held.hold(command(1, 7, 5), now).is_none());
+        assert!(held.hold(command(2, 8, 6), now + PATIENCE).is_none());
+        let due = held.take_due(now, |_| false).unwrap();
+        assert_eq!(sequences(&due), [7, 9]);
+        assert!(held.take_due(now, |_| false).is_none());
+        assert!(held.release(7).is_empty(), "what was taken is not released a second time");
+        assert_eq!(held.next_due(), Some(now + PATIENCE));
+    }
+
+    #[test]
+    fn a_chain_whose_predecessor_is_in_work_here_waits_for_that_batch() {
+        let (mut held, now) = (Held::default(), Instant::now());
+        assert!(held.hold(command(1, 7, 5), now).is_none());
+        assert!(held.take_due(now, |sequence| sequence == 5).is_none());
+        assert_eq!(sequences(&held.take_due(now, |_| false).unwrap()), [7]);
+    }
+
+    #[test]
+    fn urgent_commands_bring_their_predecessor_along_at_once() {
+        let now = Instant::now();
+        assert_eq!(Held::due(Lane::Urgent, now), now);
+        assert_eq!(Held::due(Lane::Interactive, now), now + PATIENCE);
+    }
+
+    #[test]
+    fn what_is_held_is_bounded() {
+        let (mut held, now) = (Held::default(), Instant::now());
+        for sequence in 0..MOST as u64 {
+            assert!(held.hold(command(1, 10 + sequence, 9 + sequence), now).is_none());
+        }
+        assert!(held.hold(command(2, 5, 4), now).is_some());
+        assert_eq!(held.take_all().len(), MOST);
+        assert!(held.hold(command(2, 5, 4), now).is_none());
+    }
+}

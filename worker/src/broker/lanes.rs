@@ -1,0 +1,100 @@
+//! Pulls deliveries of one lane, never more than there is room for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backoff::BackoffBuilder;
+use futures::StreamExt;
+use protocol::id::Namespace;
+use protocol::message::lane::Lane;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::broker::declare::LaneConsumer;
+use crate::broker::delivery::Item;
+use crate::broker::progress::Progress;
+
+/// How long one pull waits. Short, so that a drain loses no message that is on its way here: the last pull ends by
+/// itself.
+const PULL_EXPIRES: Duration = Duration::from_secs(1);
+/// The most messages of one pull.
+const PULL_AT_MOST: usize = 256;
+/// How many failed pulls in a row mean that the consumer itself is gone.
+const FAILURES_UNTIL_LOST: u32 = 8;
+
+/// The pull loop of one lane.
+pub(crate) struct LanePull {
+    pub(crate) lane: Lane,
+    pub(crate) consumer: LaneConsumer,
+    pub(crate) namespace: Namespace,
+    pub(crate) progress: Progress,
+    /// Room for deliveries that are neither settled nor held.
+    pub(crate) room: Arc<Semaphore>,
+    /// Closed while the database is away.
+    pub(crate) open: watch::Receiver<bool>,
+    pub(crate) items: mpsc::Sender<Item>,
+}
+
+impl LanePull {
+    /// Pulls until `stop` (the last pull ends by itself) or until the consumer is lost.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        let mut failures = 0;
+        let mut delays = pause_between_failures();
+        while !stop.is_cancelled() && failures < FAILURES_UNTIL_LOST {
+            let gate = async { self.open.wait_for(|open| *open).await.is_ok() };
+            let may_pull = tokio::select! {
+                () = stop.cancelled() => false,
+                open = gate => open,
+            };
+            let Some(room) = self.room(&stop).await.filter(|_| may_pull) else { return };
+            if let Err(error) = self.pull(room).await {
+                failures += 1;
+                warn!(lane = %self.lane, failures, error, "pulling from lane {} failed, trying again", self.lane);
+                tokio::time::sleep(delays.next().unwrap_or(PULL_EXPIRES)).await;
+            } else {
+                failures = 0;
+                delays = pause_between_failures();
+            }
+        }
+    }
+
+    /// Waits for room for one delivery, and takes what else there is.
+    async fn room(&self, stop: &CancellationToken) -> Option<OwnedSemaphorePermit> {
+        let mut room = tokio::select! {
+            () = stop.cancelled() => return None,
+            room = Arc::clone(&self.room).acquire_owned() => room.ok()?,
+        };
+        let more = self.room.available_permits().min(PULL_AT_MOST - 1);
+        if let Some(more) = u32::try_from(more).ok().and_then(|n| Arc::clone(&self.room).try_acquire_many_owned(n).ok())
+        {
+            room.merge(more);
+        }
+        Some(room)
+    }
+
+    async fn pull(&self, mut room: OwnedSemaphorePermit) -> Result<(), String> {
+        let batch = self.consumer.batch().max_messages(room.num_permits()).expires(PULL_EXPIRES).messages().await;
+        let mut messages = batch.map_err(|error| error.to_string())?;
+        while let Some(message) = messages.next().await {
+            let message = message.map_err(|error| error.to_string())?;
+            let Some(own_room) = room.split(1) else { break };
+            let Some(item) = Item::delivered(message, self.lane, &self.namespace, &self.progress, own_room) else {
+                continue;
+            };
+            if self.items.send(item).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn pause_between_failures() -> impl Iterator<Item = Duration> {
+    backoff::ExponentialBuilder::default()
+        .with_jitter()
+        .with_min_delay(Duration::from_millis(50))
+        .with_max_delay(Duration::from_secs(1))
+        .without_max_times()
+        .build()
+}

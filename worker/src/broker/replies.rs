@@ -1,0 +1,36 @@
+//! Sends what this worker has to say: outcomes to the ingresses that wait, acknowledgements to the broker.
+
+use async_nats::Client;
+use protocol::id::{IngressId, Namespace, OperationId};
+use protocol::message::outcome::{Outcome, OutcomeMessage};
+use tracing::warn;
+
+use crate::broker::delivery::Ticket;
+use crate::disposition::{Ending, disposition};
+
+/// Where outcomes and acknowledgements are sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Replies {
+    pub(crate) client: Client,
+    pub(crate) namespace: Namespace,
+}
+
+impl Replies {
+    /// Answers the ingress that waits. At most once by nature: an ingress that hears nothing asks for the ledger.
+    pub(crate) async fn answer(&self, ingress: &IngressId, operation: OperationId, outcome: Outcome) {
+        let payload = match serde_json::to_vec(&OutcomeMessage { operation, outcome }) {
+            Ok(payload) => payload,
+            Err(error) => return warn!(%operation, %error, "the outcome of {operation} cannot be written as JSON"),
+        };
+        if let Err(error) = self.client.publish(self.namespace.outcomes(ingress), payload.into()).await {
+            warn!(%operation, %error, "the outcome of {operation} was not sent; the ingress will ask for it");
+        }
+    }
+
+    /// Settles a delivery. The only place that acknowledges.
+    pub(crate) async fn settle(&self, ticket: Ticket, ending: Ending) {
+        if let Err(error) = self.client.publish(ticket.reply.clone(), disposition(ending).into()).await {
+            warn!(?ending, %error, "an acknowledgement was not sent; the message will come again and find the ledger");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Commands for this module's own tests.
+
+use bytes::Bytes;
+use protocol::id::ResourceId;
+use protocol::message::command::{Command, Precondition};
+use protocol::message::envelope::{Envelope, FORMAT_VERSION, Fingerprint};
+use protocol::message::lane::Lane;
+use protocol::ownership::Source;
+use protocol::scim::resource::ResourceType;
+use protocol::time::Timestamp;
+
+use crate::accepted::{Accepted, RawMessage};
+use crate::broker::delivery::{Item, Logged, Reading};
+
+/// A command on a user, with its place in the log; nobody's delivery.
+pub(crate) fn command(user: u128, sequence: u64, predecessor: u64) -> Item {
+    let envelope = Envelope {
+        version: FORMAT_VERSION,
+        operation: format!("01900000-0000-7000-8000-{sequence:012}").parse().unwrap(),
+        workspace: "acme".parse().unwrap(),
+        resource_type: ResourceType::User,
+        resource: format!("01900000-0000-7000-9000-{user:012}").parse::<ResourceId>().unwrap(),
+        source: Source::IdentityProvider,
+        token: None,
+        fingerprint: Fingerprint("00".repeat(32)),
+        ingress: "one".parse().unwrap(),
+        deadline: Timestamp::from_millis(i64::MAX),
+        trace: None,
+        body: Command::Delete { precondition: Precondition::None },
+    };
+    let raw = RawMessage { subject: String::new(), headers: Vec::new(), payload: Bytes::new() };
+    let accepted_at = Timestamp::from_millis(0);
+    let accepted = Accepted { sequence, predecessor, lane: Lane::Interactive, accepted_at, envelope, raw };
+    Item { logged: Logged { sequence, predecessor, reading: Reading::Command(Box::new(accepted)) }, ticket: None }
+}
+
+/// The sequences of items.
+pub(crate) fn sequences(items: &[Item]) -> Vec<u64> {
+    items.iter().map(Item::sequence).collect()
+}

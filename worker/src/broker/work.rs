@@ -1,0 +1,337 @@
+//! One batch or one chain: sets aside what is no command, holds back what has to wait, applies the rest, answers,
+//! settles.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::stream::Stream;
+use backoff::{ExponentialBuilder, Retryable};
+use protocol::message::lane::Lane;
+use protocol::message::outcome::Outcome;
+use protocol::ownership::OwnershipPolicy;
+use tokio::time::Instant;
+use tracing::{error, warn};
+
+use crate::accepted::Accepted;
+use crate::apply;
+use crate::broker::delivery::{Item, Reading, Ticket};
+use crate::broker::held::{Held, RETRY};
+use crate::broker::replies::Replies;
+use crate::broker::settled::RecentlySettled;
+use crate::clock::Clock;
+use crate::disposition::Ending;
+use crate::store::{CopyReason, DeadMessage, Store, StoreError};
+
+/// From this delivery on, a command is applied alone: it may be one that crashes workers.
+const SUSPECT_FROM: u64 = 3;
+/// How many attempts that ended in a crash prove it.
+const CRASHES_PROVE: u32 = 3;
+/// How long a batch is retried while the database is away, before it is handed back.
+const OUTAGE_PATIENCE: Duration = Duration::from_secs(3);
+
+/// What a batch needs.
+pub(crate) struct Work {
+    pub(crate) store: Store,
+    pub(crate) replies: Replies,
+    pub(crate) stream: Stream,
+    pub(crate) clock: Clock,
+    pub(crate) policy: OwnershipPolicy,
+    pub(crate) settled: RecentlySettled,
+}
+
+/// What a batch came to.
+#[derive(Debug, Default)]
+pub(crate) struct WorkEnd {
+    /// Every sequence that was taken into work.
+    pub(crate) taken: Vec<u64>,
+    /// The sequences that are settled now.
+    pub(crate) settled: Vec<u64>,
+    /// What waits for a predecessor, and from when on the predecessor is brought along.
+    pub(crate) held: Vec<(Item, Instant)>,
+    /// The database is away: what was in the batch was handed back.
+    pub(crate) outage: bool,
+}
+
+impl Work {
+    /// Applies deliveries of one lane. Those whose predecessor is not settled are held.
+    pub(crate) async fn batch(self: Arc<Self>, items: Vec<Item>) -> WorkEnd {
+        let taken: Vec<u64> = items.iter().map(Item::sequence).collect();
+        let mut end = match self.unsettled_predecessors(&items).await {
+            Ok(missing) => self.carry_out(items, missing).await,
+            Err(error) => self.outage(items, &error),
+        };
+        let now = Instant::now();
+        for (item, due) in &mut end.held {
+            *due = Held::due(item.ticket.as_ref().map_or(Lane::Bulk, |ticket| ticket.lane), now);
+        }
+        WorkEnd { taken, ..end }
+    }
+
+    /// Applies the held commands of one chain together with the predecessors that they still lack.
+    pub(crate) async fn chain(self: Arc<Self>, items: Vec<Item>) -> WorkEnd {
+        let taken = items.iter().map(Item::sequence).collect();
+        let mut items = items;
+        let end = match self.fetch_predecessors(&mut items).await {
+            Ok(missing) => self.carry_out(items, missing).await,
+            Err(error) => self.outage(items, &error),
+        };
+        WorkEnd { taken, ..end }
+    }
+
+    /// Gives deliveries back to the broker, in a task of its own.
+    pub(crate) fn hand_back(&self, items: Vec<Item>, ending: Ending) {
+        self.settle_later(items.into_iter().filter_map(|item| item.ticket).collect(), ending);
+    }
+
+    /// The predecessors that are neither in the batch nor known to be settled.
+    async fn unsettled_predecessors(&self, items: &[Item]) -> Result<HashSet<u64>, StoreError> {
+        let own: HashSet<u64> = items.iter().map(Item::sequence).collect();
+        let predecessors = items.iter().map(|item| item.logged.predecessor);
+        let open = |sequence: &u64| *sequence != 0 && !own.contains(sequence) && !self.settled.contains(*sequence);
+        let mut missing: HashSet<u64> = predecessors.filter(open).collect();
+        if !missing.is_empty() {
+            let asked: Vec<u64> = missing.iter().copied().collect();
+            let settled = self.store.settled(&asked).await?;
+            missing.retain(|sequence| !settled.contains(sequence));
+            self.settled.remember(settled);
+        }
+        Ok(missing)
+    }
+
+    /// Settles everything whose predecessors are settled or among the items, in sequence order.
+    async fn carry_out(&self, items: Vec<Item>, mut missing: HashSet<u64>) -> WorkEnd {
+        let mut end = WorkEnd::default();
+        let commands = match self.set_aside(items, &mut missing, &mut end.settled).await {
+            Ok(commands) => commands,
+            Err((left, error)) => return self.outage(left, &error),
+        };
+        let (ready, held) = hold_back(commands, missing);
+        let later = Instant::now() + RETRY;
+        end.held = held.into_iter().map(|item| (item, later)).collect();
+        let mut segments = segments(ready).into_iter();
+        while let Some(segment) = segments.next() {
+            if let Ok(settled) = self.apply_segment(segment).await {
+                end.settled.extend(settled);
+            } else {
+                end.outage = true;
+                self.hand_back(segments.by_ref().flatten().collect(), Ending::Outage);
+            }
+        }
+        self.settled.remember(end.settled.iter().copied());
+        end
+    }
+
+    /// Settles what is no command: late copies and unreadable messages by their sequence; what is too new goes to a
+    /// newer worker, and what comes after it in its chain waits.
+    async fn set_aside(
+        &self,
+        items: Vec<Item>,
+        missing: &mut HashSet<u64>,
+        settled: &mut Vec<u64>,
+    ) -> Result<Vec<Item>, (Vec<Item>, StoreError)> {
+        let (commands, others): (Vec<Item>, Vec<Item>) =
+            items.into_iter().partition(|item| matches!(item.logged.reading, Reading::Command(_)));
+        let (too_new, aside): (Vec<Item>, Vec<Item>) =
+            others.into_iter().partition(|item| matches!(item.logged.reading, Reading::TooNew(_)));
+        missing.extend(too_new.iter().map(Item::sequence));
+        for item in &too_new {
+            if let Reading::TooNew(version) = item.logged.reading {
+                warn!(
+                    sequence = item.sequence(),
+                    version, "a message is too new for this worker; it waits for a newer one"
+                );
+            }
+        }
+        self.hand_back(too_new, Ending::TooNew);
+        if let Err(error) = self.record_aside(&aside).await {
+            return Err((commands.into_iter().chain(aside).collect(), error));
+        }
+        for item in aside {
+            settled.push(item.sequence());
+            let ending = if matches!(item.logged.reading, Reading::Late) { Ending::Settled } else { Ending::Dead };
+            if let Some(ticket) = item.ticket {
+                self.replies.settle(ticket, ending).await;
+            }
+        }
+        Ok(commands)
+    }
+
+    async fn record_aside(&self, aside: &[Item]) -> Result<(), StoreError> {
+        let late = |item: &&Item| matches!(item.logged.reading, Reading::Late);
+        let copies: Vec<_> = aside.iter().filter(late).map(|item| (item.sequence(), CopyReason::Late)).collect();
+        let dead: Vec<DeadMessage> = aside.iter().filter_map(unreadable).collect();
+        let now = self.clock.now();
+        if !copies.is_empty() {
+            warn!(copies = copies.len(), "copies were stored after their senders had given up; they are not applied");
+            self.store.settle_copies(&copies, now).await?;
+        }
+        if !dead.is_empty() {
+            error!(messages = dead.len(), "messages cannot be decoded; they are dead letters now");
+            self.store.bury(&dead, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Applies one run of commands, answers, settles. An outage hands the run back.
+    async fn apply_segment(&self, segment: Vec<Item>) -> Result<Vec<u64>, ()> {
+        let alone = segment.len() == 1 && segment.first().is_some_and(is_suspect);
+        let command = |item: Item| match item.logged.reading {
+            Reading::Command(accepted) => Some((*accepted, item.ticket)),
+            Reading::Late | Reading::TooNew(_) | Reading::Unreadable { .. } => None,
+        };
+        let (commands, tickets): (Vec<Accepted>, Vec<Option<Ticket>>) = segment.into_iter().filter_map(command).unzip();
+        let applied = match commands.as_slice() {
+            [suspect] if alone => self.apply_suspect(suspect).await,
+            commands => self.apply(commands).await,
+        };
+        match applied {
+            Ok(endings) => {
+                self.answer_and_settle(&commands, tickets, endings).await;
+                Ok(commands.iter().map(|command| command.sequence).collect())
+            }
+            Err(failure) => {
+                warn!(error = %chain(&failure), commands = commands.len(), "the database is away, handing back");
+                self.settle_later(tickets.into_iter().flatten().collect(), Ending::Outage);
+                Err(())
+            }
+        }
+    }
+
+    /// Retries while the database is away, with the deliveries kept alive meanwhile.
+    async fn apply(&self, commands: &[Accepted]) -> Result<Vec<apply::Ending>, StoreError> {
+        let patience = ExponentialBuilder::default()
+            .with_jitter()
+            .with_min_delay(Duration::from_millis(20))
+            .with_max_delay(Duration::from_millis(500))
+            .with_total_delay(Some(OUTAGE_PATIENCE))
+            .without_max_times();
+        let attempt = || apply::apply(&self.store, &self.policy, commands, self.clock);
+        let applied = attempt.retry(patience).when(StoreError::is_unavailable).await?;
+        Ok(applied.into_iter().map(|applied| applied.ending).collect())
+    }
+
+    /// Applies a command that may crash this worker: the attempt is on record before it begins.
+    async fn apply_suspect(&self, command: &Accepted) -> Result<Vec<apply::Ending>, StoreError> {
+        let operation = command.envelope.operation;
+        let attempts = self.store.record_attempt(operation, self.clock.now()).await?;
+        let applied_before = self.store.settled(&[command.sequence]).await?.contains(&command.sequence);
+        if attempts > CRASHES_PROVE && !applied_before {
+            let reason = format!("{CRASHES_PROVE} attempts to apply it ended in a crash");
+            error!(%operation, attempts, "operation {operation} crashes workers; it is a dead letter now");
+            let dead = DeadMessage::Command { accepted: Box::new(command.clone()), reason: reason.clone() };
+            let ending = apply::Ending::Dead(reason);
+            self.store.bury(&[dead], self.clock.now()).await?;
+            return Ok(vec![ending]);
+        }
+        let endings = self.apply(std::slice::from_ref(command)).await?;
+        self.store.clear_attempts(operation).await?;
+        Ok(endings)
+    }
+
+    /// After the commit, never before it.
+    async fn answer_and_settle(
+        &self,
+        commands: &[Accepted],
+        tickets: Vec<Option<Ticket>>,
+        endings: Vec<apply::Ending>,
+    ) {
+        for ((command, ticket), ending) in commands.iter().zip(tickets).zip(endings) {
+            let operation = command.envelope.operation;
+            let (outcome, settled) = match ending {
+                apply::Ending::Answered(outcome) => (outcome, Ending::Settled),
+                apply::Ending::Dead(_) => (Outcome::dead_letter(command.sequence), Ending::Dead),
+            };
+            self.replies.answer(&command.envelope.ingress, operation, outcome).await;
+            if let Some(ticket) = ticket {
+                self.replies.settle(ticket, settled).await;
+            }
+        }
+    }
+
+    fn outage(&self, items: Vec<Item>, error: &StoreError) -> WorkEnd {
+        warn!(error = %chain(error), messages = items.len(), "the database is away, handing back");
+        self.hand_back(items, Ending::Outage);
+        WorkEnd { outage: true, ..WorkEnd::default() }
+    }
+
+    fn settle_later(&self, tickets: Vec<Ticket>, ending: Ending) {
+        let replies = self.replies.clone();
+        tokio::spawn(async move {
+            for ticket in tickets {
+                replies.settle(ticket, ending).await;
+            }
+        });
+    }
+}
+
+/// Splits commands into those that can be applied now, in order, and those that wait, directly or not, for a missing
+/// predecessor.
+fn hold_back(mut commands: Vec<Item>, mut missing: HashSet<u64>) -> (Vec<Item>, Vec<Item>) {
+    commands.sort_unstable_by_key(Item::sequence);
+    commands.into_iter().partition(|item| {
+        let waits = missing.contains(&item.logged.predecessor);
+        if waits {
+            missing.insert(item.sequence());
+        }
+        !waits
+    })
+}
+
+/// Runs that keep the order and in which every suspect is alone.
+fn segments(commands: Vec<Item>) -> Vec<Vec<Item>> {
+    let mut segments: Vec<Vec<Item>> = Vec::new();
+    let mut after_suspect = true;
+    for item in commands {
+        let suspect = is_suspect(&item);
+        match segments.last_mut() {
+            Some(segment) if !suspect && !after_suspect => segment.push(item),
+            Some(_) | None => segments.push(vec![item]),
+        }
+        after_suspect = suspect;
+    }
+    segments
+}
+
+fn is_suspect(item: &Item) -> bool {
+    item.ticket.as_ref().is_some_and(|ticket| ticket.delivered >= SUSPECT_FROM)
+}
+
+fn unreadable(item: &Item) -> Option<DeadMessage> {
+    let Reading::Unreadable { raw, workspace, reason } = &item.logged.reading else { return None };
+    let (raw, workspace, reason) = (raw.clone(), workspace.clone(), reason.clone());
+    Some(DeadMessage::Unreadable { sequence: item.sequence(), workspace, raw, reason })
+}
+
+/// An error with its causes, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::samples::{command, sequences};
+
+    #[test]
+    fn what_follows_a_missing_predecessor_waits_with_everything_behind_it() {
+        let commands = vec![command(1, 9, 8), command(1, 8, 3), command(2, 7, 0), command(3, 5, 4)];
+        let (ready, held) = hold_back(commands, HashSet::from([3]));
+        assert_eq!(sequences(&ready), [5, 7]);
+        assert_eq!(sequences(&held), [8, 9]);
+    }
+
+    #[test]
+    fn ready_commands_come_in_the_order_of_the_log() {
+        let (ready, held) = hold_back(vec![command(1, 9, 8), command(2, 3, 0), command(1, 8, 0)], HashSet::new());
+        assert_eq!(sequences(&ready), [3, 8, 9]);
+        assert!(held.is_empty());
+    }
+
+    #[test]
+    fn without_suspects_there_is_one_run() {
+        assert_eq!(segments(vec![command(1, 1, 0), command(2, 2, 0)]).len(), 1);
+        assert!(segments(Vec::new()).is_empty());
+    }
+}

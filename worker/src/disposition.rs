@@ -1,0 +1,56 @@
+//! What happens to a message: the one function that turns an ending into an acknowledgement.
+
+use std::time::Duration;
+
+use async_nats::jetstream::AckKind;
+
+/// How the work on one delivery ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Its outcome is committed, now or by an earlier copy. A refusal is an outcome, too.
+    Settled,
+    /// It is committed as a dead letter.
+    Dead,
+    /// A newer worker can read it.
+    TooNew,
+    /// The database is away: an outage never dead-letters anything.
+    Outage,
+    /// This worker holds more than it may while waiting for predecessors.
+    Crowded,
+}
+
+/// How long a message waits for a worker that can read it.
+pub const NEWER_WORKER: Duration = Duration::from_secs(5);
+/// How long a message waits while its worker has no database.
+pub const DATABASE_AWAY: Duration = Duration::from_secs(1);
+/// How long a message waits when its worker holds too many.
+pub const HELD_TOO_MANY: Duration = Duration::from_millis(250);
+
+/// The acknowledgement for an ending (DESIGN: failure classes).
+pub const fn disposition(ending: Ending) -> AckKind {
+    match ending {
+        Ending::Settled => AckKind::Ack,
+        Ending::Dead => AckKind::Term,
+        Ending::TooNew => AckKind::Nak(Some(NEWER_WORKER)),
+        Ending::Outage => AckKind::Nak(Some(DATABASE_AWAY)),
+        Ending::Crowded => AckKind::Nak(Some(HELD_TOO_MANY)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_committed_leaves_the_log() {
+        for (ending, leaves) in [
+            (Ending::Settled, true),
+            (Ending::Dead, true),
+            (Ending::TooNew, false),
+            (Ending::Outage, false),
+            (Ending::Crowded, false),
+        ] {
+            assert_eq!(matches!(disposition(ending), AckKind::Ack | AckKind::Term), leaves, "{ending:?}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The database: connections, and what is known of the log. Everything that writes resources is in [`crate::apply`].
+
+use std::time::Duration;
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
+};
+
+mod attempts;
+mod connect;
+pub(crate) mod credentials;
+pub(crate) mod dead;
+pub(crate) mod entity;
+mod error;
+pub(crate) mod ledger;
+pub(crate) mod redo;
+pub(crate) mod row;
+pub(crate) mod settled;
+
+pub use dead::DeadMessage;
+pub use error::{Class, StoreError};
+pub use settled::CopyReason;
+
+/// The system of record. Cheap to clone: all clones share the connections.
+#[derive(Debug, Clone)]
+pub struct Store {
+    kind: DatabaseKind,
+    writer: DatabaseConnection,
+    reader: DatabaseConnection,
+}
+
+/// Which database it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DatabaseKind {
+    /// One file, one writer.
+    Sqlite,
+    /// A server.
+    Postgres,
+}
+
+/// How many connections a store may open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// For transactions that write. SQLite always has one.
+    pub writers: usize,
+    /// For queries.
+    pub readers: usize,
+}
+
+/// The most rows in one statement: SQLite binds at most 32,766 values, PostgreSQL 65,535.
+pub(crate) const MOST_ROWS: usize = 1000;
+/// The most conditions joined by OR: SQLite's expressions are at most 1,000 deep.
+pub(crate) const MOST_GROUPS: usize = 500;
+/// How long a query or a transaction may take before it is given up. Above the server's own limits.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+impl Store {
+    /// Opens the connections; creates an SQLite file that is not there. The URL is never printed.
+    pub async fn connect(url: &str, options: StoreOptions) -> Result<Self, StoreError> {
+        let kind = DatabaseKind::of(url)?;
+        let writers = if kind == DatabaseKind::Sqlite { 1 } else { options.writers };
+        let writer = connect::open(url, writers).await?;
+        let reader = connect::open(url, options.readers).await?;
+        Ok(Self { kind, writer, reader })
+    }
+
+    /// Which database it is.
+    pub const fn kind(&self) -> DatabaseKind {
+        self.kind
+    }
+
+    /// Whether the database answers.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        let doing = "asking whether the database answers";
+        within(doing, async {
+            self.reader.execute_unprepared("SELECT 1").await.map_err(|error| StoreError::new(doing, &error))?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Whether the schema is exactly the one that this build knows.
+    pub async fn schema_is_current(&self) -> Result<bool, StoreError> {
+        let doing = "reading which migrations were applied";
+        let current = migrations::is_current(&self.reader);
+        within(doing, async { current.await.map_err(|error| StoreError::new(doing, &error)) }).await
+    }
+
+    /// Closes the connections, after what they are doing.
+    pub async fn close(self) -> Result<(), StoreError> {
+        for connection in [self.writer, self.reader] {
+            connection.close().await.map_err(|error| StoreError::new("closing the database", &error))?;
+        }
+        Ok(())
+    }
+
+    /// For queries outside a transaction that writes.
+    pub(crate) const fn reader(&self) -> &DatabaseConnection {
+        &self.reader
+    }
+
+    /// Begins a transaction that writes. The only way to one: on SQLite it takes the write lock at once, because a
+    /// reading transaction that turns to writing fails without waiting.
+    pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, StoreError> {
+        let sqlite_transaction_mode = Some(SqliteTransactionMode::Immediate);
+        let options = TransactionOptions { sqlite_transaction_mode, ..TransactionOptions::default() };
+        let begun = self.writer.begin_with_options(options).await;
+        begun.map_err(|error| StoreError::new("beginning a transaction", &error))
+    }
+}
+
+/// Ends a transaction for good.
+pub(crate) async fn commit(transaction: DatabaseTransaction) -> Result<(), StoreError> {
+    transaction.commit().await.map_err(|error| StoreError::new("committing", &error))
+}
+
+/// Runs `work`, but not for ever: a dead network does not tell.
+pub(crate) async fn within<T>(
+    doing: &'static str,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    tokio::time::timeout(PATIENCE, Box::pin(work)).await.unwrap_or_else(|_| Err(StoreError::timed_out(doing)))
+}
+
+/// Says what was being done when the driver failed.
+pub(crate) trait Doing<T> {
+    /// Adds `doing` to the error.
+    fn doing(self, doing: &'static str) -> Result<T, StoreError>;
+}
+
+impl<T> Doing<T> for Result<T, DbErr> {
+    fn doing(self, doing: &'static str) -> Result<T, StoreError> {
+        self.map_err(|error| StoreError::new(doing, &error))
+    }
+}
+
+/// A sequence of the log as a column holds it.
+pub(crate) fn column(sequence: u64) -> i64 {
+    i64::try_from(sequence).unwrap_or(i64::MAX)
+}
+
+/// A sequence of the log as read from a column.
+pub(crate) fn sequence(column: i64) -> u64 {
+    u64::try_from(column).unwrap_or(0)
+}

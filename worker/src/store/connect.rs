@@ -1,0 +1,49 @@
+//! Opens connections with the settings that the promises rest on.
+
+use std::time::Duration;
+
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+
+use super::{DatabaseKind, StoreError};
+
+/// How long to wait for a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long SQLite waits for another process that writes.
+const BUSY: Duration = Duration::from_secs(5);
+/// A frozen worker frees its rows after the first; the second and third keep everybody's waits bounded.
+const POSTGRES_SETTINGS: [(&str, &str); 3] =
+    [("idle_in_transaction_session_timeout", "3s"), ("lock_timeout", "2s"), ("statement_timeout", "10s")];
+
+impl DatabaseKind {
+    /// Reads the scheme of a URL.
+    pub(super) fn of(url: &str) -> Result<Self, StoreError> {
+        if url.starts_with("sqlite:") {
+            Ok(Self::Sqlite)
+        } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            Ok(Self::Postgres)
+        } else {
+            Err(StoreError::broken("reading the database's URL", "it must begin with sqlite: or postgres:"))
+        }
+    }
+}
+
+/// Opens up to `connections`.
+pub(super) async fn open(url: &str, connections: usize) -> Result<DatabaseConnection, StoreError> {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(u32::try_from(connections.max(1)).unwrap_or(u32::MAX))
+        .connect_timeout(CONNECT)
+        .acquire_timeout(CONNECT)
+        .sqlx_logging(false);
+    options.map_sqlx_postgres_opts(|postgres| postgres.options(POSTGRES_SETTINGS));
+    options.map_sqlx_sqlite_opts(|sqlite| {
+        sqlite
+            .create_if_missing(true)
+            .foreign_keys(true)
+            .busy_timeout(BUSY)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+    });
+    Database::connect(options).await.map_err(|error| StoreError::new("connecting to the database", &error))
+}

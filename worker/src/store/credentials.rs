@@ -1,0 +1,50 @@
+//! Credentials as rows and back.
+
+use protocol::credential::{Credential, TokenHash};
+use protocol::id::{TokenId, WorkspaceId};
+use protocol::time::Timestamp;
+use sea_orm::{EntityTrait, QueryOrder};
+
+use super::entity::credential;
+use super::{Doing, Store, StoreError, within};
+
+impl Store {
+    /// All credentials of all workspaces, revoked ones included, for the projection.
+    pub async fn credentials(&self) -> Result<Vec<Credential>, StoreError> {
+        let doing = "reading the credentials";
+        within(doing, async {
+            let rows = credential::Entity::find().order_by_asc(credential::Column::Id);
+            rows.all(self.reader()).await.doing(doing)?.into_iter().map(read).collect()
+        })
+        .await
+    }
+}
+
+/// Reads a row.
+pub(crate) fn read(row: credential::Model) -> Result<Credential, StoreError> {
+    let invalid = |error| StoreError::broken("reading a credential", error);
+    Ok(Credential {
+        id: TokenId::try_from(row.id).map_err(invalid)?,
+        workspace: WorkspaceId::try_from(row.workspace).map_err(invalid)?,
+        label: row.label,
+        hash: TokenHash::from_hex(row.hash),
+        version: row.version,
+        created_at: Timestamp::from_millis(row.created_at),
+        expires_at: row.expires_at.map(Timestamp::from_millis),
+        revoked_at: row.revoked_at.map(Timestamp::from_millis),
+    })
+}
+
+/// Writes a row.
+pub(crate) fn row(credential: &Credential) -> credential::Model {
+    credential::Model {
+        id: credential.id.to_string(),
+        workspace: credential.workspace.to_string(),
+        label: credential.label.clone(),
+        hash: credential.hash.as_str().to_owned(),
+        version: credential.version,
+        created_at: credential.created_at.as_millis(),
+        expires_at: credential.expires_at.map(Timestamp::as_millis),
+        revoked_at: credential.revoked_at.map(Timestamp::as_millis),
+    }
+}

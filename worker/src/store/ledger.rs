@@ -1,0 +1,114 @@
+//! The ledger: one row for each operation that ended.
+
+use protocol::message::outcome::Outcome;
+use protocol::scim::error::{ScimError, ScimType};
+use protocol::scim::resource::Version;
+use protocol::time::Timestamp;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use uuid::Uuid;
+
+use super::entity::operation;
+use super::{Doing, StoreError, column};
+use crate::accepted::Accepted;
+
+/// How an operation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Applied,
+    Rejected,
+    Dead,
+}
+
+/// The rows of those operations that the ledger knows.
+pub(crate) async fn find(
+    connection: &impl ConnectionTrait,
+    operations: &[Uuid],
+) -> Result<Vec<operation::Model>, StoreError> {
+    if operations.is_empty() {
+        return Ok(Vec::new());
+    }
+    let known = operation::Column::Operation.is_in(operations.iter().copied());
+    operation::Entity::find().filter(known).all(connection).await.doing("reading the ledger")
+}
+
+/// Inserts plainly: a conflict says that another worker was faster.
+pub(crate) async fn insert(
+    transaction: &impl ConnectionTrait,
+    mut rows: Vec<operation::Model>,
+) -> Result<(), StoreError> {
+    rows.sort_unstable_by_key(|row| row.operation);
+    let rows = rows.into_iter().map(IntoActiveModel::into_active_model);
+    operation::Entity::insert_many(rows).exec_without_returning(transaction).await.doing("writing the ledger")?;
+    Ok(())
+}
+
+/// The row of an operation that ended with an outcome.
+pub(crate) fn row_of(accepted: &Accepted, outcome: &Outcome, now: Timestamp) -> operation::Model {
+    row(
+        accepted,
+        if matches!(outcome, Outcome::Rejected { .. }) { State::Rejected } else { State::Applied },
+        outcome,
+        now,
+    )
+}
+
+/// The row of an operation that is a dead letter.
+pub(crate) fn dead_row(accepted: &Accepted, now: Timestamp) -> operation::Model {
+    row(accepted, State::Dead, &Outcome::dead_letter(accepted.sequence), now)
+}
+
+fn row(accepted: &Accepted, state: State, outcome: &Outcome, now: Timestamp) -> operation::Model {
+    let envelope = &accepted.envelope;
+    let (status, version, error) = match outcome {
+        Outcome::Created { resource } => (201, Some(resource.meta.version), None),
+        Outcome::Updated { resource } => (200, Some(resource.meta.version), None),
+        Outcome::UpdatedWithoutBody { version } => (204, Some(*version), None),
+        Outcome::Deleted => (204, None, None),
+        Outcome::Rejected { error } => (i16::try_from(error.status).unwrap_or(i16::MAX), None, Some(error)),
+    };
+    operation::Model {
+        operation: envelope.operation.0,
+        workspace: envelope.workspace.to_string(),
+        resource_type: envelope.resource_type.name().to_owned(),
+        resource: envelope.resource.0,
+        kind: envelope.body.kind().to_owned(),
+        lane: accepted.lane.as_str().to_owned(),
+        sequence: column(accepted.sequence),
+        token: envelope.token.as_ref().map(ToString::to_string),
+        fingerprint: envelope.fingerprint.0.clone(),
+        state: state.as_str().to_owned(),
+        status,
+        scim_type: error.and_then(|error| error.scim_type).map(|keyword| keyword.as_str().to_owned()),
+        detail: error.map(|error| error.detail.clone()),
+        version: version.map(Version::number),
+        accepted_at: accepted.accepted_at.as_millis(),
+        applied_at: now.as_millis(),
+        replay: 0,
+    }
+}
+
+/// The refusal that a row remembers.
+pub(crate) fn error_of(row: &operation::Model) -> ScimError {
+    ScimError {
+        status: u16::try_from(row.status).unwrap_or(500),
+        scim_type: row.scim_type.as_deref().and_then(ScimType::from_keyword),
+        detail: row.detail.clone().unwrap_or_default(),
+    }
+}
+
+impl State {
+    /// The word in SQL.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Rejected => "rejected",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// Reads the word back.
+    pub(crate) fn of(row: &operation::Model) -> Result<Self, StoreError> {
+        let known = [Self::Applied, Self::Rejected, Self::Dead].into_iter().find(|state| state.as_str() == row.state);
+        known.ok_or_else(|| StoreError::broken("reading the ledger", "a row has a state that this build does not know"))
+    }
+}

@@ -1,0 +1,32 @@
+//! Redoing what another transaction got in the way of.
+
+use std::time::Duration;
+
+use backoff::{BackoffBuilder, ExponentialBuilder};
+
+use super::{Class, StoreError};
+
+/// How often a transaction is redone at once.
+const REDOS: usize = 8;
+
+/// Redoes `attempt` from the start as long as others get in its way, with small pauses that differ between workers.
+pub(crate) async fn redone<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let pauses = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(1))
+        .with_max_delay(Duration::from_millis(20))
+        .with_max_times(REDOS)
+        .with_jitter();
+    let mut pauses = pauses.build();
+    loop {
+        match attempt().await {
+            Err(failure) if failure.class() == Class::Contended => match pauses.next() {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return Err(failure),
+            },
+            done => return done,
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Resources as rows and back. Names are stored with the canonical form by which they are compared.
+
+use protocol::id::{ResourceId, WorkspaceId};
+use protocol::scim::attributes::Attributes;
+use protocol::scim::name::CanonicalName;
+use protocol::scim::resource::{Meta, Resource, ResourceType, Version};
+use protocol::time::Timestamp;
+use sea_orm::entity::prelude::Json;
+use serde_json::{Map, Value};
+
+use super::entity::{group, user};
+use super::{StoreError, column, sequence};
+
+/// What a row holds: a resource without members, and what only the worker knows of it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Image {
+    /// The resource; a user's with `active`, a group's without `members`.
+    pub(crate) resource: Resource,
+    /// The sequence of the command that last wrote `active`; 0 for a group.
+    pub(crate) active_seq: u64,
+    /// The sequence of the command that last changed it.
+    pub(crate) last_sequence: u64,
+    /// How many member rows it has; 0 for a user.
+    pub(crate) member_count: u64,
+}
+
+/// Where a resource is: unique over all kinds.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Key {
+    pub(crate) workspace: WorkspaceId,
+    pub(crate) id: ResourceId,
+}
+
+impl Key {
+    /// From columns. A workspace that cannot be read is not one that anybody could have written.
+    pub(crate) fn of(workspace: String, id: sea_orm::prelude::Uuid) -> Result<Self, StoreError> {
+        let workspace = WorkspaceId::try_from(workspace);
+        let workspace = workspace.map_err(|error| StoreError::broken("reading a row's workspace", error))?;
+        Ok(Self { workspace, id: ResourceId(id) })
+    }
+}
+
+impl Image {
+    /// Reads a user's row.
+    pub(crate) fn of_user(row: user::Model) -> Result<Self, StoreError> {
+        let mut attributes = attributes(row.attributes)?;
+        attributes.set("active", Value::Bool(row.active));
+        let meta = meta(row.created_at, row.modified_at, row.version);
+        let ownership = ownership(row.ownership)?;
+        let id = ResourceId(row.id);
+        let resource = Resource { resource_type: ResourceType::User, id, attributes, meta, ownership };
+        let (active_seq, last_sequence) = (sequence(row.active_seq), sequence(row.last_sequence));
+        Ok(Self { resource, active_seq, last_sequence, member_count: 0 })
+    }
+
+    /// Reads a group's row.
+    pub(crate) fn of_group(row: group::Model) -> Result<Self, StoreError> {
+        let attributes = attributes(row.attributes)?;
+        let meta = meta(row.created_at, row.modified_at, row.version);
+        let ownership = ownership(row.ownership)?;
+        let id = ResourceId(row.id);
+        let resource = Resource { resource_type: ResourceType::Group, id, attributes, meta, ownership };
+        let (last_sequence, member_count) = (sequence(row.last_sequence), sequence(row.member_count));
+        Ok(Self { resource, active_seq: 0, last_sequence, member_count })
+    }
+
+    /// Writes a user's row.
+    pub(crate) fn user_row(&self, workspace: &WorkspaceId) -> Result<user::Model, StoreError> {
+        let Resource { attributes, meta, ownership, id, .. } = &self.resource;
+        let mut stored = attributes.clone();
+        let active = stored.take("active").and_then(|value| value.as_bool()).unwrap_or(true);
+        let user_name = attributes.string("userName").unwrap_or_default().to_owned();
+        let display_name = attributes.string("displayName").map(ToOwned::to_owned);
+        Ok(user::Model {
+            workspace: workspace.to_string(),
+            id: id.0,
+            user_name_key: CanonicalName::of(&user_name).as_str().to_owned(),
+            user_name,
+            display_name_key: display_name.as_deref().map(|name| CanonicalName::of(name).as_str().to_owned()),
+            display_name,
+            external_id: attributes.string("externalId").map(ToOwned::to_owned),
+            active,
+            active_seq: column(self.active_seq),
+            attributes: Value::Object(stored.into_map()),
+            ownership: json(ownership)?,
+            version: meta.version.number(),
+            last_sequence: column(self.last_sequence),
+            created_at: meta.created.as_millis(),
+            modified_at: meta.last_modified.as_millis(),
+        })
+    }
+
+    /// Writes a group's row.
+    pub(crate) fn group_row(&self, workspace: &WorkspaceId) -> Result<group::Model, StoreError> {
+        let Resource { attributes, meta, ownership, id, .. } = &self.resource;
+        let display_name = attributes.string("displayName").unwrap_or_default().to_owned();
+        Ok(group::Model {
+            workspace: workspace.to_string(),
+            id: id.0,
+            display_name_key: CanonicalName::of(&display_name).as_str().to_owned(),
+            display_name,
+            external_id: attributes.string("externalId").map(ToOwned::to_owned),
+            attributes: Value::Object(attributes.clone().into_map()),
+            ownership: json(ownership)?,
+            member_count: column(self.member_count),
+            version: meta.version.number(),
+            last_sequence: column(self.last_sequence),
+            created_at: meta.created.as_millis(),
+            modified_at: meta.last_modified.as_millis(),
+        })
+    }
+
+    /// The unique name, in canonical form.
+    pub(crate) fn name(&self) -> Option<CanonicalName> {
+        self.resource.attributes.string(self.resource.resource_type.unique_attribute()).map(CanonicalName::of)
+    }
+}
+
+/// A live resource as a group's member (RFC 7643 §4.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub(crate) id: ResourceId,
+    pub(crate) resource_type: ResourceType,
+    pub(crate) display: String,
+}
+
+impl Member {
+    /// As it stands in `members`.
+    pub(crate) fn value(&self) -> Value {
+        let pairs = [
+            ("value", self.id.to_string()),
+            ("type", self.resource_type.name().to_owned()),
+            ("display", self.display.clone()),
+        ];
+        Value::Object(pairs.into_iter().map(|(name, text)| (name.to_owned(), Value::String(text))).collect())
+    }
+}
+
+/// Puts members into a group that is about to be answered. No members, no attribute (RFC 7643 §2.5).
+pub(crate) fn set_members(group: &mut Resource, members: &[Member]) {
+    if !members.is_empty() {
+        group.attributes.set("members", Value::Array(members.iter().map(Member::value).collect()));
+    }
+}
+
+fn attributes(stored: Json) -> Result<Attributes, StoreError> {
+    let map: Map<String, Value> = parsed(stored)?;
+    Ok(Attributes::from_stored(map))
+}
+
+fn ownership(stored: Json) -> Result<protocol::ownership::Ownership, StoreError> {
+    parsed(stored)
+}
+
+fn meta(created: i64, modified: i64, version: i64) -> Meta {
+    Meta {
+        created: Timestamp::from_millis(created),
+        last_modified: Timestamp::from_millis(modified),
+        version: Version::from_number(version),
+    }
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(stored: Json) -> Result<T, StoreError> {
+    serde_json::from_value(stored).map_err(|_| StoreError::broken("reading a row", "its JSON has the wrong type"))
+}
+
+fn json(value: &impl serde::Serialize) -> Result<Json, StoreError> {
+    serde_json::to_value(value).map_err(|_| StoreError::broken("writing a row", "it cannot be written as JSON"))
+}

@@ -1,0 +1,110 @@
+//! Which sequences of the log are settled.
+
+use std::collections::HashSet;
+
+use protocol::time::Timestamp;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Set};
+
+use super::entity::{dead_letter, operation, settled_copy};
+use super::{Doing, MOST_ROWS, Store, StoreError, column, commit, sequence, within};
+
+/// Why a sequence is settled without a ledger row of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopyReason {
+    /// Its operation was applied under another sequence.
+    ExtraCopy,
+    /// It was stored after its deadline: its sender had given up.
+    Late,
+    /// It was removed from the log without a trace.
+    Removed,
+    /// It is a dead letter without a readable operation.
+    DeadLetter,
+}
+
+impl CopyReason {
+    /// The word in SQL.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ExtraCopy => "extra-copy",
+            Self::Late => "late",
+            Self::Removed => "removed",
+            Self::DeadLetter => "dead-letter",
+        }
+    }
+}
+
+impl Store {
+    /// Which of these sequences are settled: in the ledger, or known without a row there.
+    pub async fn settled(&self, sequences: &[u64]) -> Result<HashSet<u64>, StoreError> {
+        within("reading which sequences are settled", self.read_settled(sequences)).await
+    }
+
+    async fn read_settled(&self, sequences: &[u64]) -> Result<HashSet<u64>, StoreError> {
+        let doing = "reading which sequences are settled";
+        let mut settled = HashSet::with_capacity(sequences.len());
+        for some in sequences.chunks(MOST_ROWS) {
+            let asked: Vec<i64> = some.iter().copied().map(column).collect();
+            let ledger = operation::Entity::find().select_only().column(operation::Column::Sequence);
+            let ledger = ledger.filter(operation::Column::Sequence.is_in(asked.clone())).into_tuple::<i64>();
+            let copies = settled_copy::Entity::find().select_only().column(settled_copy::Column::Sequence);
+            let copies = copies.filter(settled_copy::Column::Sequence.is_in(asked)).into_tuple::<i64>();
+            settled.extend(ledger.all(self.reader()).await.doing(doing)?.into_iter().map(sequence));
+            settled.extend(copies.all(self.reader()).await.doing(doing)?.into_iter().map(sequence));
+        }
+        Ok(settled)
+    }
+
+    /// Settles sequences that have no operation of their own. Idempotent.
+    pub async fn settle_copies(&self, copies: &[(u64, CopyReason)], now: Timestamp) -> Result<(), StoreError> {
+        within("settling copies", async {
+            let transaction = self.begin().await?;
+            insert_copies(&transaction, copies, now).await?;
+            commit(transaction).await
+        })
+        .await
+    }
+
+    /// The highest sequence of the log that SQL knows; 0 for none.
+    pub async fn highest_sequence(&self) -> Result<u64, StoreError> {
+        let doing = "reading the highest known sequence";
+        within(doing, async {
+            let ledger = operation::Entity::find().select_only().column_as(operation::Column::Sequence.max(), "max");
+            let copies =
+                settled_copy::Entity::find().select_only().column_as(settled_copy::Column::Sequence.max(), "max");
+            let dead = dead_letter::Entity::find().select_only().column_as(dead_letter::Column::Sequence.max(), "max");
+            let mut highest = None;
+            for query in [
+                ledger.into_tuple::<Option<i64>>().one(self.reader()).await,
+                copies.into_tuple::<Option<i64>>().one(self.reader()).await,
+                dead.into_tuple::<Option<i64>>().one(self.reader()).await,
+            ] {
+                highest = highest.max(query.doing(doing)?.flatten());
+            }
+            Ok(highest.map_or(0, sequence))
+        })
+        .await
+    }
+}
+
+/// Settles sequences in a transaction.
+pub(crate) async fn insert_copies(
+    transaction: &impl ConnectionTrait,
+    copies: &[(u64, CopyReason)],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut copies = copies.to_vec();
+    copies.sort_unstable_by_key(|(sequence, _)| *sequence);
+    copies.dedup_by_key(|(sequence, _)| *sequence);
+    for some in copies.chunks(MOST_ROWS) {
+        let rows = some.iter().map(|(sequence, reason)| settled_copy::ActiveModel {
+            sequence: Set(column(*sequence)),
+            reason: Set(reason.as_str().to_owned()),
+            settled_at: Set(now.as_millis()),
+        });
+        let known = OnConflict::column(settled_copy::Column::Sequence).do_nothing().to_owned();
+        let insert = settled_copy::Entity::insert_many(rows).on_conflict(known);
+        insert.exec_without_returning(transaction).await.doing("settling copies")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! Several workers on one database.
+
+use protocol::ownership::OwnershipPolicy;
+use serde_json::json;
+use worker::accepted::Accepted;
+use worker::apply::{Applied, Ending, apply};
+use worker::clock::Clock;
+use worker::store::Store;
+
+use crate::bed::{on_both, status};
+use crate::log::{Log, NOW, add_members, delete, new_group, new_user, set, user};
+
+async fn run(store: &Store, batch: &[Accepted]) -> Vec<Applied> {
+    let policy = OwnershipPolicy::default();
+    loop {
+        // A worker that is told "not now" tries again.
+        match apply(store, &policy, batch, Clock::Fixed(NOW)).await {
+            Ok(applied) => return applied,
+            Err(failure) => assert!(failure.is_unavailable(), "{failure}"),
+        }
+    }
+}
+
+fn status_of(applied: &Applied) -> u16 {
+    match &applied.ending {
+        Ending::Answered(outcome) => status(outcome),
+        Ending::Dead(reason) => panic!("dead: {reason}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_same_names_in_opposite_order_go_to_one_each() {
+    on_both(async |bed| {
+        let other = bed.another_store().await;
+        for round in 0..10_u64 {
+            let (mut left, mut right) = (Log::from("acme", 1 + round * 1000), Log::from("acme", 501 + round * 1000));
+            let at = u128::from(round) * 1000;
+            let name = |n: u128| format!("round {round} user {n}");
+            let forth: Vec<_> = (0..40).map(|n| left.user(at + n, new_user(&name(n)))).collect();
+            let back: Vec<_> = (0..40).rev().map(|n| right.user(at + 500 + n, new_user(&name(n)))).collect();
+            let (forth, back) = tokio::join!(run(&bed.store, &forth), run(&other, &back));
+            let created = |applied: &[Applied]| applied.iter().filter(|applied| status_of(applied) == 201).count();
+            assert_eq!(created(&forth) + created(&back), 40, "round {round}");
+            let refused = |applied: &[Applied]| applied.iter().filter(|applied| status_of(applied) == 409).count();
+            assert_eq!(refused(&forth) + refused(&back), 40, "round {round}");
+        }
+        assert_eq!((bed.count("users").await, bed.count("operations").await), (400, 800));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_batch_delivered_to_two_workers_takes_effect_once() {
+    on_both(async |bed| {
+        let other = bed.another_store().await;
+        let mut log = Log::of("acme");
+        let mut batch = vec![log.group(1, new_group("Everybody", &[]))];
+        for n in 0..30 {
+            batch.push(log.user(n, new_user(&format!("user{n}"))));
+            batch.push(log.user(n, set("displayName", json!(format!("User {n}")))));
+            batch.push(log.group(1, add_members(&[user(n)])));
+        }
+        batch.extend((0..10).map(|n| log.user(n, delete())));
+        let (left, right) = tokio::join!(run(&bed.store, &batch), run(&other, &batch));
+        assert!(left.iter().chain(&right).all(|applied| [200, 201, 204, 404].contains(&status_of(applied))));
+        assert_eq!((bed.count("users").await, bed.count("group_members").await), (20, 20));
+        assert_eq!(bed.value::<i64>("SELECT MAX(version) FROM users").await, 2);
+        // One creation, thirty members in, ten out.
+        assert_eq!(bed.value::<i64>("SELECT version FROM groups").await, 41);
+        assert_eq!((bed.count("operations").await, bed.count("settled_copies").await), (101, 0));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn members_added_by_two_workers_to_one_group_all_survive() {
+    on_both(async |bed| {
+        let other = bed.another_store().await;
+        let mut log = Log::of("acme");
+        bed.apply(&[log.group(1, new_group("A", &[])), log.group(2, new_group("B", &[]))]).await;
+        for round in 0..10 {
+            let (one, two) = (user(round * 2), user(round * 2 + 1));
+            let left = [log.group(1, add_members(&[one])), log.group(2, add_members(&[one]))];
+            let right = [log.group(2, add_members(&[two])), log.group(1, add_members(&[two]))];
+            tokio::join!(run(&bed.store, &left), run(&other, &right));
+        }
+        assert_eq!(bed.count("group_members").await, 40);
+        assert_eq!(bed.value::<i64>("SELECT MIN(member_count) FROM groups").await, 20);
+        assert_eq!(bed.value::<i64>("SELECT MIN(version) FROM groups").await, 21);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_member_added_while_the_user_is_deleted_does_not_stay() {
+    on_both(async |bed| {
+        let other = bed.another_store().await;
+        let mut log = Log::of("acme");
+        bed.apply_one(log.group(1, new_group("A", &[]))).await;
+        for n in 0..10 {
+            bed.apply_one(log.user(n, new_user(&format!("user{n}")))).await;
+            let (add, remove) = ([log.group(1, add_members(&[user(n)]))], [log.user(n, delete())]);
+            let (added, removed) = tokio::join!(run(&bed.store, &add), run(&other, &remove));
+            assert_eq!((status_of(&added[0]), status_of(&removed[0])), (204, 204));
+        }
+        let shown = bed.get("acme", protocol::scim::resource::ResourceType::Group, crate::log::group(1)).await.unwrap();
+        assert_eq!(crate::bed::member_ids(&shown), []);
+        let rows = bed.count("group_members").await;
+        assert_eq!(bed.value::<i64>("SELECT member_count FROM groups").await, rows);
+    })
+    .await;
+}

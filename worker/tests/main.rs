@@ -1,0 +1,15 @@
+//! The worker's SQL half on real databases: every test runs on SQLite and on PostgreSQL.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where what it needs is not there")]
+
+mod applying;
+mod bed;
+mod concurrency;
+mod log;
+mod membership;
+mod operators;
+mod poison;
+mod postgres;
+mod queries;
+mod redelivery;
+mod schema;
+mod uniqueness;

@@ -1,0 +1,90 @@
+//! Lists: filters and pages.
+
+use protocol::id::ResourceId;
+use protocol::message::query::{Answer, Query};
+use protocol::scim::error::ScimType;
+use protocol::scim::filter::Filter;
+use protocol::scim::list::Page;
+use protocol::scim::resource::ResourceType;
+use serde_json::json;
+
+use crate::bed::{Bed, member_ids, on_both};
+use crate::log::{Log, group, new_group, new_user_with, user};
+
+async fn list(bed: &Bed, kind: ResourceType, filter: Option<&str>, page: Page) -> (u64, Vec<ResourceId>) {
+    let filter = filter.map(|filter| Filter::parse(kind, filter).unwrap());
+    match bed.ask("acme", Query::List { resource_type: kind, filter, page }).await {
+        Answer::List { total, resources } => (total, resources.iter().map(|resource| resource.id).collect()),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn fill(bed: &Bed) {
+    let mut log = Log::of("acme");
+    let users = (0..5).map(|n| {
+        let names = json!({"userName": format!("User{n}"), "externalId": format!("Ext{n}"), "displayName": "Same"});
+        log.user(n, new_user_with(names))
+    });
+    bed.apply(&users.collect::<Vec<_>>()).await;
+    bed.apply(&[log.group(1, new_group("Admins", &[user(3), user(1)])), log.group(2, new_group("Staff", &[]))]).await;
+    let mut foreign = Log::from("umbrella", 50);
+    bed.apply_one(foreign.user(90, new_user_with(json!({"userName": "User1", "externalId": "Ext1"})))).await;
+}
+
+#[tokio::test]
+async fn names_are_found_in_any_letter_case_and_external_ids_exactly() {
+    on_both(async |bed| {
+        fill(bed).await;
+        let all = Page::new(None, None);
+        let users = async |filter: &str| list(bed, ResourceType::User, Some(filter), all).await;
+        assert_eq!(users(r#"userName eq "uSER1""#).await, (1, vec![user(1)]));
+        assert_eq!(users(r#"externalId eq "Ext1""#).await, (1, vec![user(1)]));
+        assert_eq!(users(r#"externalId eq "EXT1""#).await, (0, vec![]));
+        assert_eq!(users(r#"displayName eq "SAME""#).await.0, 5);
+        assert_eq!(users(&format!(r#"id eq "{}""#, user(2))).await, (1, vec![user(2)]));
+        assert_eq!(users(r#"id eq "nonsense""#).await, (0, vec![]));
+        assert_eq!(users(&format!(r#"id eq "{}""#, user(90))).await, (0, vec![]));
+        let groups = list(bed, ResourceType::Group, Some(r#"displayName eq "ADMINS""#), all).await;
+        assert_eq!(groups, (1, vec![group(1)]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn pages_are_ordered_by_id_and_count_everything() {
+    on_both(async |bed| {
+        fill(bed).await;
+        let page = async |start, count| list(bed, ResourceType::User, None, Page::new(Some(start), Some(count))).await;
+        assert_eq!(page(1, 2).await, (5, vec![user(0), user(1)]));
+        assert_eq!(page(5, 2).await, (5, vec![user(4)]));
+        assert_eq!(page(6, 2).await, (5, vec![]));
+        assert_eq!(page(1, 0).await, (5, vec![]));
+        assert_eq!(page(i64::MAX, 2).await, (5, vec![]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_list_of_groups_shows_members() {
+    on_both(async |bed| {
+        fill(bed).await;
+        let query = Query::List { resource_type: ResourceType::Group, filter: None, page: Page::new(None, None) };
+        let Answer::List { total, resources } = bed.ask("acme", query).await else { panic!() };
+        assert_eq!(total, 2);
+        assert_eq!((member_ids(&resources[0]), member_ids(&resources[1])), (vec![user(1), user(3)], vec![]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_filter_that_is_not_supported_is_refused() {
+    on_both(async |bed| {
+        for filter in [r#"userName sw "a""#, r#"title eq "x""#, r#"userName eq "a" or userName eq "b""#] {
+            let filter = Some(Filter::parse(ResourceType::User, filter).unwrap());
+            let query = Query::List { resource_type: ResourceType::User, filter, page: Page::new(None, None) };
+            let Answer::Refused { error } = bed.ask("acme", query).await else { panic!() };
+            assert_eq!((error.status, error.scim_type.map(ScimType::as_str)), (400, Some("invalidFilter")));
+        }
+    })
+    .await;
+}

@@ -1,0 +1,87 @@
+//! The same operation again, and what is known of sequences.
+
+use std::collections::HashSet;
+
+use protocol::message::query::{Answer, Query};
+use protocol::scim::resource::ResourceType;
+use serde_json::json;
+use worker::store::CopyReason;
+
+use crate::bed::{on_both, statuses};
+use crate::log::{Log, NOW, add_members, delete, group, new_group, new_user, set, user};
+
+#[tokio::test]
+async fn a_redelivered_operation_is_answered_again_and_nothing_is_doubled() {
+    on_both(async |bed| {
+        let mut log = Log::of("acme");
+        let batch = [
+            log.user(1, new_user("alice")),
+            log.group(1, new_group("Admins", &[user(1)])),
+            log.group(1, add_members(&[user(2)])),
+            log.user(2, new_user("ALICE")),
+            log.user(3, new_user("carol")),
+            log.user(3, delete()),
+        ];
+        let first = bed.apply(&batch).await;
+        assert_eq!(statuses(&first), [201, 201, 204, 409, 201, 204]);
+        let again = bed.apply(&batch).await;
+        assert_eq!(
+            (again[0].clone(), again[2].clone(), again[3].clone()),
+            (first[0].clone(), first[2].clone(), first[3].clone())
+        );
+        // The third user is gone: there is nothing to show any more.
+        assert_eq!(statuses(&again), [201, 201, 204, 409, 404, 204]);
+        let counts = (bed.count("users").await, bed.count("group_members").await, bed.count("operations").await);
+        assert_eq!(counts, (1, 2, 6));
+        assert_eq!(bed.count("settled_copies").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_extra_copy_settles_its_own_sequence() {
+    on_both(async |bed| {
+        let mut log = Log::of("acme");
+        let original = log.user(1, new_user("alice"));
+        let mut copy = original.clone();
+        copy.sequence = 7;
+        let mut later_copy = original.clone();
+        later_copy.sequence = 8;
+        // In one batch, and in a later one.
+        let together = bed.apply(&[original, copy]).await;
+        assert_eq!(together[0], together[1]);
+        assert_eq!(bed.apply_one(later_copy).await, together[0]);
+        assert_eq!(bed.store.settled(&[1, 2, 7, 8]).await.unwrap(), HashSet::from([1, 7, 8]));
+        assert_eq!((bed.count("operations").await, bed.count("settled_copies").await), (1, 2));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_copy_that_came_too_late_is_settled_without_an_operation() {
+    on_both(async |bed| {
+        for _ in 0..2 {
+            bed.store.settle_copies(&[(41, CopyReason::Late), (42, CopyReason::Removed)], NOW).await.unwrap();
+        }
+        assert_eq!(bed.store.settled(&[40, 41, 42]).await.unwrap(), HashSet::from([41, 42]));
+        assert_eq!(bed.store.highest_sequence().await.unwrap(), 42);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_outcome_can_be_asked_for_within_the_workspace_only() {
+    on_both(async |bed| {
+        let mut log = Log::of("acme");
+        let batch =
+            [log.user(1, new_user("alice")), log.user(1, set("displayName", json!("Al"))), log.group(9, delete())];
+        let outcomes = bed.apply(&batch).await;
+        for (accepted, outcome) in batch.iter().zip(&outcomes).skip(1) {
+            let query = Query::Outcome { operation: accepted.envelope.operation };
+            assert_eq!(bed.ask("acme", query.clone()).await, Answer::Outcome { outcome: Some(outcome.clone()) });
+            assert_eq!(bed.ask("umbrella", query).await, Answer::Outcome { outcome: None });
+        }
+        assert_eq!(bed.get("acme", ResourceType::Group, group(9)).await, None);
+    })
+    .await;
+}
