@@ -1,0 +1,152 @@
+//! The command line: what there is, what it exits with.
+
+mod clock;
+mod connection;
+mod dead_letters;
+pub mod management;
+mod migrate;
+mod output;
+mod token;
+mod user;
+mod workspace;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use protocol::message::admin::AdminError;
+
+use crate::cli::management::CallError;
+use crate::{demo, dev, servers, simulate};
+
+const EXAMPLES: &str = "\
+Examples:
+  rosterd demo                                  watch a company arrive, in half a minute
+  rosterd dev                                   keep a system running, with a curl to try
+  rosterd workspace create acme --name Acme
+  rosterd workspace enable acme                 prints the Base URL, and the token once
+  rosterd token list acme -o json
+
+Broker and database are found through ROSTERD_NATS_URL and ROSTERD_DATABASE_URL.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 unreachable.";
+
+/// SCIM 2.0 provisioning that loses nothing: an HTTP edge, a durable log, workers, SQL.
+#[derive(Debug, Parser)]
+#[command(name = "rosterd", version, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show everything at once, in a temporary folder.
+    Demo(demo::Args),
+    /// Keep a whole system running on this machine.
+    Dev(dev::Args),
+    /// Play an identity provider and verify the result.
+    Simulate(simulate::Args),
+    /// Create, list, show and enable workspaces.
+    Workspace(workspace::Args),
+    /// Create, list and revoke bearer tokens.
+    Token(token::Args),
+    /// Change people as the product does.
+    User(user::Args),
+    /// Look at messages that could not be applied.
+    DeadLetters(dead_letters::Args),
+    /// Bring the database's schema to a state.
+    Migrate(migrate::Args),
+    /// Run one ingress.
+    Ingress(Box<ingress::Config>),
+    /// Run one worker.
+    Worker(Box<worker::config::Config>),
+    /// Run a command that ends when standard input closes.
+    #[command(name = "__guard", hide = true)]
+    Guard(Guard),
+}
+
+#[derive(Debug, clap::Args)]
+struct Guard {
+    #[arg(long, requires = "gid")]
+    uid: Option<u32>,
+
+    #[arg(long, requires = "uid")]
+    gid: Option<u32>,
+
+    #[arg(last = true, required = true)]
+    command: Vec<OsString>,
+}
+
+/// Carries out a command line.
+pub async fn run(cli: Cli) -> ExitCode {
+    carry_out(cli.command).await.unwrap_or_else(|error| {
+        crate::say(&format!("error: {error:#}"));
+        ExitCode::from(exit_code(&error))
+    })
+}
+
+async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Demo(args) => return Ok(if demo::run(args).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+        Command::Simulate(args) => return Ok(args.execute().await?),
+        Command::Guard(Guard { uid, gid, command }) => return Ok(servers::guard::main(&command, uid.zip(gid))),
+        Command::Dev(args) => dev::run(args).await?,
+        Command::Workspace(args) => workspace::run(args).await?,
+        Command::Token(args) => token::run(args).await?,
+        Command::User(args) => user::run(args).await?,
+        Command::DeadLetters(args) => dead_letters::run(args).await?,
+        Command::Migrate(args) => migrate::run(args).await?,
+        Command::Ingress(config) => ingress::run(*config).await?,
+        Command::Worker(config) => worker::run(*config).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    if let Some(error) = error.downcast_ref::<CallError>() {
+        return match error {
+            CallError::Refused(AdminError::NotFound { .. }) => 3,
+            CallError::Refused(AdminError::Unavailable { .. })
+            | CallError::Connect { .. }
+            | CallError::Unanswered { .. } => 4,
+            CallError::Refused(AdminError::Conflict { .. } | AdminError::Invalid { .. })
+            | CallError::Message { .. }
+            | CallError::UnexpectedReply => 1,
+        };
+    }
+    match error.downcast_ref::<migrations::MigrateError>() {
+        Some(error) if error.is_unavailable() => 4,
+        Some(_) | None => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_fits_on_one_screen() {
+        let help = Cli::command().render_help().to_string();
+        assert!(help.lines().count() <= 40, "{help}");
+        assert!(!help.contains("__guard"), "{help}");
+    }
+
+    #[test]
+    fn exit_codes_tell_refused_from_not_found_from_unreachable() {
+        let code = |error: CallError| exit_code(&anyhow::Error::from(error));
+        let text = String::new;
+        assert_eq!(code(CallError::Refused(AdminError::Conflict { detail: text() })), 1);
+        assert_eq!(code(CallError::Refused(AdminError::Invalid { detail: text() })), 1);
+        assert_eq!(code(CallError::Refused(AdminError::NotFound { what: text() })), 3);
+        assert_eq!(code(CallError::Refused(AdminError::Unavailable { detail: text() })), 4);
+        assert_eq!(code(CallError::Unanswered { who: "worker", namespace: "rosterd".parse().unwrap() }), 4);
+        assert_eq!(exit_code(&anyhow::anyhow!("anything else")), 1);
+    }
+}

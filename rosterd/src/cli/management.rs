@@ -1,0 +1,134 @@
+//! Calls to a running system, by request and reply over the broker. Tokens are made here; only their hashes travel.
+
+use std::time::Duration;
+
+use async_nats::{Client, ConnectOptions, RequestErrorKind};
+use protocol::credential::Token;
+use protocol::id::Namespace;
+use protocol::message::admin::{AdminCall, AdminError, AdminReply, AdminResult, NewToken};
+use protocol::time::Timestamp;
+use rand::TryRng;
+use rand::rngs::SysRng;
+use tokio::time::{Instant, sleep};
+
+/// How long the broker may take to accept a connection.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// How long a call may take.
+const CALL_WITHIN: Duration = Duration::from_secs(10);
+/// How long to ask again while nobody listens: whoever answers may be starting just now.
+const LISTENER_WITHIN: Duration = Duration::from_secs(3);
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A connection over which calls are made.
+#[derive(Debug, Clone)]
+pub struct Management {
+    client: Client,
+    namespace: Namespace,
+}
+
+/// Why a call was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The broker cannot be reached.
+    #[error("connecting to the broker (ROSTERD_NATS_URL)")]
+    Connect {
+        /// Why.
+        #[source]
+        source: async_nats::ConnectError,
+    },
+    /// Nobody answered: no such process runs, or it is too busy.
+    #[error("no {who} answers in namespace {namespace}: is one running?")]
+    Unanswered {
+        /// Who should.
+        who: &'static str,
+        /// Where it was asked.
+        namespace: Namespace,
+    },
+    /// The call was refused.
+    #[error(transparent)]
+    Refused(#[from] AdminError),
+    /// A message could not be written or read.
+    #[error("reading or writing a message")]
+    Message {
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The reply belongs to another call.
+    #[error("a reply to another question came: do all processes have the same version?")]
+    UnexpectedReply,
+}
+
+/// No token could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The operating system gave no randomness.
+    #[error("drawing random bytes from the operating system")]
+    Random(#[source] rand::rngs::SysError),
+    /// The token cannot be read back.
+    #[error("making a token")]
+    Form(#[from] protocol::credential::InvalidToken),
+}
+
+impl Management {
+    /// Connects to the broker; several servers are separated by commas.
+    pub async fn connect(nats_url: &str, namespace: Namespace) -> Result<Self, CallError> {
+        let servers: Vec<String> = nats_url.split(',').map(|url| url.trim().to_owned()).collect();
+        let options = ConnectOptions::new().name("rosterd").connection_timeout(CONNECT_WITHIN);
+        let options = options.request_timeout(Some(CALL_WITHIN));
+        let client = options.connect(servers).await.map_err(|source| CallError::Connect { source })?;
+        Ok(Self { client, namespace })
+    }
+
+    /// Makes a call.
+    pub async fn call(&self, call: AdminCall) -> Result<AdminReply, CallError> {
+        let payload = serde_json::to_vec(&call).map_err(|source| CallError::Message { source })?;
+        let began = Instant::now();
+        loop {
+            let asked = self.client.request(self.namespace.admin(call.verb()), payload.clone().into()).await;
+            match asked {
+                Ok(reply) => {
+                    let read: Result<AdminResult, _> = serde_json::from_slice(&reply.payload);
+                    return Ok(read.map_err(|source| CallError::Message { source })??);
+                }
+                Err(error) if may_come(error.kind()) && began.elapsed() < LISTENER_WITHIN => sleep(PAUSE).await,
+                Err(_) => return Err(self.unanswered(&call)),
+            }
+        }
+    }
+
+    fn unanswered(&self, call: &AdminCall) -> CallError {
+        let who = if call.verb() == AdminCall::INGRESS_VERB { "ingress" } else { "worker" };
+        CallError::Unanswered { who, namespace: self.namespace.clone() }
+    }
+}
+
+/// A call that nobody received can be made again; of one that was not answered in time nobody knows what became.
+fn may_come(kind: RequestErrorKind) -> bool {
+    kind == RequestErrorKind::NoResponders
+}
+
+/// A fresh token, and what may be known of it.
+pub fn new_token(label: &str, expires_at: Option<Timestamp>) -> Result<(Token, NewToken), TokenError> {
+    let (mut public, mut secret) = ([0; 9], [0; 32]);
+    SysRng.try_fill_bytes(&mut public).map_err(TokenError::Random)?;
+    SysRng.try_fill_bytes(&mut secret).map_err(TokenError::Random)?;
+    let token = Token::from_random(public, secret)?;
+    let known = NewToken { id: token.id().clone(), label: label.to_owned(), hash: token.hash(), expires_at };
+    Ok((token, known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_token_is_ours_and_never_prints_its_secret() {
+        let (token, known) = new_token("first", None).unwrap();
+        assert_eq!(token.reveal().parse::<Token>().unwrap().hash(), known.hash);
+        let secret = token.reveal().rsplit('_').next().unwrap();
+        assert!(!format!("{token:?} {known:?}").contains(secret));
+        assert_ne!(new_token("second", None).unwrap().0, token);
+    }
+}

@@ -1,0 +1,59 @@
+//! `rosterd migrate`: the only command that opens the database.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Subcommand;
+use migrations::Step;
+use serde_json::{Value, json};
+
+use super::connection::given;
+use super::output::{Format, print};
+
+/// Settings of `rosterd migrate`. The database's URL may hold a password: it has no flag.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// File that holds the database's URL [or: `ROSTERD_DATABASE_URL`].
+    #[arg(long, env = "ROSTERD_DATABASE_URL_FILE", global = true, value_name = "FILE")]
+    database_url_file: Option<PathBuf>,
+
+    /// How the result is printed.
+    #[arg(short, long, value_enum, default_value_t = Format::Table, global = true)]
+    output: Format,
+
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Take all pending steps.
+    Up,
+    /// Take back the last steps, with all data in their tables.
+    Down {
+        /// How many.
+        #[arg(long, default_value_t = 1)]
+        steps: u32,
+    },
+    /// List the steps and whether they were taken.
+    Status,
+}
+
+pub(super) async fn run(Args { database_url_file, output, action }: Args) -> anyhow::Result<()> {
+    let url = given(database_url_file.as_deref(), &["ROSTERD_DATABASE_URL", "DATABASE_URL"])?;
+    let url = url.context("no database: set ROSTERD_DATABASE_URL or ROSTERD_DATABASE_URL_FILE")?;
+    match action {
+        Action::Up => migrations::up(&url).await?,
+        Action::Down { steps } => migrations::down(&url, steps).await?,
+        Action::Status => {}
+    }
+    let steps = migrations::status(&url).await?;
+    let list: Vec<Value> = steps.iter().map(|step| json!({ "name": step.name, "applied": step.applied })).collect();
+    print(output, &json!({ "steps": list }), || lines(&steps))
+}
+
+fn lines(steps: &[Step]) -> String {
+    let state = |applied| if applied { "applied" } else { "pending" };
+    let lines: Vec<String> = steps.iter().map(|step| format!("{} {}", state(step.applied), step.name)).collect();
+    lines.join("\n")
+}

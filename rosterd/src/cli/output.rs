@@ -1,0 +1,39 @@
+//! Results on standard output: a table for people, or one JSON object.
+
+use std::io::Write;
+
+use clap::ValueEnum;
+use comfy_table::{Table, presets};
+use serde::Serialize;
+
+/// How the result is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    Table,
+    /// One JSON object.
+    Json,
+}
+
+/// Prints a result in the chosen form. Neither has colours.
+pub(super) fn print(format: Format, value: &impl Serialize, table: impl FnOnce() -> String) -> anyhow::Result<()> {
+    let mut output = std::io::stdout().lock();
+    match format {
+        Format::Table => writeln!(output, "{}", table())?,
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut output, value)?;
+            writeln!(output)?;
+        }
+    }
+    Ok(output.flush()?)
+}
+
+/// Rows under a header, columns separated by spaces.
+pub(super) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header);
+    for row in rows {
+        table.add_row(row);
+    }
+    table.to_string().lines().map(str::trim).collect::<Vec<_>>().join("\n")
+}

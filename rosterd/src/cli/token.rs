@@ -1,0 +1,143 @@
+//! `rosterd token`.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Subcommand;
+use protocol::credential::Credential;
+use protocol::id::{TokenId, WorkspaceId};
+use protocol::message::admin::{AdminCall, AdminReply};
+use protocol::time::Timestamp;
+use serde_json::{Value, json};
+
+use super::clock;
+use super::connection::Connection;
+use super::management::{CallError, Management, new_token};
+use super::output::{print, table};
+
+/// Settings of `rosterd token`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    connection: Connection,
+
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Add a token beside the one in use; prints it once.
+    Create {
+        /// For which workspace.
+        workspace: WorkspaceId,
+        /// What it is called in lists.
+        #[arg(long)]
+        label: String,
+        /// After how many days it stops working, for example `365d`; never without it.
+        #[arg(long, value_name = "DAYS")]
+        expires: Option<Expiry>,
+    },
+    /// List a workspace's tokens, newest first.
+    List {
+        /// Of which workspace.
+        workspace: WorkspaceId,
+    },
+    /// End a token at once.
+    Revoke {
+        /// Of which workspace.
+        workspace: WorkspaceId,
+        /// The token's id, as in the list.
+        token: TokenId,
+    },
+}
+
+/// A number of days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Expiry(Duration);
+
+impl FromStr for Expiry {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_suffix('d').and_then(|days| days.parse::<u16>().ok()) {
+            Some(days @ 1..) => Ok(Self(Duration::from_hours(24 * u64::from(days)))),
+            Some(0) | None => Err("a number of days is needed, for example 365d".to_owned()),
+        }
+    }
+}
+
+/// When a token made now stops working.
+pub(super) fn expires_at(expiry: Option<Expiry>) -> Option<Timestamp> {
+    expiry.map(|Expiry(span)| clock::now().after(span))
+}
+
+pub(super) async fn run(Args { connection, action }: Args) -> anyhow::Result<()> {
+    let management = connection.open().await?;
+    let call = match action {
+        Action::Create { workspace, label, expires } => {
+            return create(&connection, &management, workspace, &label, expires_at(expires)).await;
+        }
+        Action::List { workspace } => AdminCall::TokenList { workspace },
+        Action::Revoke { workspace, token } => AdminCall::TokenRevoke { workspace, token },
+    };
+    match management.call(call).await? {
+        AdminReply::Token(one) => print(connection.output, &shown(&one), || table_of(std::slice::from_ref(&one))),
+        AdminReply::Tokens { tokens } => {
+            let list: Vec<Value> = tokens.iter().map(shown).collect();
+            print(connection.output, &json!({ "tokens": list }), || table_of(&tokens))
+        }
+        _ => Err(CallError::UnexpectedReply.into()),
+    }
+}
+
+async fn create(
+    connection: &Connection,
+    management: &Management,
+    workspace: WorkspaceId,
+    label: &str,
+    expires_at: Option<Timestamp>,
+) -> anyhow::Result<()> {
+    let (token, fresh) = new_token(label, expires_at)?;
+    let (id, secret) = (token.id().clone(), token.reveal());
+    management.call(AdminCall::TokenCreate { workspace: workspace.clone(), token: fresh }).await?;
+    let expires_at = expires_at.map(|time| time.to_string());
+    let shown = json!({ "workspace": workspace, "id": id, "label": label, "expires_at": expires_at, "token": secret });
+    print(connection.output, &shown, || format!("Token     {secret}\n\nThe token is shown only now."))
+}
+
+/// A token for machines: not even its hash.
+fn shown(token: &Credential) -> Value {
+    json!({
+        "id": token.id,
+        "workspace": token.workspace,
+        "label": token.label,
+        "created_at": token.created_at.to_string(),
+        "expires_at": token.expires_at.map(|time| time.to_string()),
+        "revoked_at": token.revoked_at.map(|time| time.to_string()),
+    })
+}
+
+fn table_of(tokens: &[Credential]) -> String {
+    let time = |time: Option<Timestamp>| time.map_or_else(|| "-".to_owned(), |time| time.to_string());
+    table(
+        ["ID", "LABEL", "CREATED", "EXPIRES", "REVOKED"],
+        tokens.iter().map(|one| {
+            let created = one.created_at.to_string();
+            [one.id.to_string(), one.label.clone(), created, time(one.expires_at), time(one.revoked_at)]
+        }),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expiry_is_a_number_of_days() {
+        assert_eq!("365d".parse(), Ok(Expiry(Duration::from_hours(365 * 24))));
+        for text in ["", "365", "0d", "-1d", "1h", "70000d"] {
+            assert!(text.parse::<Expiry>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! `rosterd user`: what a person changes in the product.
+
+use clap::Subcommand;
+use protocol::id::WorkspaceId;
+use protocol::message::admin::{AdminCall, AdminReply};
+use serde_json::json;
+
+use super::connection::Connection;
+use super::management::CallError;
+use super::output::print;
+
+/// Settings of `rosterd user`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    connection: Connection,
+
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Set a person's timezone as their own choice: from then on the provider's value changes nothing.
+    SetTimezone {
+        /// In which workspace.
+        workspace: WorkspaceId,
+        /// The person's id or userName.
+        user: String,
+        /// An IANA name, for example Europe/Paris.
+        zone: String,
+    },
+}
+
+pub(super) async fn run(Args { connection, action }: Args) -> anyhow::Result<()> {
+    let management = connection.open().await?;
+    let Action::SetTimezone { workspace, user, zone } = action;
+    match management.call(AdminCall::UserSetTimezone { workspace, user, zone }).await? {
+        AdminReply::Timezone { user, zone } => {
+            print(connection.output, &json!({ "user": user, "zone": zone }), || format!("{user}  {zone}"))
+        }
+        _ => Err(CallError::UnexpectedReply.into()),
+    }
+}

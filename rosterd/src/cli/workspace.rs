@@ -1,0 +1,103 @@
+//! `rosterd workspace`.
+
+use clap::Subcommand;
+use protocol::id::WorkspaceId;
+use protocol::message::admin::{AdminCall, AdminReply, Workspace};
+use serde_json::json;
+
+use super::connection::Connection;
+use super::management::{CallError, Management, new_token};
+use super::output::{print, table};
+use super::token::{Expiry, expires_at};
+
+/// Settings of `rosterd workspace`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    connection: Connection,
+
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Add a workspace, SCIM still off.
+    Create {
+        /// Its id, as it stands in the Base URL: a-z, 0-9 and '-'.
+        workspace: WorkspaceId,
+        /// Its name for people [default: its id].
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// List all workspaces.
+    List,
+    /// Show one workspace and how many users and groups it has.
+    Show {
+        /// Which one.
+        workspace: WorkspaceId,
+    },
+    /// Turn SCIM on; prints the Base URL, and the first token once.
+    Enable(Enable),
+}
+
+#[derive(Debug, clap::Args)]
+struct Enable {
+    /// Which workspace.
+    workspace: WorkspaceId,
+
+    /// What the token is called in lists.
+    #[arg(long, default_value = "first token")]
+    label: String,
+
+    /// After how many days the token stops working, for example `365d`; never without it.
+    #[arg(long, value_name = "DAYS")]
+    expires: Option<Expiry>,
+
+    /// What the Base URL begins with, as providers reach the ingress.
+    #[arg(long, env = "ROSTERD_PUBLIC_URL", default_value = "http://127.0.0.1:8080")]
+    public_url: String,
+}
+
+pub(super) async fn run(Args { connection, action }: Args) -> anyhow::Result<()> {
+    let management = connection.open().await?;
+    let call = match action {
+        Action::Enable(enable) => return enable_workspace(&connection, &management, enable).await,
+        Action::Create { workspace, name } => {
+            let name = name.unwrap_or_else(|| workspace.to_string());
+            AdminCall::WorkspaceCreate { workspace, name }
+        }
+        Action::List => AdminCall::WorkspaceList,
+        Action::Show { workspace } => AdminCall::WorkspaceShow { workspace },
+    };
+    match management.call(call).await? {
+        AdminReply::Workspace(one) => print(connection.output, &one, || table_of(std::slice::from_ref(&one))),
+        AdminReply::Workspaces { workspaces } => {
+            print(connection.output, &json!({ "workspaces": workspaces }), || table_of(&workspaces))
+        }
+        _ => Err(CallError::UnexpectedReply.into()),
+    }
+}
+
+async fn enable_workspace(connection: &Connection, management: &Management, enable: Enable) -> anyhow::Result<()> {
+    let Enable { workspace, label, expires, public_url } = enable;
+    let (token, fresh) = new_token(&label, expires_at(expires))?;
+    management.call(AdminCall::WorkspaceEnable { workspace: workspace.clone(), token: fresh }).await?;
+    let base_url = format!("{}/scim/v2/{workspace}", public_url.trim_end_matches('/'));
+    let shown = json!({ "workspace": workspace, "base_url": base_url, "token": token.reveal() });
+    print(connection.output, &shown, || {
+        format!("Base URL  {base_url}\nToken     {}\n\nThe token is shown only now.", token.reveal())
+    })
+}
+
+fn table_of(workspaces: &[Workspace]) -> String {
+    let count = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+    table(
+        ["WORKSPACE", "NAME", "SCIM", "USERS", "GROUPS", "CREATED"],
+        workspaces.iter().map(|one| {
+            let scim = if one.enabled { "on" } else { "off" };
+            let created = one.created_at.to_string();
+            [one.id.to_string(), one.name.clone(), scim.to_owned(), count(one.users), count(one.groups), created]
+        }),
+    )
+}

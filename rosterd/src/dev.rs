@@ -1,0 +1,121 @@
+//! `rosterd dev`: keeps a whole system running on this machine, for people and for test harnesses.
+
+mod access;
+pub mod board;
+mod part;
+mod supervisor;
+pub mod topology;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use protocol::id::{Namespace, WorkspaceId};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::dev::board::Ready;
+use crate::dev::topology::{Plan, Topology};
+use crate::servers::nats::LogSync;
+
+/// The settings of `rosterd dev`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "The broker's and the database's URL can also come from the environment, which keeps their \
+                        passwords out of process lists.")]
+pub struct Args {
+    /// Where the broker's log, the database, logs and the token are kept.
+    #[arg(long, default_value = "rosterd-data", value_name = "DIR")]
+    pub data: PathBuf,
+
+    /// How many ingresses to run.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub ingresses: u8,
+
+    /// How many workers to run.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub workers: u8,
+
+    /// The first ingress's port; 0 takes a free one.
+    #[arg(long, default_value_t = 8080)]
+    pub port: u16,
+
+    /// Use this database instead of an SQLite file in the data folder.
+    #[arg(long, env = "ROSTERD_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub database_url: Option<String>,
+
+    /// Use this broker instead of starting one.
+    #[arg(long, env = "ROSTERD_NATS_URL", hide_env_values = true, value_name = "URL")]
+    pub nats_url: Option<String>,
+
+    /// What all subjects, streams and buckets begin with.
+    #[arg(long, env = "ROSTERD_NAMESPACE", default_value = "rosterd")]
+    pub namespace: Namespace,
+
+    /// When the broker syncs its log to disk: before each acknowledgement, or every two minutes.
+    #[arg(long, value_enum, default_value = "always")]
+    pub log_sync: LogSync,
+
+    /// The workspace to create and enable.
+    #[arg(long, default_value = "acme")]
+    pub workspace: WorkspaceId,
+
+    /// Keep what runs, and the token, in this file (mode 0600, JSON, always current).
+    #[arg(long, value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
+}
+
+impl Args {
+    fn plan(&self) -> anyhow::Result<Plan> {
+        std::fs::create_dir_all(&self.data).with_context(|| format!("creating {}", self.data.display()))?;
+        let data = self.data.canonicalize().with_context(|| format!("finding {}", self.data.display()))?;
+        Ok(Plan {
+            data,
+            ingresses: usize::from(self.ingresses),
+            workers: usize::from(self.workers),
+            port: self.port,
+            nats_url: self.nats_url.clone(),
+            database_url: self.database_url.clone(),
+            namespace: self.namespace.clone(),
+            log_sync: self.log_sync,
+            workspace: self.workspace.clone(),
+        })
+    }
+}
+
+/// Runs a system until SIGINT or SIGTERM, then stops it in order.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let plan = args.plan()?;
+    crate::say(&format!("data       {}", plan.data.display()));
+    let topology = tokio::select! {
+        started = Topology::start(&plan, crate::say) => started?,
+        _ = interrupt.recv() => return Ok(()),
+        _ = terminate.recv() => return Ok(()),
+    };
+    if let Some(path) = args.ready_file {
+        topology.board.keep_in(path, topology.ready.clone()).context("writing the ready file")?;
+    }
+    introduce(&topology.ready).context("writing to standard output")?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    crate::say("stopping");
+    topology.stop().await;
+    Ok(())
+}
+
+/// What a newcomer pastes.
+fn introduce(ready: &Ready) -> std::io::Result<()> {
+    let Ready { base_url, token, .. } = ready;
+    let mut output = std::io::stdout().lock();
+    writeln!(output, "\nBase URL   {base_url}\nToken      {token}\n\nCreate somebody:\n")?;
+    writeln!(output, "{}\n\nCtrl-C stops everything.", curl(base_url, token))?;
+    output.flush()
+}
+
+fn curl(base_url: &str, token: &str) -> String {
+    let body = r#"{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"bjensen@example.com","name":{"givenName":"Barbara","familyName":"Jensen"},"active":true}"#;
+    format!(
+        "curl -i '{base_url}/Users' \\\n  -H 'Authorization: Bearer {token}' \\\n  -H 'Content-Type: application/scim+json' \\\n  -d '{body}'"
+    )
+}

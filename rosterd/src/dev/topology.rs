@@ -1,0 +1,124 @@
+//! A whole system on this machine: a broker, workers, ingresses, and one workspace with a token.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use protocol::id::{Namespace, WorkspaceId};
+
+use crate::dev::access;
+use crate::dev::board::{Board, Ready};
+use crate::dev::part::{Common, Part};
+use crate::dev::supervisor::Supervisor;
+use crate::servers::nats::{self, LogSync};
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Where everything is kept: the broker's log, the database, logs, the token.
+    pub data: PathBuf,
+    /// How many ingresses.
+    pub ingresses: usize,
+    /// How many workers.
+    pub workers: usize,
+    /// The first ingress's port; 0 for a free one. Further ones take free ones.
+    pub port: u16,
+    /// A broker that runs already.
+    pub nats_url: Option<String>,
+    /// A database that exists already; a file under `data` without it.
+    pub database_url: Option<String>,
+    /// What subjects, streams and buckets begin with.
+    pub namespace: Namespace,
+    /// When the broker syncs its log to disk.
+    pub log_sync: LogSync,
+    /// The workspace to create.
+    pub workspace: WorkspaceId,
+}
+
+/// A system that runs. Dropping it ends every process at once; [`Topology::stop`] lets them finish.
+#[derive(Debug)]
+pub struct Topology {
+    /// What runs.
+    pub board: Board,
+    /// How to reach it.
+    pub ready: Ready,
+    brokers: Supervisor,
+    workers: Supervisor,
+    ingresses: Supervisor,
+}
+
+impl Topology {
+    /// Starts a system and waits until it serves requests. `say` hears what was started.
+    pub async fn start(plan: &Plan, say: impl Fn(&str)) -> anyhow::Result<Self> {
+        let (board, logs) = (Board::default(), plan.data.join("logs"));
+        std::fs::create_dir_all(&logs).with_context(|| format!("creating {}", logs.display()))?;
+        let rosterd = std::env::current_exe().context("finding the rosterd binary")?;
+        let (mut brokers, mut workers, mut ingresses) = <(Supervisor, Supervisor, Supervisor)>::default();
+
+        let nats_url = match &plan.nats_url {
+            Some(url) => url.clone(),
+            None => start_broker(plan, &rosterd, &mut brokers, &board).await?,
+        };
+        say(&format!("broker     {nats_url}"));
+        let database_url = plan.database_url.clone().unwrap_or_else(|| sqlite_in(&plan.data));
+        let mut common = Common { rosterd, logs, environment: environment(plan, &nats_url, &database_url) };
+        for number in 1..=plan.workers {
+            start(Part::Worker(number, common.clone()), &mut workers, &board).await?;
+        }
+        say(&format!("workers    {}", plan.workers));
+
+        let first = start(Part::Ingress(1, plan.port, common.clone()), &mut ingresses, &board).await?;
+        let public_url = first.context("the first ingress has no URL")?;
+        common.environment.push(("ROSTERD_PUBLIC_URL".to_owned(), public_url.clone().into()));
+        for number in 2..=plan.ingresses {
+            start(Part::Ingress(number, 0, common.clone()), &mut ingresses, &board).await?;
+        }
+        say(&format!("ingress    {public_url}"));
+
+        let token = access::open(&nats_url, &plan.namespace, &plan.workspace, &plan.data).await?;
+        let base_url = format!("{public_url}/scim/v2/{}", plan.workspace);
+        let processes = board.processes();
+        let ready = Ready { base_url, token, nats_url, database_url, processes };
+        Ok(Self { board, ready, brokers, workers, ingresses })
+    }
+
+    /// Stops in the order of a request's way: no new ones, then what is queued, then the log.
+    pub async fn stop(self) {
+        self.ingresses.stop().await;
+        self.workers.stop().await;
+        self.brokers.stop().await;
+    }
+}
+
+async fn start_broker(plan: &Plan, rosterd: &Path, brokers: &mut Supervisor, board: &Board) -> anyhow::Result<String> {
+    let directory = plan.data.join("nats");
+    std::fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
+    let settings = nats::Settings { guard: rosterd.to_owned(), directory, port: None, log_sync: plan.log_sync };
+    start(Part::Broker(settings), brokers, board).await?.context("the broker has no URL")
+}
+
+/// Starts a part and keeps it running; where it can be reached.
+async fn start(mut part: Part, supervisor: &mut Supervisor, board: &Board) -> anyhow::Result<Option<String>> {
+    let running = part.start().await.with_context(|| format!("starting {}", part.name()))?;
+    board.note(running.process.clone()).context("writing the ready file")?;
+    let url = running.process.url.clone();
+    supervisor.keep(part, running, board.clone());
+    Ok(url)
+}
+
+fn environment(plan: &Plan, nats_url: &str, database_url: &str) -> Vec<(String, OsString)> {
+    [
+        ("ROSTERD_NATS_URL", nats_url),
+        ("ROSTERD_DATABASE_URL", database_url),
+        ("ROSTERD_NAMESPACE", plan.namespace.as_str()),
+        // Workers that start together take turns at it.
+        ("ROSTERD_MIGRATE", "true"),
+        ("ROSTERD_LOG", "text"),
+    ]
+    .map(|(name, value)| (name.to_owned(), OsString::from(value)))
+    .into()
+}
+
+fn sqlite_in(data: &Path) -> String {
+    format!("sqlite://{}", data.join("rosterd.db").display())
+}

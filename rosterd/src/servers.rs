@@ -1,0 +1,97 @@
+//! nats-server and PostgreSQL for development, the demo and tests: found on this machine or fetched, and started under
+//! a guard.
+
+mod fetch;
+pub mod guard;
+pub mod nats;
+pub mod postgres;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+pub use fetch::FetchError;
+use guard::GuardError;
+
+/// Why a server cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// It is not on this machine and could not be fetched.
+    #[error("no {program} can be had; {advice}")]
+    Missing {
+        /// The program.
+        program: &'static str,
+        /// The ways to get one.
+        advice: String,
+        /// Why it was not fetched.
+        #[source]
+        source: FetchError,
+    },
+    /// A folder or file of the server cannot be made.
+    #[error("preparing {path}")]
+    Prepare {
+        /// The folder or file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// No free port on the loopback interface.
+    #[error("looking for a free port")]
+    Port(#[source] std::io::Error),
+    /// The process cannot be started.
+    #[error("starting {program}")]
+    Start {
+        /// The program.
+        program: &'static str,
+        /// Why.
+        #[source]
+        source: GuardError,
+    },
+    /// The process runs or ran, but never accepted a connection.
+    #[error("{program} did not become ready; the end of its log, {path}:\n{log}")]
+    NotReady {
+        /// The program.
+        program: &'static str,
+        /// Its log.
+        path: PathBuf,
+        /// The last lines of it.
+        log: String,
+    },
+    /// A tool of the server failed.
+    #[error("{doing} failed:\n{output}")]
+    Tool {
+        /// What was being done.
+        doing: &'static str,
+        /// What the tool said.
+        output: String,
+    },
+    /// A statement failed.
+    #[error("creating the database {name}")]
+    CreateDatabase {
+        /// The database.
+        name: String,
+        /// Why.
+        #[source]
+        source: sea_orm::DbErr,
+    },
+}
+
+fn preparing<T>(path: &Path, result: std::io::Result<T>) -> Result<T, ServerError> {
+    result.map_err(|source| ServerError::Prepare { path: path.to_owned(), source })
+}
+
+/// A port of the loopback interface that is free now. Somebody may be faster: who binds it must be ready to try again.
+fn free_port() -> Result<u16, ServerError> {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).map_err(ServerError::Port)?;
+    Ok(listener.local_addr().map_err(ServerError::Port)?.port())
+}
+
+/// The first program of this name in the folders of `PATH`.
+fn on_path(program: &str) -> Option<PathBuf> {
+    let path = environment("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|candidate| candidate.is_file())
+}
+
+fn environment(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}

@@ -1,0 +1,225 @@
+//! A PostgreSQL of its own for a test run, on the loopback interface: found, fetched if need be, started, and started
+//! again on the same port.
+
+mod find;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DbErr};
+use tempfile::TempDir;
+use tokio::process::Command;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::servers::guard::{Guarded, Launch, last_lines};
+use crate::servers::{ServerError, free_port, preparing};
+
+pub use find::find;
+
+const PROGRAM: &str = "PostgreSQL";
+/// The superuser of the cluster, who needs no password on the loopback interface.
+const USER: &str = "rosterd";
+/// How long making the cluster may take.
+const INIT_WITHIN: Duration = Duration::from_mins(1);
+/// How long the server may take to accept connections, further starts included.
+const READY_WITHIN: Duration = Duration::from_secs(30);
+/// How long one statement may take.
+const STATEMENT_WITHIN: Duration = Duration::from_secs(30);
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How to run a PostgreSQL.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The rosterd binary, which guards it.
+    pub guard: PathBuf,
+    /// Whether a commit is on disk before it is answered. Without it a crash of the machine loses data.
+    pub fsync: bool,
+}
+
+/// A PostgreSQL that runs in a temporary folder of its own. Dropping it ends it.
+#[derive(Debug)]
+pub struct Server {
+    guarded: Guarded,
+    port: u16,
+    cluster: Cluster,
+}
+
+/// What stays when the process is started again.
+#[derive(Debug)]
+struct Cluster {
+    settings: Settings,
+    programs: PathBuf,
+    user: Option<(u32, u32)>,
+    folder: TempDir,
+}
+
+/// Makes a cluster in a temporary folder, starts it and waits until it accepts connections. `say` hears what takes long.
+pub async fn start(settings: &Settings, say: impl Fn(&str)) -> Result<Server, ServerError> {
+    let programs = find(say).await?;
+    let folder = tempfile::Builder::new().prefix("rosterd-postgresql-").tempdir();
+    let folder = preparing(&std::env::temp_dir(), folder)?;
+    let cluster = Cluster { settings: settings.clone(), programs, user: find::unprivileged(), folder };
+    cluster.init().await?;
+    let (guarded, port) = cluster.run(None).await?;
+    Ok(Server { guarded, port, cluster })
+}
+
+impl Server {
+    /// Where clients connect to a database.
+    pub fn url(&self, database: &str) -> String {
+        url(self.port, database)
+    }
+
+    /// Its port on the loopback interface.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its process id, not that of its guard.
+    pub const fn pid(&self) -> u32 {
+        self.guarded.pid()
+    }
+
+    /// Creates a database, as a copy of `template` if one is given; nobody may be connected to that one.
+    pub async fn create_database(&self, name: &str, template: Option<&str>) -> Result<(), ServerError> {
+        create_database(&self.url("postgres"), name, template).await
+    }
+
+    /// Ends the process with SIGKILL and starts it again with the same data on the same port.
+    pub async fn restart(&mut self) -> Result<(), ServerError> {
+        self.guarded.kill().await;
+        (self.guarded, _) = self.cluster.run(Some(self.port)).await?;
+        Ok(())
+    }
+
+    /// Ends the process and removes its folder.
+    pub async fn stop(mut self) -> Result<(), ServerError> {
+        self.guarded.terminate(Duration::from_secs(10)).await;
+        let path = self.cluster.folder.path().to_owned();
+        preparing(&path, self.cluster.folder.close())
+    }
+}
+
+/// Creates a database on any server: `url` is that of a database which exists there.
+pub async fn create_database(url: &str, name: &str, template: Option<&str>) -> Result<(), ServerError> {
+    let copy = template.map(|template| format!(" TEMPLATE {}", quoted(template))).unwrap_or_default();
+    let created = execute(url, &format!("CREATE DATABASE {}{copy}", quoted(name))).await;
+    created.map_err(|source| ServerError::CreateDatabase { name: name.to_owned(), source })
+}
+
+async fn execute(url: &str, statement: &str) -> Result<(), DbErr> {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(1).connect_timeout(STATEMENT_WITHIN).sqlx_logging(false);
+    let connection = Database::connect(options).await?;
+    let done = timeout(STATEMENT_WITHIN, connection.execute_unprepared(statement)).await;
+    let done = done.unwrap_or_else(|_| Err(DbErr::Custom("it took too long".to_owned())));
+    connection.close().await?;
+    done.map(drop)
+}
+
+impl Cluster {
+    /// `initdb`, with the rights of the user that the server will have.
+    async fn init(&self) -> Result<(), ServerError> {
+        let folder = self.folder.path();
+        preparing(folder, std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)))?;
+        let data = self.data();
+        preparing(&data, std::fs::create_dir(&data))?;
+        preparing(&data, std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o700)))?;
+        let mut initdb = Command::new(self.programs.join("initdb"));
+        if let Some((uid, gid)) = self.user {
+            preparing(&data, std::os::unix::fs::chown(&data, Some(uid), Some(gid)))?;
+            initdb.uid(uid).gid(gid);
+        }
+        initdb.arg("--pgdata").arg(&data).args(["--username", USER, "--auth", "trust", "--encoding", "UTF8"]);
+        initdb.args(["--locale", "C", "--no-sync", "--no-instructions"]).current_dir(folder).stdin(Stdio::null());
+        let output = timeout(INIT_WITHIN, initdb.kill_on_drop(true).output()).await;
+        let failed = |output: String| ServerError::Tool { doing: "making a PostgreSQL cluster with initdb", output };
+        let output = output.map_err(|_| failed("  it took too long".to_owned()))?;
+        let output = output.map_err(|error| failed(format!("  {error}")))?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.success() { Ok(()) } else { Err(failed(said)) }
+    }
+
+    /// Starts the server and waits until it accepts connections.
+    async fn run(&self, port: Option<u16>) -> Result<(Guarded, u16), ServerError> {
+        let deadline = Instant::now() + READY_WITHIN;
+        loop {
+            let port = port.map_or_else(free_port, Ok)?;
+            let mut guarded = self.launch(port).await?;
+            if accepts(&mut guarded, port, deadline).await {
+                return Ok((guarded, port));
+            }
+            // It ended: somebody took the port, or processes of the server before it are still there.
+            if Instant::now() >= deadline || !last_lines(&self.log(), 10).contains("in use") {
+                let path = self.log();
+                return Err(ServerError::NotReady { program: PROGRAM, log: last_lines(&path, 10), path });
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn launch(&self, port: u16) -> Result<Guarded, ServerError> {
+        let mut command = vec![self.programs.join("postgres").into_os_string(), "-D".into(), self.data().into()];
+        let fsync = if self.settings.fsync { "fsync=on" } else { "fsync=off" };
+        let port = format!("port={port}");
+        let socket = "unix_socket_directories=";
+        for setting in [&port, "listen_addresses=127.0.0.1", socket, fsync, "max_connections=200"] {
+            command.extend(["-c".into(), setting.into()]);
+        }
+        let launch = Launch {
+            guard: self.settings.guard.clone(),
+            command,
+            environment: Vec::new(),
+            directory: Some(self.folder.path().to_owned()),
+            log: self.log(),
+            user: self.user,
+        };
+        Guarded::start(launch).await.map_err(|source| ServerError::Start { program: PROGRAM, source })
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("postgresql.log")
+    }
+}
+
+/// Waits until the server answers; false if it ended or needs too long.
+async fn accepts(guarded: &mut Guarded, port: u16, deadline: Instant) -> bool {
+    while Instant::now() < deadline && !guarded.has_exited() {
+        let answered = execute(&url(port, "postgres"), "SELECT 1").await.is_ok();
+        if answered && !guarded.has_exited() {
+            return true;
+        }
+        sleep(PAUSE).await;
+    }
+    false
+}
+
+fn url(port: u16, database: &str) -> String {
+    format!("postgres://{USER}@127.0.0.1:{port}/{database}")
+}
+
+fn quoted(identifier: &str) -> String {
+    format!("\"{}\"", identifier.replace('"', "\"\""))
+}
+
+/// Whether all the programs that are needed are in this folder.
+fn holds_programs(folder: &Path) -> bool {
+    ["initdb", "postgres"].iter().all(|program| folder.join(program).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identifier_cannot_end_its_quotes() {
+        assert_eq!(quoted("a\"; DROP DATABASE b; --"), "\"a\"\"; DROP DATABASE b; --\"");
+    }
+}

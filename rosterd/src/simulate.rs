@@ -1,0 +1,189 @@
+//! Plays an identity provider over HTTP: onboards made-up people and groups as Okta and Entra do, changes some of them,
+//! and verifies through the same API that everything it was told is true.
+//!
+//! What is to happen ([`plan`]), what must be there and how that differs from what is ([`directory`]) are pure; the
+//! conversation is in `provider` (one operation), `onboarding` (all of them) and `verification`.
+
+mod arguments;
+mod client;
+pub mod dialect;
+pub mod directory;
+pub(crate) mod display;
+pub mod measure;
+mod onboarding;
+pub mod plan;
+mod provider;
+pub mod report;
+mod verification;
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+pub use arguments::Args;
+pub use report::Report;
+
+use plan::Plan;
+use provider::Provider;
+
+/// What to play, against what.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The Base URL of one workspace, as each ingress serves it; requests go to them in turn.
+    pub base_urls: Vec<String>,
+    /// The workspace's bearer token.
+    pub token: Bearer,
+    /// How many people join.
+    pub users: usize,
+    /// How many groups there are.
+    pub groups: usize,
+    /// How many operations are under way at a time.
+    pub concurrency: usize,
+    /// The most requests per second; without it as many as are answered.
+    pub rate: Option<f64>,
+    /// Whether to look everybody up before creating them, as providers do.
+    pub probe: bool,
+    /// Makes the names, so that runs of different seeds do not meet.
+    pub seed: u64,
+}
+
+/// A bearer token in the clear; it prints as `***`.
+#[derive(Clone)]
+pub struct Bearer(String);
+
+impl Bearer {
+    /// Takes a token.
+    pub fn new(token: impl Into<String>) -> Self {
+        Self(token.into())
+    }
+
+    fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Bearer(***)")
+    }
+}
+
+/// How far a run is; told after every write that was answered or has failed for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// What is going on.
+    pub phase: Phase,
+    /// How many writes have ended.
+    pub answered: usize,
+    /// How many there will be.
+    pub total: usize,
+}
+
+/// The parts of a run, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// People are created.
+    People,
+    /// Groups are created.
+    Groups,
+    /// Groups are filled.
+    Members,
+    /// People change, leave, come back; some leave a group.
+    Changes,
+    /// Everything is read back.
+    Verification,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::People => "people",
+            Self::Groups => "groups",
+            Self::Members => "members",
+            Self::Changes => "changes",
+            Self::Verification => "verifying",
+        })
+    }
+}
+
+/// Why a run could not start or could not read the result. Operations that fail are in the [`Report`].
+#[derive(Debug, thiserror::Error)]
+pub enum SimulateError {
+    /// Nowhere to send requests to.
+    #[error("no Base URL: give --base-url or ROSTERD_BASE_URL")]
+    NoBaseUrl,
+    /// Not a Base URL.
+    #[error("{url:?} is no Base URL: it begins with http:// or https:// and has no query")]
+    BaseUrl {
+        /// As given.
+        url: String,
+    },
+    /// No token was given.
+    #[error("no token: set ROSTERD_TOKEN or give --token-file")]
+    NoToken,
+    /// The token cannot stand in a header.
+    #[error("the token has characters that no token has")]
+    Token,
+    /// The token's file cannot be read.
+    #[error("reading the token from {path}")]
+    TokenFile {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The HTTP client cannot be made.
+    #[error("preparing the HTTP client")]
+    Client {
+        /// Why.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The first request, a short list, was not answered as SCIM servers answer it.
+    #[error("testing the connection: {why}")]
+    Connection {
+        /// What came instead.
+        why: String,
+    },
+    /// The result could not be written.
+    #[error("writing the report")]
+    Output(#[source] std::io::Error),
+}
+
+/// Plays a whole run and reads everything back. `progress` is called from one task, often: it must be quick.
+pub async fn run(options: Options, progress: impl Fn(Progress)) -> Result<Report, SimulateError> {
+    let began = Instant::now();
+    let plan = Plan::new(options.seed, options.users, options.groups);
+    let provider = Provider::new(&options)?;
+    provider.test_connection().await.map_err(|why| SimulateError::Connection { why: why.to_string() })?;
+
+    let mut onboarding = onboarding::Onboarding::new(&plan, &provider, options.concurrency, &progress);
+    onboarding.play().await;
+    let (expected, mut errors) = onboarding.finish();
+    let writing = began.elapsed();
+
+    progress(Progress { phase: Phase::Verification, answered: plan.writes(), total: plan.writes() });
+    let (observed, unread) = verification::observe(&plan, &provider, &expected, options.concurrency).await;
+    errors.extend(unread);
+    let differences = directory::compare(&expected, &observed);
+    Ok(Report {
+        run: plan.run,
+        people: expected.records.values().filter(|record| record.kind == directory::Kind::User).count(),
+        groups: expected.members.len(),
+        memberships: expected.members.values().map(std::collections::BTreeSet::len).sum(),
+        deleted: expected.deleted.len(),
+        writing_seconds: seconds(writing),
+        seconds: seconds(began.elapsed()),
+        operations: provider.measurements(),
+        errors,
+        differences,
+    })
+}
+
+fn seconds(span: Duration) -> f64 {
+    (span.as_secs_f64() * 100.0).round() / 100.0
+}

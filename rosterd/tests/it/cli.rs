@@ -1,0 +1,36 @@
+//! The command line without a system: what it says, and what it exits with.
+
+use std::process::{Command, Output};
+
+fn rosterd(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rosterd"));
+    for name in ["ROSTERD_NATS_URL", "NATS_URL", "ROSTERD_DATABASE_URL", "DATABASE_URL"] {
+        command.env_remove(name);
+    }
+    command.args(arguments).envs(environment.iter().copied()).output().unwrap()
+}
+
+#[test]
+fn an_unreachable_broker_is_exit_code_4_and_its_password_is_not_shown() {
+    // Nobody listens on port 1.
+    let broker = [("ROSTERD_NATS_URL", "nats://ann:s3cret@127.0.0.1:1")];
+    let output = rosterd(&["workspace", "list"], &broker);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("ROSTERD_NATS_URL") && !said.contains("s3cret"), "{said}");
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2() {
+    assert_eq!(rosterd(&["workspace", "show", "No.Workspace"], &[]).status.code(), Some(2));
+    assert_eq!(rosterd(&["token", "create", "acme"], &[]).status.code(), Some(2));
+    assert_eq!(rosterd(&["nothing"], &[]).status.code(), Some(2));
+}
+
+#[test]
+fn migrating_without_a_database_says_which_setting_is_missing() {
+    let output = rosterd(&["migrate", "status"], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("ROSTERD_DATABASE_URL"));
+}

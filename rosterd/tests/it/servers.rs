@@ -1,0 +1,93 @@
+//! The servers that development and tests stand on, started for real.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rosterd::servers::guard::{Guarded, Launch};
+use rosterd::servers::nats::{self, LogSync};
+use rosterd::servers::postgres;
+use sea_orm::{ConnectionTrait, Database};
+
+const ROSTERD: &str = env!("CARGO_BIN_EXE_rosterd");
+
+#[tokio::test]
+async fn a_broker_that_was_killed_starts_again_on_the_same_port_with_the_same_streams() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("nats");
+    let mut settings = nats::Settings { guard: ROSTERD.into(), directory, port: None, log_sync: LogSync::Always };
+    let mut first = nats::start(&settings, say).await.unwrap();
+    let name = "kept".to_owned();
+    let wanted = async_nats::jetstream::stream::Config { name, ..Default::default() };
+    jetstream(&first.url()).await.create_stream(wanted).await.unwrap();
+    first.guarded().kill().await;
+
+    settings.port = Some(first.port());
+    let second = nats::start(&settings, say).await.unwrap();
+    assert_eq!(second.url(), first.url());
+    assert_ne!(second.pid(), first.pid());
+    let context = jetstream(&second.url()).await;
+    assert!(context.get_stream("kept").await.is_ok());
+    assert_eq!(context.query_account().await.unwrap().streams, 1);
+    let mut guarded = second.into_guarded();
+    guarded.terminate(Duration::from_secs(10)).await;
+}
+
+#[tokio::test]
+async fn a_database_is_a_copy_of_its_template_and_survives_a_crash_of_the_server() {
+    let settings = postgres::Settings { guard: ROSTERD.into(), fsync: true };
+    let mut server = postgres::start(&settings, say).await.unwrap();
+    server.create_database("template", None).await.unwrap();
+    execute(&server.url("template"), "CREATE TABLE people (name text)").await;
+    server.create_database("copy", Some("template")).await.unwrap();
+    execute(&server.url("copy"), "INSERT INTO people VALUES ('ann')").await;
+    let port = server.port();
+    server.restart().await.unwrap();
+    assert_eq!(server.port(), port);
+    execute(&server.url("copy"), "SELECT name FROM people").await;
+    assert!(server.create_database("copy", None).await.is_err(), "it is there already");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_guarded_process_ends_with_the_handle_and_passes_on_its_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let mut ending = Guarded::start(launch(&["sh", "-c", "echo hello; exit 7"], &log)).await.unwrap();
+    assert_eq!(ending.line(Duration::from_secs(10)).await.as_deref(), Some("hello"));
+    assert_eq!(ending.wait().await, Some(7));
+
+    let sleeping = Guarded::start(launch(&["sleep", "600"], &log)).await.unwrap();
+    let process = format!("/proc/{}", sleeping.pid());
+    assert!(Path::new(&process).exists());
+    drop(sleeping);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while Path::new(&process).exists() {
+        assert!(tokio::time::Instant::now() < deadline, "left behind");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn launch(command: &[&str], log: &Path) -> Launch {
+    Launch {
+        guard: ROSTERD.into(),
+        command: command.iter().map(Into::into).collect(),
+        environment: Vec::new(),
+        directory: None,
+        log: log.to_owned(),
+        user: None,
+    }
+}
+
+async fn jetstream(url: &str) -> async_nats::jetstream::Context {
+    async_nats::jetstream::new(async_nats::connect(url).await.unwrap())
+}
+
+async fn execute(url: &str, statement: &str) {
+    let connection = Database::connect(url).await.unwrap();
+    connection.execute_unprepared(statement).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+fn say(line: &str) {
+    eprintln!("{line}");
+}
