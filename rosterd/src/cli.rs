@@ -11,6 +11,7 @@ mod user;
 mod workspace;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -73,6 +74,9 @@ struct Guard {
     #[arg(long, requires = "uid")]
     gid: Option<u32>,
 
+    #[arg(long)]
+    remove: Option<PathBuf>,
+
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
 }
@@ -89,7 +93,9 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(args) => return Ok(if demo::run(args).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
         Command::Simulate(args) => return Ok(args.execute().await?),
-        Command::Guard(Guard { uid, gid, command }) => return Ok(servers::guard::main(&command, uid.zip(gid))),
+        Command::Guard(Guard { uid, gid, remove, command }) => {
+            return Ok(servers::guard::main(&command, uid.zip(gid), remove.as_deref()));
+        }
         Command::Dev(args) => dev::run(args).await?,
         Command::Workspace(args) => workspace::run(args).await?,
         Command::Token(args) => token::run(args).await?,

@@ -98,6 +98,7 @@ impl Common {
             directory: None,
             log: log.clone(),
             user: None,
+            remove: None,
         };
         let mut guarded = Guarded::start(launch).await?;
         while let Some(line) = guarded.line(READY_WITHIN).await {

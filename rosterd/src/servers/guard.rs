@@ -1,14 +1,16 @@
 //! The guard: a small process that ends its child when its own standard input closes, so that nothing is left behind
 //! when whoever started it is gone, however that happened.
 //!
-//! `rosterd __guard [--uid N --gid N] -- CMD…` starts CMD in a process group of its own, says its pid in one line on
-//! standard output (which CMD shares), and ends with its exit code.
+//! `rosterd __guard [--uid N --gid N] [--remove DIR] -- CMD…` starts CMD in a process group of its own, says its pid in
+//! one line on standard output (which CMD shares), and ends with its exit code. DIR is removed when standard input closes.
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -23,6 +25,10 @@ const PID_LINE: &str = "rosterd-guard pid ";
 const START_WITHIN: Duration = Duration::from_secs(10);
 /// How many lines of the child's standard output are kept for who reads them.
 const LINES_KEPT: usize = 64;
+
+/// Settings of whoever starts a system, which would outweigh those that its parts are given.
+const NOT_INHERITED: [&str; 4] =
+    ["ROSTERD_NATS_URL_FILE", "ROSTERD_DATABASE_URL_FILE", "ROSTERD_PUBLIC_URL", "ROSTERD_LISTEN"];
 
 /// What to start under the guard.
 #[derive(Debug, Clone)]
@@ -39,6 +45,8 @@ pub struct Launch {
     pub log: PathBuf,
     /// Whose rights the child has: uid and gid. Only root can give them.
     pub user: Option<(u32, u32)>,
+    /// A folder that is of no use to anybody when whoever started the child is gone.
+    pub remove: Option<PathBuf>,
 }
 
 /// Why a process was not started.
@@ -77,7 +85,7 @@ pub enum GuardError {
 pub struct Guarded {
     guard: Child,
     /// The guard ends its child when this closes. Kept apart from `guard`, whose `wait` would close it.
-    lifeline: Option<ChildStdin>,
+    _lifeline: Option<ChildStdin>,
     pid: u32,
     lines: mpsc::Receiver<String>,
 }
@@ -93,6 +101,12 @@ impl Guarded {
         if let Some((uid, gid)) = launch.user {
             command.args(["--uid", &uid.to_string(), "--gid", &gid.to_string()]);
         }
+        if let Some(folder) = &launch.remove {
+            command.arg("--remove").arg(folder);
+        }
+        for inherited in NOT_INHERITED {
+            command.env_remove(inherited);
+        }
         command.arg("--").args(&launch.command).envs(launch.environment).stdin(Stdio::piped()).stdout(Stdio::piped());
         if let Some(directory) = &launch.directory {
             command.current_dir(directory);
@@ -103,7 +117,7 @@ impl Guarded {
         let lifeline = guard.stdin.take();
         let (pid, lines) = read_lines(guard.stdout.take());
         match timeout(START_WITHIN, pid).await {
-            Ok(Ok(pid)) => Ok(Self { guard, lifeline, pid, lines }),
+            Ok(Ok(pid)) => Ok(Self { guard, _lifeline: lifeline, pid, lines }),
             Ok(Err(_)) | Err(_) => Err(GuardError::Silent { program, log: last_lines(&launch.log, 10) }),
         }
     }
@@ -141,8 +155,6 @@ impl Guarded {
     /// Ends the child at once (SIGKILL), and waits for that.
     pub async fn kill(&mut self) {
         self.signal(Signal::KILL);
-        // Were the signal lost with the guard's help gone, closing its input would end the child, too.
-        drop(self.lifeline.take());
         self.wait().await;
     }
 
@@ -189,7 +201,7 @@ fn read_lines(output: Option<ChildStdout>) -> (oneshot::Receiver<u32>, mpsc::Rec
 }
 
 /// Runs the guard itself: the hidden subcommand `__guard`.
-pub fn main(command: &[OsString], user: Option<(u32, u32)>) -> ExitCode {
+pub fn main(command: &[OsString], user: Option<(u32, u32)>, remove: Option<&Path>) -> ExitCode {
     let Some((program, arguments)) = command.split_first() else { return ExitCode::from(2) };
     let mut child = Command::new(program);
     child.args(arguments).stdin(Stdio::null()).process_group(0);
@@ -208,13 +220,21 @@ pub fn main(command: &[OsString], user: Option<(u32, u32)>) -> ExitCode {
     if writeln!(output, "{PID_LINE}{pid}").and_then(|()| output.flush()).is_err() {
         end_group(pid);
     }
-    std::thread::spawn(move || {
-        // Returns when whoever holds the other end closes it, or is gone.
-        let closed = std::io::stdin().read_to_end(&mut Vec::new());
-        drop(closed);
-        end_group(pid);
+    let abandoned = Arc::new(AtomicBool::new(false));
+    std::thread::spawn({
+        let abandoned = Arc::clone(&abandoned);
+        move || {
+            // Returns when whoever holds the other end closes it, or is gone.
+            let closed = std::io::stdin().read_to_end(&mut Vec::new());
+            drop(closed);
+            abandoned.store(true, Ordering::Relaxed);
+            end_group(pid);
+        }
     });
     let code = child.wait().map_or(1, exit_code);
+    if abandoned.load(Ordering::Relaxed) {
+        remove.into_iter().for_each(remove_folder);
+    }
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }
 
@@ -226,6 +246,16 @@ fn end_group(pid: u32) {
     if let Some(group) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         // The child may have ended a moment ago: then there is nothing to end.
         let _ = kill_process_group(group, Signal::KILL);
+    }
+}
+
+/// Processes of the child that ended a moment after it may still write: some attempts.
+fn remove_folder(folder: &Path) {
+    for _ in 0..50 {
+        if std::fs::remove_dir_all(folder).is_ok() || !folder.exists() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

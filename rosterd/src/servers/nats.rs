@@ -115,6 +115,7 @@ async fn launch(program: &Path, settings: &Settings, port: u16) -> Result<Server
         directory: None,
         log: log_file(&settings.directory),
         user: None,
+        remove: None,
     };
     let guarded = Guarded::start(launch).await.map_err(|source| ServerError::Start { program: PROGRAM, source })?;
     Ok(Server { guarded, port, name, argv })

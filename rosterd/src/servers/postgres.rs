@@ -83,6 +83,11 @@ impl Server {
         self.guarded.pid()
     }
 
+    /// The temporary folder that holds its data and its log.
+    pub fn folder(&self) -> &Path {
+        self.cluster.folder.path()
+    }
+
     /// Creates a database, as a copy of `template` if one is given; nobody may be connected to that one.
     pub async fn create_database(&self, name: &str, template: Option<&str>) -> Result<(), ServerError> {
         create_database(&self.url("postgres"), name, template).await
@@ -176,6 +181,7 @@ impl Cluster {
             directory: Some(self.folder.path().to_owned()),
             log: self.log(),
             user: self.user,
+            remove: Some(self.folder.path().to_owned()),
         };
         Guarded::start(launch).await.map_err(|source| ServerError::Start { program: PROGRAM, source })
     }

@@ -75,6 +75,7 @@ fn launch(command: &[&str], log: &Path) -> Launch {
         directory: None,
         log: log.to_owned(),
         user: None,
+        remove: None,
     }
 }
 
