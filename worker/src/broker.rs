@@ -19,7 +19,7 @@ mod work;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, jetstream};
+use async_nats::{Client, ConnectOptions, Event, jetstream};
 use protocol::ownership::OwnershipPolicy;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -59,8 +59,17 @@ pub enum SessionError {
     Subscribe(#[from] async_nats::SubscribeError),
 }
 
-/// Connects, and keeps the connection through every restart of the broker.
-pub(crate) async fn connect(urls: Vec<String>) -> Result<Client, async_nats::ConnectError> {
+/// The connection, kept through every restart of the broker.
+#[derive(Debug, Clone)]
+pub(crate) struct Connection {
+    pub(crate) client: Client,
+    /// Counts connections: what was asked for on an earlier one is not answered any more.
+    generation: watch::Receiver<u64>,
+}
+
+/// Connects; does not wait for the broker.
+pub(crate) async fn connect(urls: Vec<String>) -> Result<Connection, async_nats::ConnectError> {
+    let (connected, generation) = watch::channel(0);
     let options = ConnectOptions::new()
         .name("rosterd worker")
         .connection_timeout(Duration::from_secs(5))
@@ -69,13 +78,21 @@ pub(crate) async fn connect(urls: Vec<String>) -> Result<Client, async_nats::Con
         .retry_on_initial_connect()
         .max_reconnects(None)
         .reconnect_delay_callback(|attempts| Duration::from_millis(50 * u64::try_from(attempts.min(20)).unwrap_or(20)))
-        .event_callback(|event| async move { info!(%event, "broker connection: {event}") });
-    options.connect(urls).await
+        .event_callback(move |event| {
+            match event {
+                Event::Connected => connected.send_modify(|generation| *generation += 1),
+                Event::ClientError(_) => return std::future::ready(()),
+                _ => {}
+            }
+            info!("broker: {event}");
+            std::future::ready(())
+        });
+    Ok(Connection { client: options.connect(urls).await?, generation })
 }
 
 /// One session: from the declaration of the log until `stop`, or until its consumers are lost.
 pub(crate) struct Session {
-    pub(crate) client: Client,
+    pub(crate) connection: Connection,
     pub(crate) store: Store,
     pub(crate) config: Config,
     pub(crate) slots: usize,
@@ -84,7 +101,7 @@ pub(crate) struct Session {
 impl Session {
     /// Works until everything that was pulled is settled. `ready` is called once all lanes pull.
     pub(crate) async fn run(self, stop: CancellationToken, ready: impl FnOnce()) -> Result<(), SessionError> {
-        let context = jetstream::new(self.client.clone());
+        let context = jetstream::new(self.connection.client.clone());
         let highest = self.store.highest_sequence().await.map_err(SessionError::HighestSequence)?;
         let stream = declare::log(&context, &self.config, highest).await?;
         let consumers = declare::consumers(&stream, &self.config.namespace).await?;
@@ -94,7 +111,7 @@ impl Session {
         let session = stop.child_token();
         let services = Services::default();
         let progress = Progress::default();
-        services.until_drained(|end| progress.clone().run(self.client.clone(), end));
+        services.until_drained(|end| progress.clone().run(self.connection.client.clone(), end));
         services.until_drained(|end| reconcile(Arc::clone(&projection), self.store.clone(), end));
         let queries = self.queries(projection);
         let subscriptions = queries.subscribe().await?;
@@ -106,8 +123,9 @@ impl Session {
         for (lane, consumer) in consumers {
             let room = Arc::new(Semaphore::new(LANE_ROOM));
             let (namespace, progress) = (self.config.namespace.clone(), progress.clone());
-            let (open, items) = (gate.clone(), items.clone());
-            lanes.spawn(LanePull { lane, consumer, namespace, progress, room, open, items }.run(session.clone()));
+            let (open, items, generation) = (gate.clone(), items.clone(), self.connection.generation.clone());
+            let pull = LanePull { lane, consumer, namespace, progress, room, open, generation, items };
+            lanes.spawn(pull.run(session.clone()));
         }
         drop((items, gate));
         let dispatcher = Dispatcher::new(self.work(stream), self.slots, usize::from(self.config.batch), open);
@@ -123,12 +141,12 @@ impl Session {
     }
 
     fn queries(&self, projection: Arc<Projection>) -> Arc<Queries> {
-        let (client, namespace) = (self.client.clone(), self.config.namespace.clone());
+        let (client, namespace) = (self.connection.client.clone(), self.config.namespace.clone());
         Arc::new(Queries { client, namespace, store: self.store.clone(), projection, clock: Clock::System })
     }
 
     fn work(&self, stream: jetstream::stream::Stream) -> Arc<Work> {
-        let replies = Replies { client: self.client.clone(), namespace: self.config.namespace.clone() };
+        let replies = Replies { client: self.connection.client.clone(), namespace: self.config.namespace.clone() };
         Arc::new(Work {
             store: self.store.clone(),
             replies,

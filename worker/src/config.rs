@@ -45,13 +45,9 @@ pub struct Config {
     #[arg(long, env = "ROSTERD_LOG_MAX_BYTES", default_value_t = 4 * 1024 * 1024 * 1024)]
     pub log_max_bytes: u64,
 
-    /// How log lines look: `text` or `json`.
-    #[arg(long = "log", env = "ROSTERD_LOG", default_value = "text")]
-    pub log_format: LogFormat,
-
-    /// Which log lines are written, for example `info,worker=debug`.
-    #[arg(long, env = "RUST_LOG", default_value = "info")]
-    pub log_filter: String,
+    /// How logs look [default: text on a terminal, else json]; `RUST_LOG` chooses what is logged.
+    #[arg(long = "log", env = "ROSTERD_LOG", value_enum)]
+    pub log: Option<LogFormat>,
 }
 
 /// How log lines look.

@@ -13,7 +13,7 @@ pub mod clock;
 pub mod config;
 pub mod disposition;
 pub mod store;
-pub mod telemetry;
+mod telemetry;
 
 use std::io::Write;
 use std::time::Duration;
@@ -58,7 +58,7 @@ pub enum WorkerError {
 /// Runs a worker until SIGTERM or SIGINT, then drains: finishes what it has pulled, acknowledges it, leaves. A second
 /// signal ends it at once.
 pub async fn run(config: Config) -> Result<(), WorkerError> {
-    telemetry::start(&config);
+    telemetry::start(config.log);
     let stop = CancellationToken::new();
     tokio::spawn(stop_at_signal(stop.clone())?);
     run_until(config, stop).await
@@ -67,18 +67,18 @@ pub async fn run(config: Config) -> Result<(), WorkerError> {
 /// Runs a worker until `stop`.
 pub async fn run_until(config: Config, stop: CancellationToken) -> Result<(), WorkerError> {
     let Some(store) = open_store(&config, &stop).await? else { return Ok(()) };
-    let client = broker::connect(config.nats_urls()?).await?;
+    let connection = broker::connect(config.nats_urls()?).await?;
     let slots = config.slots.map_or_else(|| default_slots(&store), usize::from);
     while !stop.is_cancelled() {
-        let (client, store, config) = (client.clone(), store.clone(), config.clone());
-        let session = Session { client, store, config, slots };
+        let (connection, store, config) = (connection.clone(), store.clone(), config.clone());
+        let session = Session { connection, store, config, slots };
         if let Err(failure) = session.run(stop.clone(), announce).await {
             warn!(error = %chain(&failure), "no session with the broker, trying again");
             pause(&stop).await;
         }
     }
     // Acknowledgements are on their way until the last byte is written.
-    if let Err(failure) = client.flush().await {
+    if let Err(failure) = connection.client.flush().await {
         warn!(error = %failure, "the last acknowledgements may not have been sent; the ledger knows them");
     }
     info!("worker stopped");

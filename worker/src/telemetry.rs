@@ -1,17 +1,24 @@
-//! Log lines, on standard error.
+//! Logs: text for people on a terminal, JSON for machines. Never bodies, names or tokens.
+
+use std::io::{IsTerminal, stderr};
 
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{Config, LogFormat};
+use crate::config::LogFormat;
 
-/// Starts logging as configured. A filter that cannot be read counts as `info`; a second call changes nothing.
-pub fn start(config: &Config) {
-    let filter = EnvFilter::try_new(&config.log_filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match config.log_format {
-        LogFormat::Text => lines.try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+/// What is logged unless `RUST_LOG` says otherwise.
+const FILTER: &str = "info,async_nats=warn,sea_orm_migration=warn";
+
+/// Starts logging to standard error. Does nothing if the process logs already.
+pub(crate) fn start(format: Option<LogFormat>) {
+    let format = format.unwrap_or_else(|| if stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json });
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(FILTER));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(stderr().is_terminal());
+    let started = match format {
+        LogFormat::Text => logs.try_init(),
+        LogFormat::Json => logs.json().flatten_event(true).try_init(),
     };
-    // Another start in the same process has been here before: its settings hold.
-    drop(started);
+    if started.is_err() {
+        tracing::debug!("logging was started before");
+    }
 }

@@ -33,6 +33,8 @@ pub(crate) struct LanePull {
     pub(crate) room: Arc<Semaphore>,
     /// Closed while the database is away.
     pub(crate) open: watch::Receiver<bool>,
+    /// Counts connections to the broker.
+    pub(crate) generation: watch::Receiver<u64>,
     pub(crate) items: mpsc::Sender<Item>,
 }
 
@@ -73,10 +75,17 @@ impl LanePull {
         Some(room)
     }
 
-    async fn pull(&self, mut room: OwnedSemaphorePermit) -> Result<(), String> {
+    async fn pull(&mut self, mut room: OwnedSemaphorePermit) -> Result<(), String> {
+        self.generation.mark_unchanged();
         let batch = self.consumer.batch().max_messages(room.num_permits()).expires(PULL_EXPIRES).messages().await;
         let mut messages = batch.map_err(|error| error.to_string())?;
-        while let Some(message) = messages.next().await {
+        loop {
+            let message = tokio::select! {
+                message = messages.next() => message,
+                // The broker that had this pull is gone, and its successor knows nothing of it.
+                _ = self.generation.changed() => break,
+            };
+            let Some(message) = message else { break };
             let message = message.map_err(|error| error.to_string())?;
             let Some(own_room) = room.split(1) else { break };
             let Some(item) = Item::delivered(message, self.lane, &self.namespace, &self.progress, own_room) else {

@@ -53,8 +53,6 @@ impl Projection {
                 () = stop.cancelled() => return,
                 _ = tick.tick() => {}
             }
-            // Another worker may have written, or the bucket may be new: ask instead of trusting the memory.
-            self.known.lock().await.clear();
             if let Err(error) = self.project(&store).await {
                 warn!(%error, "credentials were not projected, trying again");
             }
