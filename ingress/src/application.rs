@@ -129,7 +129,7 @@ fn envelope(
 }
 
 fn zone_of(user: &Resource) -> String {
-    user.attributes.string("timezone").unwrap_or_default().to_owned()
+    user.attributes.user().timezone().unwrap_or_default().to_owned()
 }
 
 fn no_such_user() -> AdminError {

@@ -84,7 +84,7 @@ pub fn named_members(resource_type: ResourceType, command: &Command) -> BTreeSet
     match (resource_type, command) {
         (ResourceType::User, _) | (ResourceType::Group, Command::Delete { .. }) => BTreeSet::new(),
         (ResourceType::Group, Command::Create { attributes } | Command::Replace { attributes, .. }) => {
-            attributes.member_ids().collect()
+            attributes.group().member_ids().collect()
         }
         (ResourceType::Group, Command::Patch { request, .. }) => {
             let edit = request.member_edit();
@@ -152,7 +152,7 @@ impl<D: Directory> Decision<'_, D> {
             return Err(ScimError::uniqueness("id"));
         }
         let (mut attributes, add) = self.without_members(attributes.clone());
-        if self.resource_type == ResourceType::User && attributes.boolean("active").is_none() {
+        if self.resource_type == ResourceType::User && attributes.user().active().is_none() {
             attributes.set("active", Value::Bool(true));
         }
         let members = MemberEdit { add, ..MemberEdit::default() };
@@ -228,7 +228,7 @@ impl<D: Directory> Decision<'_, D> {
         if self.resource_type != ResourceType::Group {
             return (attributes, BTreeSet::new());
         }
-        let members = attributes.member_ids().collect();
+        let members = attributes.group().member_ids().collect();
         attributes.take("members");
         (attributes, members)
     }
@@ -254,8 +254,8 @@ impl<D: Directory> Decision<'_, D> {
 /// A change that says nothing of `active`, or unassigns it, leaves it as it was: a profile update must neither
 /// revive a deactivated user nor leave open whether somebody has access.
 fn keep_active(current: &Resource, after: &mut Attributes) {
-    if after.boolean("active").is_none()
-        && let Some(active) = current.attributes.boolean("active")
+    if after.user().active().is_none()
+        && let Some(active) = current.attributes.user().active()
     {
         after.set("active", Value::Bool(active));
     }

@@ -11,3 +11,4 @@ pub mod render;
 pub mod resource;
 pub mod schema;
 mod value;
+pub mod view;

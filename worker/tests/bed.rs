@@ -163,5 +163,5 @@ pub(crate) fn resource(outcome: &Outcome) -> &Resource {
 
 /// The ids in `members`.
 pub(crate) fn member_ids(resource: &Resource) -> Vec<ResourceId> {
-    resource.attributes.member_ids().collect()
+    resource.attributes.group().member_ids().collect()
 }

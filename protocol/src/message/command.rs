@@ -73,7 +73,7 @@ impl Command {
     pub fn takes_access_away(&self) -> bool {
         match self {
             Self::Create { .. } => false,
-            Self::Replace { attributes, .. } => attributes.boolean("active") == Some(false),
+            Self::Replace { attributes, .. } => attributes.user().active() == Some(false),
             Self::Patch { request, .. } => request.sets_boolean("active") == Some(false),
             Self::Delete { .. } => true,
         }

@@ -7,6 +7,7 @@ use crate::id::ResourceId;
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::resource::ResourceType;
 use crate::scim::value::{self, invalid_value};
+use crate::scim::view::{GroupView, UserView};
 
 /// Attributes with canonical names and values of their schema's types; nothing unassigned, nothing read-only.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -49,6 +50,16 @@ impl Attributes {
         Self(map)
     }
 
+    /// As a user's.
+    pub fn user(&self) -> UserView<'_> {
+        UserView(self)
+    }
+
+    /// As a group's.
+    pub fn group(&self) -> GroupView<'_> {
+        GroupView(self)
+    }
+
     /// The object itself.
     pub fn into_map(self) -> Map<String, Value> {
         self.0
@@ -84,7 +95,7 @@ impl Attributes {
     }
 
     /// The ids in `members`.
-    pub fn member_ids(&self) -> impl Iterator<Item = ResourceId> + '_ {
+    pub(crate) fn member_ids(&self) -> impl Iterator<Item = ResourceId> + '_ {
         self.members().filter_map(member_id)
     }
 

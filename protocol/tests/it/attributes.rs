@@ -124,7 +124,7 @@ fn members_are_ids() {
     );
     let body = format!(r#"{{"displayName":"g","members":[{{"value":"{}","display":"A"}},"{}"]}}"#, id(2), id(3));
     let group = Attributes::parse(ResourceType::Group, json(&body)).unwrap();
-    assert_eq!(group.member_ids().collect::<Vec<_>>(), [id(2), id(3)]);
+    assert_eq!(group.group().member_ids().collect::<Vec<_>>(), [id(2), id(3)]);
 }
 
 /// Any JSON, with the names that matter among its keys.

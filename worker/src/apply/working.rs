@@ -74,7 +74,7 @@ impl WorkingSet {
             if writes_active(&accepted.envelope.body) {
                 active_seq = accepted.sequence;
             }
-        } else if let Some(active) = before.and_then(|image| image.resource.attributes.boolean("active")) {
+        } else if let Some(active) = before.and_then(|image| image.resource.attributes.user().active()) {
             // Only a later command changes `active`: an older one that comes late revives nobody.
             resource.attributes.set("active", Value::Bool(active));
         }
@@ -139,7 +139,7 @@ impl WorkingSet {
                 return Outcome::UpdatedWithoutBody { version: resource.meta.version };
             }
             (ResourceType::Group, Command::Create { attributes } | Command::Replace { attributes, .. }) => {
-                let mut named: Vec<ResourceId> = attributes.member_ids().collect();
+                let mut named: Vec<ResourceId> = attributes.group().member_ids().collect();
                 named.sort_unstable();
                 named.dedup();
                 let live = named.into_iter().filter_map(|id| self.member(&key.workspace, id));
@@ -193,8 +193,7 @@ fn too_long(resource: &Resource) -> Option<ScimError> {
 }
 
 fn member_of(resource: &Resource) -> Member {
-    let names = ["displayName", resource.resource_type.unique_attribute()];
-    let display = names.into_iter().find_map(|name| resource.attributes.string(name)).unwrap_or_default().to_owned();
+    let display = resource.attributes.user().display().to_owned();
     Member { id: resource.id, resource_type: resource.resource_type, display }
 }
 
@@ -202,7 +201,7 @@ fn member_of(resource: &Resource) -> Member {
 fn writes_active(command: &Command) -> bool {
     match command {
         Command::Create { .. } => true,
-        Command::Replace { attributes, .. } => attributes.boolean("active").is_some(),
+        Command::Replace { attributes, .. } => attributes.user().active().is_some(),
         Command::Patch { request, .. } => request.written().contains("active"),
         Command::Delete { .. } => false,
     }

@@ -69,8 +69,9 @@ impl Image {
         let Resource { attributes, meta, ownership, id, .. } = &self.resource;
         let mut stored = attributes.clone();
         let active = stored.take("active").and_then(|value| value.as_bool()).unwrap_or(true);
-        let user_name = attributes.string("userName").unwrap_or_default().to_owned();
-        let display_name = attributes.string("displayName").map(ToOwned::to_owned);
+        let user = attributes.user();
+        let user_name = user.user_name().unwrap_or_default().to_owned();
+        let display_name = user.display_name().map(ToOwned::to_owned);
         Ok(user::Model {
             workspace: workspace.to_string(),
             id: id.0,
@@ -78,7 +79,7 @@ impl Image {
             user_name,
             display_name_key: display_name.as_deref().map(|name| CanonicalName::of(name).as_str().to_owned()),
             display_name,
-            external_id: attributes.string("externalId").map(ToOwned::to_owned),
+            external_id: user.external_id().map(ToOwned::to_owned),
             active,
             active_seq: column(self.active_seq),
             attributes: Value::Object(stored.into_map()),
@@ -93,13 +94,13 @@ impl Image {
     /// Writes a group's row.
     pub(crate) fn group_row(&self, workspace: &WorkspaceId) -> Result<group::Model, StoreError> {
         let Resource { attributes, meta, ownership, id, .. } = &self.resource;
-        let display_name = attributes.string("displayName").unwrap_or_default().to_owned();
+        let display_name = attributes.group().display_name().unwrap_or_default().to_owned();
         Ok(group::Model {
             workspace: workspace.to_string(),
             id: id.0,
             display_name_key: CanonicalName::of(&display_name).as_str().to_owned(),
             display_name,
-            external_id: attributes.string("externalId").map(ToOwned::to_owned),
+            external_id: attributes.group().external_id().map(ToOwned::to_owned),
             attributes: Value::Object(attributes.clone().into_map()),
             ownership: json(ownership)?,
             member_count: column(self.member_count),
