@@ -21,6 +21,7 @@ mod response;
 pub mod router;
 mod serve;
 mod telemetry;
+mod unread;
 
 pub use config::Config;
 pub use serve::{RunError, run};

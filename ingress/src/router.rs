@@ -16,7 +16,7 @@ use tower::util::MapRequestLayer;
 use crate::edge::Edge;
 use crate::error::error_response;
 use crate::extract::Arrived;
-use crate::{auth, clock, discovery, health, resources};
+use crate::{auth, clock, discovery, health, resources, unread};
 
 /// Reading the request and writing the answer may take this much longer than waiting for the outcome.
 const BEYOND_THE_ANSWER: Duration = Duration::from_secs(8);
@@ -38,11 +38,12 @@ pub fn app(edge: Edge) -> Router {
         .route("/readyz", get(health::ready))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
-        // The last is the outermost: time, log, the size of the head, then authentication before anything else under
+        // The last is the outermost: time, the rest of the body, log, the size of the head, then authentication before anything else under
         // /scim.
         .layer(middleware::from_fn_with_state(edge.clone(), auth::authenticate))
         .layer(middleware::from_fn(head_within_limits))
         .layer(middleware::from_fn(log))
+        .layer(middleware::from_fn(unread::take_in))
         .layer(middleware::from_fn_with_state(edge.clone(), within_time))
         .with_state(edge);
     // Around the table, because a path has to be normal before it is looked up.

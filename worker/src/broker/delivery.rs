@@ -111,7 +111,8 @@ impl Logged {
                 Reading::Command(Box::new(accepted))
             }
             Err(DecodeError::TooNew(version)) => Reading::TooNew(version),
-            Err(DecodeError::Undecodable(reason)) => {
+            Err(error @ DecodeError::Undecodable(_)) => {
+                let reason = error.to_string();
                 let subject = CommandSubject::parse(namespace, &raw.subject);
                 Reading::Unreadable { raw, workspace: subject.ok().map(|subject| subject.workspace), reason }
             }
