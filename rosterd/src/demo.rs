@@ -118,7 +118,7 @@ async fn dead_letters(management: &Management) -> anyhow::Result<Vec<DeadLetter>
 fn conclude(report: &Report, dead_letters: &[DeadLetter]) -> std::io::Result<bool> {
     let mut output = std::io::stdout().lock();
     writeln!(output, "\n{report}")?;
-    writeln!(output, "\nDead letters (messages that were broken on purpose)\n{}", table_of(dead_letters))?;
+    writeln!(output, "Dead letters (messages that were broken on purpose)\n{}", table_of(dead_letters))?;
     let complete = report.is_clean() && dead_letters.len() == BROKEN;
     let verdict = if complete {
         "Everybody is there exactly once, although a worker was killed on the way."

@@ -25,7 +25,7 @@ const USER: &str = "rosterd";
 const INIT_WITHIN: Duration = Duration::from_mins(1);
 /// How long the server may take to accept connections, further starts included.
 const READY_WITHIN: Duration = Duration::from_secs(30);
-/// How long one statement may take.
+/// How long one statement may take, connecting included.
 const STATEMENT_WITHIN: Duration = Duration::from_secs(30);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -83,11 +83,6 @@ impl Server {
         self.guarded.pid()
     }
 
-    /// The temporary folder that holds its data and its log.
-    pub fn folder(&self) -> &Path {
-        self.cluster.folder.path()
-    }
-
     /// Creates a database, as a copy of `template` if one is given; nobody may be connected to that one.
     pub async fn create_database(&self, name: &str, template: Option<&str>) -> Result<(), ServerError> {
         create_database(&self.url("postgres"), name, template).await
@@ -117,12 +112,14 @@ pub async fn create_database(url: &str, name: &str, template: Option<&str>) -> R
 
 async fn execute(url: &str, statement: &str) -> Result<(), DbErr> {
     let mut options = ConnectOptions::new(url);
-    options.max_connections(1).connect_timeout(STATEMENT_WITHIN).sqlx_logging(false);
-    let connection = Database::connect(options).await?;
-    let done = timeout(STATEMENT_WITHIN, connection.execute_unprepared(statement)).await;
-    let done = done.unwrap_or_else(|_| Err(DbErr::Custom("it took too long".to_owned())));
-    connection.close().await?;
-    done.map(drop)
+    options.max_connections(1).sqlx_logging(false);
+    let done = timeout(STATEMENT_WITHIN, async {
+        let connection = Database::connect(options).await?;
+        let done = connection.execute_unprepared(statement).await;
+        connection.close().await?;
+        done.map(drop)
+    });
+    done.await.unwrap_or_else(|_| Err(DbErr::Custom("it took too long".to_owned())))
 }
 
 impl Cluster {
@@ -154,7 +151,7 @@ impl Cluster {
         loop {
             let port = port.map_or_else(free_port, Ok)?;
             let mut guarded = self.launch(port).await?;
-            if accepts(&mut guarded, port, deadline).await {
+            if self.accepts(&mut guarded, deadline).await {
                 return Ok((guarded, port));
             }
             // It ended: somebody took the port, or processes of the server before it are still there.
@@ -186,6 +183,18 @@ impl Cluster {
         Guarded::start(launch).await.map_err(|source| ServerError::Start { program: PROGRAM, source })
     }
 
+    /// Waits until the server accepts connections; false if it ended or needs too long.
+    async fn accepts(&self, guarded: &mut Guarded, deadline: Instant) -> bool {
+        let lock_file = self.data().join("postmaster.pid");
+        while Instant::now() < deadline && !guarded.has_exited() {
+            if is_ready(&std::fs::read_to_string(&lock_file).unwrap_or_default(), guarded.pid()) {
+                return true;
+            }
+            sleep(PAUSE).await;
+        }
+        false
+    }
+
     fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
@@ -195,16 +204,11 @@ impl Cluster {
     }
 }
 
-/// Waits until the server answers; false if it ended or needs too long.
-async fn accepts(guarded: &mut Guarded, port: u16, deadline: Instant) -> bool {
-    while Instant::now() < deadline && !guarded.has_exited() {
-        let answered = execute(&url(port, "postgres"), "SELECT 1").await.is_ok();
-        if answered && !guarded.has_exited() {
-            return true;
-        }
-        sleep(PAUSE).await;
-    }
-    false
+/// Whether the server accepts connections, by the lock file that `pg_ctl --wait` reads: its process id is in line 1, its
+/// state in line 8. Unlike an answer on the port, it cannot be that of a stranger who took the port first.
+fn is_ready(lock_file: &str, pid: u32) -> bool {
+    let mut lines = lock_file.lines().map(str::trim);
+    lines.next().is_some_and(|first| first == pid.to_string()) && lines.nth(6) == Some("ready")
 }
 
 fn url(port: u16, database: &str) -> String {
@@ -223,6 +227,16 @@ fn holds_programs(folder: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_is_ready_when_its_own_lock_file_says_so() {
+        let lock_file = |state| format!("4711\n/data\n1764000000\n38183\n\n127.0.0.1\n  123 456\n{state}\n");
+        assert!(is_ready(&lock_file("ready   "), 4711));
+        assert!(!is_ready(&lock_file("ready   "), 471), "left by the process before it");
+        assert!(!is_ready(&lock_file("starting"), 4711));
+        assert!(!is_ready("4711\n/data\n", 4711), "half written");
+        assert!(!is_ready("", 4711));
+    }
 
     #[test]
     fn an_identifier_cannot_end_its_quotes() {

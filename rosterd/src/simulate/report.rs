@@ -82,7 +82,8 @@ impl fmt::Display for Report {
             writeln!(f, "difference: {difference}")?;
         }
         let Self { people, groups, memberships, deleted, seconds, .. } = self;
-        write!(f, "{people} people, {groups} groups, {memberships} memberships, {deleted} deleted; ")?;
+        writeln!(f, "{} people and {groups} groups arrived; {deleted} people left again", people + deleted)?;
+        write!(f, "{people} people, {groups} groups, {memberships} memberships: ")?;
         if self.is_clean() {
             writeln!(f, "all verified, nothing missing, nothing doubled, in {seconds} s")
         } else {

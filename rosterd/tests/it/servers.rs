@@ -33,6 +33,26 @@ async fn a_broker_that_was_killed_starts_again_on_the_same_port_with_the_same_st
 }
 
 #[tokio::test]
+async fn a_broker_waits_for_a_port_that_is_still_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let holder = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = Some(holder.local_addr().unwrap().port());
+    let directory = folder.path().to_owned();
+    let settings = nats::Settings { guard: ROSTERD.into(), directory, port, log_sync: LogSync::Always };
+    let refused = async {
+        let log = folder.path().join("nats-server.log");
+        while !std::fs::read_to_string(&log).is_ok_and(|said| said.contains("address already in use")) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        drop(holder);
+    };
+    let (started, refused) =
+        tokio::join!(nats::start(&settings, say), tokio::time::timeout(Duration::from_secs(20), refused));
+    refused.expect("the broker never found the port taken");
+    assert_eq!(Some(started.unwrap().port()), port);
+}
+
+#[tokio::test]
 async fn a_database_is_a_copy_of_its_template_and_survives_a_crash_of_the_server() {
     let settings = postgres::Settings { guard: ROSTERD.into(), fsync: true };
     let mut server = postgres::start(&settings, say).await.unwrap();
