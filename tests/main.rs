@@ -1,0 +1,31 @@
+//! End to end: real processes, a real broker, SQLite and PostgreSQL, seen as a provider, an owner or an operator sees
+//! them.
+//!
+//! One broker and one PostgreSQL serve all tests of a run; each test has its own namespace, database and processes.
+
+#[cfg(test)]
+mod credentials;
+#[cfg(test)]
+mod dead_letters;
+#[cfg(test)]
+mod demonstration;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod layering;
+#[cfg(test)]
+mod migrations;
+#[cfg(test)]
+mod onboarding;
+#[cfg(test)]
+mod outages;
+#[cfg(test)]
+mod provisioning;
+#[cfg(test)]
+mod refusals;
+#[cfg(test)]
+mod shutdown;
+#[cfg(test)]
+mod supervision;
+#[cfg(test)]
+mod timezone;
