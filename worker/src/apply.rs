@@ -1,6 +1,6 @@
 //! Applies commands to SQL: a batch in one transaction, each operation exactly once and in order.
 //!
-//! One transaction ([`batch`]) claims the operations, locks every row that it may write, decides over a working set in
+//! One transaction (`apply::batch`) claims the operations, locks every row that it may write, decides over a working set in
 //! memory, writes ledger and effects, commits. A redo for any reason starts from the beginning.
 
 use protocol::id::OperationId;

@@ -1,6 +1,6 @@
 //! Applies the log to SQL, each operation exactly once and in order, and answers what is read.
 //!
-//! The way of a command: [`broker`] pulls it and holds it until its predecessor is settled, [`apply`] decides and
+//! The way of a command: `broker` pulls it and holds it until its predecessor is settled, [`apply`] decides and
 //! commits it together with its ledger row, `broker` answers the ingress and acknowledges. [`store`] is the only door
 //! to SQL, `broker` the only one to NATS.
 
