@@ -17,6 +17,10 @@ use super::link::Link;
 
 /// How long one attempt waits for the next part of the answer.
 const ATTEMPT: Duration = Duration::from_secs(3);
+/// The first attempts of a question that is asked until it is answered, and how long each further one waits: the worker
+/// that took the question may have been killed, or the database may be slow.
+const FIRST_ATTEMPTS: [Duration; 2] = [Duration::from_millis(750), ATTEMPT];
+const FURTHER_ATTEMPTS: Duration = Duration::from_secs(10);
 /// The largest answer, in bytes.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
 /// The most parts of an answer.
@@ -34,7 +38,7 @@ pub(super) struct Asking {
 pub(super) enum AskError {
     #[error("no worker listens")]
     NoWorker,
-    #[error("no answer within {ATTEMPT:?}")]
+    #[error("no answer in time")]
     Silent,
     #[error("the worker cannot reach its database")]
     Unavailable,
@@ -58,8 +62,10 @@ impl Asking {
     ) -> Result<Answer, GatewayError> {
         let attempts = async {
             let mut delays = delays();
+            let mut attempts = FIRST_ATTEMPTS.into_iter();
             loop {
-                match self.once(workspace, query).await {
+                let within = attempts.next().unwrap_or(FURTHER_ATTEMPTS);
+                match self.attempt(workspace, query, within).await {
                     Ok(answer) => return answer,
                     Err(error) => tracing::debug!(%workspace, %error, "asking again"),
                 }
@@ -71,10 +77,14 @@ impl Asking {
 
     /// One attempt.
     pub(super) async fn once(&self, workspace: &WorkspaceId, query: &Query) -> Result<Answer, AskError> {
+        self.attempt(workspace, query, ATTEMPT).await
+    }
+
+    async fn attempt(&self, workspace: &WorkspaceId, query: &Query, within: Duration) -> Result<Answer, AskError> {
         let question = serde_json::to_vec(query).map_err(|_| AskError::NotSent)?;
         let generation = self.link.connected().await;
         tokio::select! {
-            answer = self.exchange(workspace, question.into()) => match answer? {
+            answer = self.exchange(workspace, question.into(), within) => match answer? {
                 Answer::Unavailable => Err(AskError::Unavailable),
                 answer => Ok(answer),
             },
@@ -83,7 +93,7 @@ impl Asking {
         }
     }
 
-    async fn exchange(&self, workspace: &WorkspaceId, question: Bytes) -> Result<Answer, AskError> {
+    async fn exchange(&self, workspace: &WorkspaceId, question: Bytes, within: Duration) -> Result<Answer, AskError> {
         let client = self.link.client();
         let inbox = client.new_inbox();
         let mut replies = client.subscribe(inbox.clone()).await.map_err(|_| AskError::NotSent)?;
@@ -91,7 +101,7 @@ impl Asking {
         sent.map_err(|_| AskError::NotSent)?;
         let mut parts = Parts::default();
         loop {
-            let reply = timeout(ATTEMPT, replies.next()).await.map_err(|_| AskError::Silent)?;
+            let reply = timeout(within, replies.next()).await.map_err(|_| AskError::Silent)?;
             if let Some(answer) = parts.add(&reply.ok_or(AskError::Silent)?)? {
                 return serde_json::from_slice(&answer).map_err(|_| AskError::Unreadable);
             }
