@@ -3,6 +3,7 @@
 mod clock;
 mod connection;
 mod dead_letters;
+mod failure;
 pub mod management;
 mod migrate;
 mod output;
@@ -15,23 +16,21 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use protocol::message::admin::AdminError;
 
-use crate::cli::management::CallError;
 use crate::{demo, dev, servers, simulate};
 
 const EXAMPLES: &str = "\
 Examples:
-  rosterd demo                                  watch a company arrive, in half a minute
-  rosterd dev                                   keep a system running, with a curl to try
+  rosterd demo                       watch a company arrive, in half a minute
+  rosterd dev                        keep a system running, with a curl to try
   rosterd workspace create acme --name Acme
-  rosterd workspace enable acme                 prints the Base URL, and the token once
+  rosterd workspace enable acme      prints the Base URL, and the token once
   rosterd token list acme -o json
 
 Broker and database are found through ROSTERD_NATS_URL and ROSTERD_DATABASE_URL.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 unreachable.";
 
-/// SCIM 2.0 provisioning that loses nothing: an HTTP edge, a durable log, workers, SQL.
+/// SCIM 2.0 provisioning that loses nothing: HTTP edge, durable log, workers, SQL.
 #[derive(Debug, Parser)]
 #[command(name = "rosterd", version, after_help = EXAMPLES)]
 pub struct Cli {
@@ -84,8 +83,8 @@ struct Guard {
 /// Carries out a command line.
 pub async fn run(cli: Cli) -> ExitCode {
     carry_out(cli.command).await.unwrap_or_else(|error| {
-        crate::say(&format!("error: {error:#}"));
-        ExitCode::from(exit_code(&error))
+        crate::say(&format!("error: {}", failure::sentence(&error)));
+        ExitCode::from(failure::exit_code(&error))
     })
 }
 
@@ -108,27 +107,10 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn exit_code(error: &anyhow::Error) -> u8 {
-    if let Some(error) = error.downcast_ref::<CallError>() {
-        return match error {
-            CallError::Refused(AdminError::NotFound { .. }) => 3,
-            CallError::Refused(AdminError::Unavailable { .. })
-            | CallError::Connect { .. }
-            | CallError::Unanswered { .. } => 4,
-            CallError::Refused(AdminError::Conflict { .. } | AdminError::Invalid { .. })
-            | CallError::Message { .. }
-            | CallError::UnexpectedReply => 1,
-        };
-    }
-    match error.downcast_ref::<migrations::MigrateError>() {
-        Some(error) if error.is_unavailable() => 4,
-        Some(_) | None => 1,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use expect_test::expect;
 
     use super::*;
 
@@ -140,19 +122,39 @@ mod tests {
     #[test]
     fn the_help_fits_on_one_screen() {
         let help = Cli::command().render_help().to_string();
-        assert!(help.lines().count() <= 40, "{help}");
-        assert!(!help.contains("__guard"), "{help}");
-    }
+        assert!(help.lines().count() <= 40 && help.lines().all(|line| line.len() <= 80), "{help}");
+        expect![[r#"
+            SCIM 2.0 provisioning that loses nothing: HTTP edge, durable log, workers, SQL
 
-    #[test]
-    fn exit_codes_tell_refused_from_not_found_from_unreachable() {
-        let code = |error: CallError| exit_code(&anyhow::Error::from(error));
-        let text = String::new;
-        assert_eq!(code(CallError::Refused(AdminError::Conflict { detail: text() })), 1);
-        assert_eq!(code(CallError::Refused(AdminError::Invalid { detail: text() })), 1);
-        assert_eq!(code(CallError::Refused(AdminError::NotFound { what: text() })), 3);
-        assert_eq!(code(CallError::Refused(AdminError::Unavailable { detail: text() })), 4);
-        assert_eq!(code(CallError::Unanswered { who: "worker", namespace: "rosterd".parse().unwrap() }), 4);
-        assert_eq!(exit_code(&anyhow::anyhow!("anything else")), 1);
+            Usage: rosterd <COMMAND>
+
+            Commands:
+              demo          Show everything at once, in a temporary folder
+              dev           Keep a whole system running on this machine
+              simulate      Play an identity provider and verify the result
+              workspace     Create, list, show and enable workspaces
+              token         Create, list and revoke bearer tokens
+              user          Change people as the product does
+              dead-letters  Look at messages that could not be applied
+              migrate       Bring the database's schema to a state
+              ingress       Run one ingress
+              worker        Run one worker
+              help          Print this message or the help of the given subcommand(s)
+
+            Options:
+              -h, --help     Print help
+              -V, --version  Print version
+
+            Examples:
+              rosterd demo                       watch a company arrive, in half a minute
+              rosterd dev                        keep a system running, with a curl to try
+              rosterd workspace create acme --name Acme
+              rosterd workspace enable acme      prints the Base URL, and the token once
+              rosterd token list acme -o json
+
+            Broker and database are found through ROSTERD_NATS_URL and ROSTERD_DATABASE_URL.
+            Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 unreachable.
+        "#]]
+        .assert_eq(&help);
     }
 }

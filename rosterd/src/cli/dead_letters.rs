@@ -21,6 +21,7 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// List the newest 100, without their content.
+    #[command(after_help = "With -o json: {total, dead_letters: [{sequence, subject, bytes, reason, dead_at}]}.")]
     List,
 }
 

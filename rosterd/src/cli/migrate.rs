@@ -12,6 +12,7 @@ use super::output::{Format, print};
 
 /// Settings of `rosterd migrate`. The database's URL may hold a password: it has no flag.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "All print the steps as they are then; with -o json: {steps: [{name, applied}]}.")]
 pub(super) struct Args {
     /// File that holds the database's URL [or: `ROSTERD_DATABASE_URL`].
     #[arg(long, env = "ROSTERD_DATABASE_URL_FILE", global = true, value_name = "FILE")]

@@ -28,12 +28,24 @@ pub(super) fn print(format: Format, value: &impl Serialize, table: impl FnOnce()
     Ok(output.flush()?)
 }
 
-/// Rows under a header, columns separated by spaces.
+/// Rows under a header, columns separated by spaces. Names and subjects cannot steer the terminal.
 pub(super) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header);
     for row in rows {
-        table.add_row(row);
+        table.add_row(row.map(|cell| cell.replace(char::is_control, "\u{fffd}")));
     }
     table.to_string().lines().map(str::trim).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_steer_the_terminal() {
+        let shown = table(["ID", "NAME"], [["acme".to_owned(), "Acme\u{1b}[2J\nInc.".to_owned()]]);
+        assert_eq!(shown.lines().count(), 2, "{shown}");
+        assert!(!shown.contains('\u{1b}'), "{shown}");
+    }
 }

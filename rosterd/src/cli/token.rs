@@ -15,6 +15,9 @@ use super::connection::Connection;
 use super::management::{CallError, Management, new_token};
 use super::output::{print, table};
 
+const ONE_AS_JSON: &str = "\
+With -o json: {id, workspace, label, created_at, expires_at, revoked_at}; times are RFC 3339.";
+
 /// Settings of `rosterd token`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -28,6 +31,7 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Add a token beside the one in use; prints it once.
+    #[command(after_help = "With -o json: {workspace, id, label, expires_at, token}.")]
     Create {
         /// For which workspace.
         workspace: WorkspaceId,
@@ -39,11 +43,13 @@ enum Action {
         expires: Option<Expiry>,
     },
     /// List a workspace's tokens, newest first.
+    #[command(after_help = "With -o json: {tokens: […]}, each as `revoke` prints it; never the token itself.")]
     List {
         /// Of which workspace.
         workspace: WorkspaceId,
     },
     /// End a token at once.
+    #[command(after_help = ONE_AS_JSON)]
     Revoke {
         /// Of which workspace.
         workspace: WorkspaceId,
@@ -131,7 +137,34 @@ fn table_of(tokens: &[Credential]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use expect_test::expect;
+
     use super::*;
+
+    #[test]
+    fn a_token_is_listed_without_its_hash() {
+        let listed = Credential {
+            id: "abc123".parse().unwrap(),
+            workspace: "acme".parse().unwrap(),
+            label: "Okta".to_owned(),
+            hash: protocol::credential::TokenHash::from_hex("f00d".to_owned()),
+            version: 1,
+            created_at: Timestamp::from_millis(1_700_000_000_123),
+            expires_at: None,
+            revoked_at: Some(Timestamp::from_millis(1_700_000_000_456)),
+        };
+        expect![[r#"
+            {
+              "created_at": "2023-11-14T22:13:20.123Z",
+              "expires_at": null,
+              "id": "abc123",
+              "label": "Okta",
+              "revoked_at": "2023-11-14T22:13:20.456Z",
+              "workspace": "acme"
+            }"#]]
+        .assert_eq(&format!("{:#}", shown(&listed)));
+        assert!(!table_of(&[listed]).contains("f00d"));
+    }
 
     #[test]
     fn an_expiry_is_a_number_of_days() {

@@ -22,6 +22,7 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Set a person's timezone as their own choice: from then on the provider's value changes nothing.
+    #[command(after_help = "With -o json: {user, zone}; user is the id.")]
     SetTimezone {
         /// In which workspace.
         workspace: WorkspaceId,

@@ -3,12 +3,14 @@
 use clap::Subcommand;
 use protocol::id::WorkspaceId;
 use protocol::message::admin::{AdminCall, AdminReply, Workspace};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::connection::Connection;
 use super::management::{CallError, Management, new_token};
 use super::output::{print, table};
 use super::token::{Expiry, expires_at};
+
+const ONE_AS_JSON: &str = "With -o json: {id, name, enabled, created_at, users, groups}; times are RFC 3339.";
 
 /// Settings of `rosterd workspace`.
 #[derive(Debug, clap::Args)]
@@ -23,6 +25,7 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Add a workspace, SCIM still off.
+    #[command(after_help = ONE_AS_JSON)]
     Create {
         /// Its id, as it stands in the Base URL: a-z, 0-9 and '-'.
         workspace: WorkspaceId,
@@ -31,13 +34,16 @@ enum Action {
         name: Option<String>,
     },
     /// List all workspaces.
+    #[command(after_help = "With -o json: {workspaces: […]}, each as `show` prints it, without counts.")]
     List,
     /// Show one workspace and how many users and groups it has.
+    #[command(after_help = ONE_AS_JSON)]
     Show {
         /// Which one.
         workspace: WorkspaceId,
     },
     /// Turn SCIM on; prints the Base URL, and the first token once.
+    #[command(after_help = "With -o json: {workspace, base_url, token}.")]
     Enable(Enable),
 }
 
@@ -71,9 +77,10 @@ pub(super) async fn run(Args { connection, action }: Args) -> anyhow::Result<()>
         Action::Show { workspace } => AdminCall::WorkspaceShow { workspace },
     };
     match management.call(call).await? {
-        AdminReply::Workspace(one) => print(connection.output, &one, || table_of(std::slice::from_ref(&one))),
+        AdminReply::Workspace(one) => print(connection.output, &shown(&one), || table_of(std::slice::from_ref(&one))),
         AdminReply::Workspaces { workspaces } => {
-            print(connection.output, &json!({ "workspaces": workspaces }), || table_of(&workspaces))
+            let list: Vec<Value> = workspaces.iter().map(shown).collect();
+            print(connection.output, &json!({ "workspaces": list }), || table_of(&workspaces))
         }
         _ => Err(CallError::UnexpectedReply.into()),
     }
@@ -90,6 +97,18 @@ async fn enable_workspace(connection: &Connection, management: &Management, enab
     })
 }
 
+/// A workspace for machines; counts only where they were asked for.
+fn shown(workspace: &Workspace) -> Value {
+    json!({
+        "id": workspace.id,
+        "name": workspace.name,
+        "enabled": workspace.enabled,
+        "created_at": workspace.created_at.to_string(),
+        "users": workspace.users,
+        "groups": workspace.groups,
+    })
+}
+
 fn table_of(workspaces: &[Workspace]) -> String {
     let count = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
     table(
@@ -100,4 +119,45 @@ fn table_of(workspaces: &[Workspace]) -> String {
             [one.id.to_string(), one.name.clone(), scim.to_owned(), count(one.users), count(one.groups), created]
         }),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use protocol::time::Timestamp;
+
+    use super::*;
+
+    fn acme() -> Workspace {
+        Workspace {
+            id: "acme".parse().unwrap(),
+            name: "Acme Inc.".to_owned(),
+            enabled: true,
+            created_at: Timestamp::from_millis(1_700_000_000_123),
+            users: Some(3),
+            groups: None,
+        }
+    }
+
+    #[test]
+    fn a_workspace_for_machines_has_times_that_people_can_read() {
+        expect![[r#"
+            {
+              "created_at": "2023-11-14T22:13:20.123Z",
+              "enabled": true,
+              "groups": null,
+              "id": "acme",
+              "name": "Acme Inc.",
+              "users": 3
+            }"#]]
+        .assert_eq(&format!("{:#}", shown(&acme())));
+    }
+
+    #[test]
+    fn a_workspace_for_people_is_one_line() {
+        expect![[r#"
+            WORKSPACE  NAME       SCIM  USERS  GROUPS  CREATED
+            acme       Acme Inc.  on    3      -       2023-11-14T22:13:20.123Z"#]]
+        .assert_eq(&table_of(&[acme()]));
+    }
 }

@@ -18,7 +18,16 @@ fn an_unreachable_broker_is_exit_code_4_and_its_password_is_not_shown() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(4), "{said}");
     assert!(said.contains("ROSTERD_NATS_URL") && !said.contains("s3cret"), "{said}");
+    assert_eq!(said.matches("refused").count(), 1, "a cause is said once: {said}");
     assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn a_broker_url_that_cannot_be_read_is_wrong_usage() {
+    let output = rosterd(&["workspace", "list"], &[("ROSTERD_NATS_URL", "nats://ann:s3cret@:4222")]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(!said.contains("s3cret"), "{said}");
 }
 
 #[test]

@@ -1,0 +1,91 @@
+//! What a command that failed says, and what it exits with.
+
+use async_nats::ConnectErrorKind;
+use protocol::message::admin::AdminError;
+
+use crate::cli::management::CallError;
+
+const FAILED: u8 = 1;
+const WRONG_USAGE: u8 = 2;
+const NOT_FOUND: u8 = 3;
+const UNREACHABLE: u8 = 4;
+
+/// The exit code of a command that ended with this error.
+pub(super) fn exit_code(error: &anyhow::Error) -> u8 {
+    if let Some(error) = error.downcast_ref::<CallError>() {
+        return of_call(error);
+    }
+    match error.downcast_ref::<migrations::MigrateError>() {
+        Some(error) if error.is_unavailable() => UNREACHABLE,
+        Some(_) | None => FAILED,
+    }
+}
+
+fn of_call(error: &CallError) -> u8 {
+    match error {
+        CallError::Connect { source } => match source.kind() {
+            ConnectErrorKind::ServerParse => WRONG_USAGE,
+            ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => FAILED,
+            ConnectErrorKind::Dns
+            | ConnectErrorKind::TimedOut
+            | ConnectErrorKind::Tls
+            | ConnectErrorKind::Io
+            | ConnectErrorKind::MaxReconnects => UNREACHABLE,
+        },
+        CallError::Unanswered { .. } | CallError::Refused(AdminError::Unavailable { .. }) => UNREACHABLE,
+        CallError::Refused(AdminError::NotFound { .. }) => NOT_FOUND,
+        CallError::Refused(AdminError::Conflict { .. } | AdminError::Invalid { .. })
+        | CallError::Message { .. }
+        | CallError::UnexpectedReply => FAILED,
+    }
+}
+
+/// The error and its causes in one line.
+pub(super) fn sentence(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| {
+        // async-nats and others print their cause themselves.
+        if said.is_empty() {
+            cause
+        } else if said.ends_with(&cause) {
+            said
+        } else {
+            format!("{said}: {cause}")
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(error: CallError) -> u8 {
+        exit_code(&error.into())
+    }
+
+    #[test]
+    fn a_refusal_tells_what_is_missing_from_what_is_wrong() {
+        let text = String::new;
+        assert_eq!(code(CallError::Refused(AdminError::Conflict { detail: text() })), 1);
+        assert_eq!(code(CallError::Refused(AdminError::Invalid { detail: text() })), 1);
+        assert_eq!(code(CallError::Refused(AdminError::NotFound { what: text() })), 3);
+        assert_eq!(code(CallError::Refused(AdminError::Unavailable { detail: text() })), 4);
+        assert_eq!(code(CallError::Unanswered { who: "worker", namespace: "rosterd".parse().unwrap() }), 4);
+        assert_eq!(code(CallError::UnexpectedReply), 1);
+        assert_eq!(exit_code(&anyhow::anyhow!("anything else")), 1);
+    }
+
+    #[test]
+    fn context_does_not_hide_what_happened() {
+        let error = anyhow::Error::from(CallError::Refused(AdminError::NotFound { what: "workspace acme".to_owned() }));
+        assert_eq!(exit_code(&error.context("showing a workspace")), 3);
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let refused = || std::io::Error::other("connection refused");
+        let source = async_nats::ConnectError::with_source(ConnectErrorKind::Io, refused());
+        let said = sentence(&CallError::Connect { source }.into());
+        assert_eq!(said, "connecting to the broker (ROSTERD_NATS_URL): IO error: connection refused");
+        assert_eq!(sentence(&anyhow::Error::from(refused()).context("reading")), "reading: connection refused");
+    }
+}
