@@ -9,7 +9,9 @@ use sea_orm_migration::sea_orm::{
 
 use crate::error::MigrateError;
 
-/// How long to wait for a connection, and for another process that migrates.
+/// How long to wait for a connection.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// How long to wait for another process that migrates.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Every process that migrates this schema takes this lock ("rosterd" in ASCII). Nobody else may use the number.
@@ -22,7 +24,7 @@ pub(crate) async fn open(url: &str) -> Result<DatabaseConnection, MigrateError> 
         return Err(MigrateError::unknown_scheme());
     }
     let mut options = ConnectOptions::new(url);
-    options.max_connections(1).connect_timeout(PATIENCE).acquire_timeout(PATIENCE).sqlx_logging(false);
+    options.max_connections(1).connect_timeout(CONNECT_WITHIN).acquire_timeout(CONNECT_WITHIN).sqlx_logging(false);
     options.map_sqlx_sqlite_opts(|sqlite| sqlite.create_if_missing(true).busy_timeout(PATIENCE));
     Database::connect(options).await.map_err(|error| MigrateError::connect(&error))
 }

@@ -155,9 +155,9 @@ mod tests {
 
     #[test]
     fn a_workspace_for_people_is_one_line() {
-        expect![[r#"
+        expect![[r"
             WORKSPACE  NAME       SCIM  USERS  GROUPS  CREATED
-            acme       Acme Inc.  on    3      -       2023-11-14T22:13:20.123Z"#]]
+            acme       Acme Inc.  on    3      -       2023-11-14T22:13:20.123Z"]]
         .assert_eq(&table_of(&[acme()]));
     }
 }
