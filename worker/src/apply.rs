@@ -37,6 +37,8 @@ pub enum Ending {
     Answered(Outcome),
     /// It is a dead letter, with the reason.
     Dead(String),
+    /// Its outcome is committed, in a form that this build cannot read: whoever waits asks again.
+    Committed,
 }
 
 /// The most commands in one batch.

@@ -154,6 +154,7 @@ impl Session {
             clock: Clock::System,
             policy: OwnershipPolicy::default(),
             settled: RecentlySettled::default(),
+            batch: usize::from(self.config.batch),
         })
     }
 }

@@ -19,6 +19,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -29,6 +30,8 @@ use crate::store::{DatabaseKind, Store, StoreError, StoreOptions};
 
 /// How long a worker waits before it tries again what failed at start.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long the last acknowledgements may take to be written.
+const FLUSH_WITHIN: Duration = Duration::from_secs(2);
 /// Connections for reads, beside those for transactions.
 const READERS: usize = 4;
 
@@ -78,8 +81,8 @@ pub async fn run_until(config: Config, stop: CancellationToken) -> Result<(), Wo
         }
     }
     // Acknowledgements are on their way until the last byte is written.
-    if let Err(failure) = connection.client.flush().await {
-        warn!(error = %failure, "the last acknowledgements may not have been sent; the ledger knows them");
+    if !matches!(timeout(FLUSH_WITHIN, connection.client.flush()).await, Ok(Ok(()))) {
+        warn!("the last acknowledgements may not have been sent; the ledger knows them");
     }
     info!("worker stopped");
     Ok(())

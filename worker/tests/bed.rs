@@ -83,6 +83,7 @@ impl Bed {
         let outcome = |ending| match ending {
             Ending::Answered(outcome) => outcome,
             Ending::Dead(reason) => panic!("dead: {reason}"),
+            Ending::Committed => panic!("its outcome cannot be read"),
         };
         self.endings(batch).await.into_iter().map(outcome).collect()
     }

@@ -25,6 +25,7 @@ fn status_of(applied: &Applied) -> u16 {
     match &applied.ending {
         Ending::Answered(outcome) => status(outcome),
         Ending::Dead(reason) => panic!("dead: {reason}"),
+        Ending::Committed => panic!("its outcome cannot be read"),
     }
 }
 

@@ -1,12 +1,12 @@
 //! Takes deliveries from the lanes, forms batches by the schedule, and holds what waits for a predecessor.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::message::lane::Lane;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
@@ -29,6 +29,8 @@ pub(crate) struct Dispatcher {
     held: Held,
     running: JoinSet<WorkEnd>,
     in_work: HashSet<u64>,
+    /// What each running task has taken, also should it fail.
+    taken: HashMap<Id, Vec<u64>>,
     slots: usize,
     batch: usize,
     open: watch::Sender<bool>,
@@ -46,6 +48,7 @@ impl Dispatcher {
             held: Held::default(),
             running: JoinSet::new(),
             in_work: HashSet::new(),
+            taken: HashMap::new(),
             slots,
             batch,
             open,
@@ -62,20 +65,29 @@ impl Dispatcher {
                     Some(item) => self.enqueue_ready(item, &mut items),
                     None => lanes_open = false,
                 },
-                Some(end) = self.running.join_next() => match end {
-                    Ok(end) => self.finished(end),
-                    Err(failure) => error!(%failure, "a batch task failed; its messages will be delivered again"),
+                Some(end) = self.running.join_next_with_id() => match end {
+                    Ok((task, end)) => {
+                        self.forget(task);
+                        self.finished(end);
+                    }
+                    Err(failure) => {
+                        self.forget(failure.id());
+                        error!(%failure, "a batch task failed; its messages will be delivered again");
+                    }
                 },
                 () = sleep_until(wake) => {}
             }
             self.start_batches();
         }
-        info!("all deliveries are settled");
+        // What waits for a predecessor that cannot be had now would wait here for ever.
+        let held = self.held.take_all();
+        info!(handed_back = held.len(), "all deliveries are settled or handed back");
+        self.work.hand_back(held, Ending::Crowded).await;
     }
 
     fn has_work(&self) -> bool {
         let queued = self.urgent.len() + self.interactive.len() + self.bulk.len();
-        queued + self.held.len() + self.running.len() > 0
+        queued + self.running.len() > 0
     }
 
     /// Everything that is ready goes into the next batch; nothing waits to fill one.
@@ -98,32 +110,48 @@ impl Dispatcher {
 
     fn start_batches(&mut self) {
         while self.running.len() < self.slots {
-            let now = Instant::now();
-            let in_work = &self.in_work;
-            if let Some(chain) = self.held.take_due(now, |sequence| in_work.contains(&sequence)) {
+            let free = self.slots - self.running.len();
+            if self.urgent.is_empty()
+                && let Some(chain) = self.due_chain(free == 1)
+            {
                 debug!(commands = chain.len(), "bringing predecessors along");
-                self.in_work.extend(chain.iter().map(Item::sequence));
-                self.running.spawn(Arc::clone(&self.work).chain(chain));
+                let sequences = chain.iter().map(Item::sequence).collect();
+                let task = self.running.spawn(Arc::clone(&self.work).chain(chain)).id();
+                self.take(task, sequences);
                 continue;
             }
             let waiting =
                 Waiting { urgent: self.urgent.len(), interactive: self.interactive.len(), bulk: self.bulk.len() };
-            let Some(lane) = self.schedule.next(waiting, self.slots - self.running.len()) else { return };
+            let Some(lane) = self.schedule.next(waiting, free) else { return };
             let queue = match lane {
                 Lane::Urgent => &mut self.urgent,
                 Lane::Interactive => &mut self.interactive,
                 Lane::Bulk => &mut self.bulk,
             };
             let batch: Vec<Item> = queue.drain(..queue.len().min(self.batch)).collect();
-            self.in_work.extend(batch.iter().map(Item::sequence));
-            self.running.spawn(Arc::clone(&self.work).batch(batch));
+            let sequences = batch.iter().map(Item::sequence).collect();
+            let task = self.running.spawn(Arc::clone(&self.work).batch(batch)).id();
+            self.take(task, sequences);
+        }
+    }
+
+    fn due_chain(&mut self, last_slot: bool) -> Option<Vec<Item>> {
+        let in_work = &self.in_work;
+        self.held.take_due(Instant::now(), last_slot, |sequence| in_work.contains(&sequence))
+    }
+
+    fn take(&mut self, task: Id, sequences: Vec<u64>) {
+        self.in_work.extend(&sequences);
+        self.taken.insert(task, sequences);
+    }
+
+    fn forget(&mut self, task: Id) {
+        for sequence in self.taken.remove(&task).unwrap_or_default() {
+            self.in_work.remove(&sequence);
         }
     }
 
     fn finished(&mut self, end: WorkEnd) {
-        for sequence in &end.taken {
-            self.in_work.remove(sequence);
-        }
         for (item, due) in end.held {
             self.hold(item, due);
         }
@@ -143,7 +171,7 @@ impl Dispatcher {
             return self.enqueue(item);
         }
         if let Some(item) = self.held.hold(item, due) {
-            self.work.hand_back(vec![item], Ending::Crowded);
+            self.work.hand_back_soon(vec![item], Ending::Crowded);
         }
     }
 
@@ -157,7 +185,7 @@ impl Dispatcher {
             warn!(handed_back = items.len(), "the database is away, pulling nothing until it answers");
             tokio::spawn(reopen(Arc::clone(&self.work), self.open.clone()));
         }
-        self.work.hand_back(items, Ending::Outage);
+        self.work.hand_back_soon(items, Ending::Outage);
     }
 
     fn wake_at(&self) -> Option<Instant> {

@@ -12,6 +12,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::accepted::{Accepted, RawMessage};
 use crate::broker::progress::{KeptAlive, Progress};
 
+/// From this delivery on, a command is a suspect: workers may have crashed on it.
+const SUSPECT_FROM: i64 = 3;
+
 /// A message of the log, however it was come by.
 #[derive(Debug)]
 pub(crate) struct Logged {
@@ -44,6 +47,8 @@ pub(crate) struct Item {
     pub(crate) logged: Logged,
     /// The duty to settle it.
     pub(crate) ticket: Option<Ticket>,
+    /// It may be a command that crashes workers: it is applied alone.
+    pub(crate) suspect: bool,
 }
 
 /// The duty to settle one delivery. The delivery is kept alive for as long as the ticket exists.
@@ -51,8 +56,6 @@ pub(crate) struct Item {
 pub(crate) struct Ticket {
     /// The lane that delivered it.
     pub(crate) lane: Lane,
-    /// How often it was delivered to anybody, this time included.
-    pub(crate) delivered: u64,
     /// Where its acknowledgement goes.
     pub(crate) reply: Subject,
     room: Option<OwnedSemaphorePermit>,
@@ -70,21 +73,22 @@ impl Item {
     ) -> Option<Self> {
         let info = message.info().ok()?;
         let (sequence, stored) = (info.stream_sequence, time_of(info.published));
-        let delivered = u64::try_from(info.delivered).unwrap_or(1);
+        let delivered = info.delivered;
         let reply = message.reply.clone()?;
         let async_nats::Message { subject, payload, headers, .. } = message.message;
         let raw = RawMessage { subject: subject.to_string(), headers: pairs(headers.as_ref()), payload };
         let logged = Logged::read(namespace, sequence, stored, raw);
         let kept_alive = progress.keep(&reply);
-        let ticket = Ticket { lane, delivered, reply, room: Some(room), _kept_alive: kept_alive };
-        Some(Self { logged, ticket: Some(ticket) })
+        let ticket = Ticket { lane, reply, room: Some(room), _kept_alive: kept_alive };
+        Some(Self { logged, ticket: Some(ticket), suspect: delivered >= SUSPECT_FROM })
     }
 
     /// A message that was fetched from the stream by its sequence.
     pub(crate) fn fetched(namespace: &Namespace, message: jetstream::message::StreamMessage) -> Self {
         let headers = pairs(Some(&message.headers));
         let raw = RawMessage { subject: message.subject.to_string(), headers, payload: message.payload };
-        Self { logged: Logged::read(namespace, message.sequence, time_of(message.time), raw), ticket: None }
+        let logged = Logged::read(namespace, message.sequence, time_of(message.time), raw);
+        Self { logged, ticket: None, suspect: false }
     }
 
     /// Its sequence in the stream.

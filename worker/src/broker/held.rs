@@ -68,10 +68,22 @@ impl Held {
         waiting.into_iter().filter_map(|(chain, sequence)| self.take(&chain, sequence)).collect()
     }
 
-    /// All held commands of one chain of which one is due, in order; those whose predecessor is `in_work` here stay.
-    pub(crate) fn take_due(&mut self, now: Instant, in_work: impl Fn(u64) -> bool) -> Option<Vec<Item>> {
-        let is_due = |(due, item): &(Instant, Item)| *due <= now && !in_work(item.logged.predecessor);
-        let (chain, _) = self.chains.iter().find(|(_, items)| items.values().any(is_due))?;
+    /// All held commands of one chain of which one is due, in order. A chain whose first command waits for one that is
+    /// `in_work` here stays, and so does a chain of bulk work when only the `last_slot` is free.
+    pub(crate) fn take_due(
+        &mut self,
+        now: Instant,
+        last_slot: bool,
+        in_work: impl Fn(u64) -> bool,
+    ) -> Option<Vec<Item>> {
+        let lane = |item: &Item| item.ticket.as_ref().map(|ticket| ticket.lane);
+        let is_due = |items: &BTreeMap<u64, (Instant, Item)>| {
+            let first = items.values().next().map(|(_, item)| item.logged.predecessor);
+            items.values().any(|(due, _)| *due <= now)
+                && !first.is_some_and(&in_work)
+                && !(last_slot && items.values().all(|(_, item)| lane(item) == Some(Lane::Bulk)))
+        };
+        let (chain, _) = self.chains.iter().find(|(_, items)| is_due(items))?;
         let chain = chain.clone();
         let items = self.chains.remove(&chain).unwrap_or_default();
         self.count -= items.len();
@@ -91,11 +103,6 @@ impl Held {
         self.waiting_for.clear();
         self.count = 0;
         std::mem::take(&mut self.chains).into_values().flat_map(BTreeMap::into_values).map(|(_, item)| item).collect()
-    }
-
-    /// How many commands are held.
-    pub(crate) const fn len(&self) -> usize {
-        self.count
     }
 
     fn take(&mut self, chain: &Chain, sequence: u64) -> Option<Item> {
@@ -130,7 +137,7 @@ mod tests {
         assert!(held.hold(command(2, 8, 6), now).is_none());
         assert_eq!(sequences(&held.release(5)), [7]);
         assert!(held.release(5).is_empty());
-        assert_eq!(held.len(), 1);
+        assert_eq!(held.count, 1);
     }
 
     #[test]
@@ -139,9 +146,9 @@ mod tests {
         assert!(held.hold(command(1, 9, 7), now + PATIENCE).is_none());
         assert!(held.hold(command(1, 7, 5), now).is_none());
         assert!(held.hold(command(2, 8, 6), now + PATIENCE).is_none());
-        let due = held.take_due(now, |_| false).unwrap();
+        let due = held.take_due(now, false, |_| false).unwrap();
         assert_eq!(sequences(&due), [7, 9]);
-        assert!(held.take_due(now, |_| false).is_none());
+        assert!(held.take_due(now, false, |_| false).is_none());
         assert!(held.release(7).is_empty(), "what was taken is not released a second time");
         assert_eq!(held.next_due(), Some(now + PATIENCE));
     }
@@ -150,8 +157,8 @@ mod tests {
     fn a_chain_whose_predecessor_is_in_work_here_waits_for_that_batch() {
         let (mut held, now) = (Held::default(), Instant::now());
         assert!(held.hold(command(1, 7, 5), now).is_none());
-        assert!(held.take_due(now, |sequence| sequence == 5).is_none());
-        assert_eq!(sequences(&held.take_due(now, |_| false).unwrap()), [7]);
+        assert!(held.take_due(now, false, |sequence| sequence == 5).is_none());
+        assert_eq!(sequences(&held.take_due(now, false, |_| false).unwrap()), [7]);
     }
 
     #[test]

@@ -23,8 +23,6 @@ use crate::clock::Clock;
 use crate::disposition::Ending;
 use crate::store::{CopyReason, DeadMessage, Store, StoreError};
 
-/// From this delivery on, a command is applied alone: it may be one that crashes workers.
-const SUSPECT_FROM: u64 = 3;
 /// How many attempts that ended in a crash prove it.
 const CRASHES_PROVE: u32 = 3;
 /// How long a batch is retried while the database is away, before it is handed back.
@@ -38,13 +36,13 @@ pub(crate) struct Work {
     pub(crate) clock: Clock,
     pub(crate) policy: OwnershipPolicy,
     pub(crate) settled: RecentlySettled,
+    /// The most commands in one transaction.
+    pub(crate) batch: usize,
 }
 
 /// What a batch came to.
 #[derive(Debug, Default)]
 pub(crate) struct WorkEnd {
-    /// Every sequence that was taken into work.
-    pub(crate) taken: Vec<u64>,
     /// The sequences that are settled now.
     pub(crate) settled: Vec<u64>,
     /// What waits for a predecessor, and from when on the predecessor is brought along.
@@ -56,7 +54,6 @@ pub(crate) struct WorkEnd {
 impl Work {
     /// Applies deliveries of one lane. Those whose predecessor is not settled are held.
     pub(crate) async fn batch(self: Arc<Self>, items: Vec<Item>) -> WorkEnd {
-        let taken: Vec<u64> = items.iter().map(Item::sequence).collect();
         let mut end = match self.unsettled_predecessors(&items).await {
             Ok(missing) => self.carry_out(items, missing).await,
             Err(error) => self.outage(items, &error),
@@ -65,22 +62,34 @@ impl Work {
         for (item, due) in &mut end.held {
             *due = Held::due(item.ticket.as_ref().map_or(Lane::Bulk, |ticket| ticket.lane), now);
         }
-        WorkEnd { taken, ..end }
+        end
     }
 
     /// Applies the held commands of one chain together with the predecessors that they still lack.
     pub(crate) async fn chain(self: Arc<Self>, items: Vec<Item>) -> WorkEnd {
-        let taken = items.iter().map(Item::sequence).collect();
         let mut items = items;
-        let end = match self.fetch_predecessors(&mut items).await {
-            Ok(missing) => self.carry_out(items, missing).await,
+        // What was delivered may have failed because of the predecessor that it brought along.
+        let suspect = items.iter().any(|item| item.suspect);
+        match self.fetch_predecessors(&mut items).await {
+            Ok(missing) => {
+                for fetched in items.iter_mut().filter(|item| item.ticket.is_none()) {
+                    fetched.suspect = suspect;
+                }
+                self.carry_out(items, missing).await
+            }
             Err(error) => self.outage(items, &error),
-        };
-        WorkEnd { taken, ..end }
+        }
+    }
+
+    /// Gives deliveries back to the broker.
+    pub(crate) async fn hand_back(&self, items: Vec<Item>, ending: Ending) {
+        for ticket in items.into_iter().filter_map(|item| item.ticket) {
+            self.replies.settle(ticket, ending).await;
+        }
     }
 
     /// Gives deliveries back to the broker, in a task of its own.
-    pub(crate) fn hand_back(&self, items: Vec<Item>, ending: Ending) {
+    pub(crate) fn hand_back_soon(&self, items: Vec<Item>, ending: Ending) {
         self.settle_later(items.into_iter().filter_map(|item| item.ticket).collect(), ending);
     }
 
@@ -109,13 +118,13 @@ impl Work {
         let (ready, held) = hold_back(commands, missing);
         let later = Instant::now() + RETRY;
         end.held = held.into_iter().map(|item| (item, later)).collect();
-        let mut segments = segments(ready).into_iter();
+        let mut segments = segments(ready, self.batch).into_iter();
         while let Some(segment) = segments.next() {
             if let Ok(settled) = self.apply_segment(segment).await {
                 end.settled.extend(settled);
             } else {
                 end.outage = true;
-                self.hand_back(segments.by_ref().flatten().collect(), Ending::Outage);
+                self.hand_back(segments.by_ref().flatten().collect(), Ending::Outage).await;
             }
         }
         self.settled.remember(end.settled.iter().copied());
@@ -143,7 +152,7 @@ impl Work {
                 );
             }
         }
-        self.hand_back(too_new, Ending::TooNew);
+        self.hand_back(too_new, Ending::TooNew).await;
         if let Err(error) = self.record_aside(&aside).await {
             return Err((commands.into_iter().chain(aside).collect(), error));
         }
@@ -175,7 +184,7 @@ impl Work {
 
     /// Applies one run of commands, answers, settles. An outage hands the run back.
     async fn apply_segment(&self, segment: Vec<Item>) -> Result<Vec<u64>, ()> {
-        let alone = segment.len() == 1 && segment.first().is_some_and(is_suspect);
+        let alone = segment.len() == 1 && segment.first().is_some_and(|item| item.suspect);
         let command = |item: Item| match item.logged.reading {
             Reading::Command(accepted) => Some((*accepted, item.ticket)),
             Reading::Late | Reading::TooNew(_) | Reading::Unreadable { .. } => None,
@@ -204,10 +213,12 @@ impl Work {
             .with_jitter()
             .with_min_delay(Duration::from_millis(20))
             .with_max_delay(Duration::from_millis(500))
-            .with_total_delay(Some(OUTAGE_PATIENCE))
             .without_max_times();
+        // Attempts take time, too: a limit on the pauses alone would be minutes in all.
+        let until = Instant::now() + OUTAGE_PATIENCE;
+        let may_pass = |failure: &StoreError| failure.is_unavailable() && Instant::now() < until;
         let attempt = || apply::apply(&self.store, &self.policy, commands, self.clock);
-        let applied = attempt.retry(patience).when(StoreError::is_unavailable).await?;
+        let applied = attempt.retry(patience).when(may_pass).await?;
         Ok(applied.into_iter().map(|applied| applied.ending).collect())
     }
 
@@ -224,9 +235,12 @@ impl Work {
             self.store.bury(&[dead], self.clock.now()).await?;
             return Ok(vec![ending]);
         }
-        let endings = self.apply(std::slice::from_ref(command)).await?;
-        self.store.clear_attempts(operation).await?;
-        Ok(endings)
+        let endings = self.apply(std::slice::from_ref(command)).await;
+        // Also after an outage: this process lives, so the attempt did not end in a crash.
+        if let Err(failure) = self.store.clear_attempts(operation).await {
+            warn!(%operation, error = %chain(&failure), "an attempt that was no crash stays on record");
+        }
+        endings
     }
 
     /// After the commit, never before it.
@@ -239,10 +253,13 @@ impl Work {
         for ((command, ticket), ending) in commands.iter().zip(tickets).zip(endings) {
             let operation = command.envelope.operation;
             let (outcome, settled) = match ending {
-                apply::Ending::Answered(outcome) => (outcome, Ending::Settled),
-                apply::Ending::Dead(_) => (Outcome::dead_letter(command.sequence), Ending::Dead),
+                apply::Ending::Answered(outcome) => (Some(outcome), Ending::Settled),
+                apply::Ending::Dead(_) => (Some(Outcome::dead_letter(command.sequence)), Ending::Dead),
+                apply::Ending::Committed => (None, Ending::Settled),
             };
-            self.replies.answer(&command.envelope.ingress, operation, outcome).await;
+            if let Some(outcome) = outcome {
+                self.replies.answer(&command.envelope.ingress, operation, outcome).await;
+            }
             if let Some(ticket) = ticket {
                 self.replies.settle(ticket, settled).await;
             }
@@ -251,7 +268,7 @@ impl Work {
 
     fn outage(&self, items: Vec<Item>, error: &StoreError) -> WorkEnd {
         warn!(error = %chain(error), messages = items.len(), "the database is away, handing back");
-        self.hand_back(items, Ending::Outage);
+        self.hand_back_soon(items, Ending::Outage);
         WorkEnd { outage: true, ..WorkEnd::default() }
     }
 
@@ -278,23 +295,19 @@ fn hold_back(mut commands: Vec<Item>, mut missing: HashSet<u64>) -> (Vec<Item>, 
     })
 }
 
-/// Runs that keep the order and in which every suspect is alone.
-fn segments(commands: Vec<Item>) -> Vec<Vec<Item>> {
+/// Runs of at most so many commands that keep the order and in which every suspect is alone.
+fn segments(commands: Vec<Item>, most: usize) -> Vec<Vec<Item>> {
     let mut segments: Vec<Vec<Item>> = Vec::new();
     let mut after_suspect = true;
     for item in commands {
-        let suspect = is_suspect(&item);
+        let suspect = item.suspect;
         match segments.last_mut() {
-            Some(segment) if !suspect && !after_suspect => segment.push(item),
+            Some(segment) if !suspect && !after_suspect && segment.len() < most => segment.push(item),
             Some(_) | None => segments.push(vec![item]),
         }
         after_suspect = suspect;
     }
     segments
-}
-
-fn is_suspect(item: &Item) -> bool {
-    item.ticket.as_ref().is_some_and(|ticket| ticket.delivered >= SUSPECT_FROM)
 }
 
 fn unreadable(item: &Item) -> Option<DeadMessage> {
@@ -330,8 +343,19 @@ mod tests {
     }
 
     #[test]
-    fn without_suspects_there_is_one_run() {
-        assert_eq!(segments(vec![command(1, 1, 0), command(2, 2, 0)]).len(), 1);
-        assert!(segments(Vec::new()).is_empty());
+    fn a_run_is_as_long_as_a_batch_and_a_suspect_is_alone() {
+        let commands = |suspect: u64| {
+            let mut commands: Vec<Item> = (1..=5).map(|sequence| command(1, sequence, sequence - 1)).collect();
+            for item in &mut commands {
+                item.suspect = item.sequence() == suspect;
+            }
+            commands
+        };
+        let runs =
+            |suspect, most| segments(commands(suspect), most).iter().map(|run| sequences(run)).collect::<Vec<_>>();
+        assert_eq!(runs(0, 256), [vec![1, 2, 3, 4, 5]]);
+        assert_eq!(runs(0, 2), [vec![1, 2], vec![3, 4], vec![5]]);
+        assert_eq!(runs(3, 256), [vec![1, 2], vec![3], vec![4, 5]]);
+        assert!(segments(Vec::new(), 256).is_empty());
     }
 }

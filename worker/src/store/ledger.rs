@@ -8,7 +8,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryF
 use uuid::Uuid;
 
 use super::entity::operation;
-use super::{Doing, StoreError, column};
+use super::{Doing, MOST_ROWS, StoreError, column};
 use crate::accepted::Accepted;
 
 /// How an operation ended.
@@ -37,8 +37,10 @@ pub(crate) async fn insert(
     mut rows: Vec<operation::Model>,
 ) -> Result<(), StoreError> {
     rows.sort_unstable_by_key(|row| row.operation);
-    let rows = rows.into_iter().map(IntoActiveModel::into_active_model);
-    operation::Entity::insert_many(rows).exec_without_returning(transaction).await.doing("writing the ledger")?;
+    for some in rows.chunks(MOST_ROWS) {
+        let some = some.iter().cloned().map(IntoActiveModel::into_active_model);
+        operation::Entity::insert_many(some).exec_without_returning(transaction).await.doing("writing the ledger")?;
+    }
     Ok(())
 }
 

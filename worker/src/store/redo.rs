@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use backoff::{BackoffBuilder, ExponentialBuilder};
+use tokio::time::Instant;
 
 use super::{Class, StoreError};
 
 /// How often a transaction is redone at once.
 const REDOS: usize = 8;
+/// For how long; a lock that is held for longer is an outage.
+const REDO_WITHIN: Duration = Duration::from_secs(3);
 
 /// Redoes `attempt` from the start as long as others get in its way, with small pauses that differ between workers.
 pub(crate) async fn redone<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, StoreError>
@@ -19,10 +22,10 @@ where
         .with_max_delay(Duration::from_millis(20))
         .with_max_times(REDOS)
         .with_jitter();
-    let mut pauses = pauses.build();
+    let (mut pauses, until) = (pauses.build(), Instant::now() + REDO_WITHIN);
     loop {
         match attempt().await {
-            Err(failure) if failure.class() == Class::Contended => match pauses.next() {
+            Err(failure) if failure.class() == Class::Contended && Instant::now() < until => match pauses.next() {
                 Some(pause) => tokio::time::sleep(pause).await,
                 None => return Err(failure),
             },
