@@ -379,3 +379,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_whole_value_that_is_to_be_replaced_must_be_there() {
+    check_on(
+        r#"{"userName":"u","emails":[{"type":"home","value":"h@example.com"}]}"#,
+        r#"[{"op":"replace","path":"emails[type eq \"work\"]","value":{"value":"w@example.com"}}]"#,
+        &expect!["400 noTarget: no value of emails matches the filter of the path"],
+    );
+}
+
+#[test]
+fn a_filter_over_type_and_primary_creates_no_second_value_of_that_type() {
+    check_on(
+        r#"{"userName":"u","emails":[{"type":"work","value":"w@example.com"}]}"#,
+        r#"[{"op":"replace","path":"emails[type eq \"work\" and primary eq true].value","value":"x@example.com"}]"#,
+        &expect!["400 noTarget: no value of emails matches the filter of the path"],
+    );
+}

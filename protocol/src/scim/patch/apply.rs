@@ -149,6 +149,10 @@ fn on_selected_values(
         after.extend(value.map(|value| Edited { value, touched: true }));
     }
     if !found && !matches!(edit, Edit::Remove) {
+        // RFC 7644 §3.5.2.3: a whole value that is to be replaced must be there.
+        if filter.is_some() && sub_attribute.is_none() && matches!(edit, Edit::Replace(_)) {
+            return Err(no_target(path));
+        }
         let template = filter.map_or_else(|| Some(Map::new()), template).ok_or_else(|| no_target(path))?;
         let value = on_selected(Value::Object(template), filter, sub_attribute, edit);
         after.extend(value.map(|value| Edited { value, touched: true }));
@@ -176,13 +180,9 @@ fn on_sub_attribute(value: Option<Value>, name: &str, edit: Edit<'_>) -> Option<
     if members.is_empty() { None } else { Some(Value::Object(members)) }
 }
 
-/// What a value must hold to be selected by a filter over `type` and `primary` alone. Entra writes
+/// What a value must hold to be selected by a filter over `type` or `primary` alone. Entra writes
 /// `phoneNumbers[type eq "work"].value` although the user has no number: the value is then created with that type.
 fn template(filter: &Filter) -> Option<Map<String, Value>> {
-    if let Filter::And(filters) = filter {
-        let templates = filters.iter().map(template).collect::<Option<Vec<_>>>()?;
-        return Some(templates.into_iter().flatten().collect());
-    }
     let (name, value) = match filter {
         Filter::Compare { path, op: CompareOp::Eq, value } => (path.sub_attribute()?.name, value),
         _ => return None,
