@@ -88,9 +88,11 @@ impl Chain {
         let _turn = self.locks.lock(&command.all_lanes).await;
         let mut predecessor = 0;
         let mut conflicts = 0;
+        let mut unknown = false;
         let mut delays = delays();
         loop {
             let said = self.attempt(command, predecessor).await;
+            unknown |= said == Said::Unknown;
             match said {
                 Said::Stored { duplicate } => {
                     self.refusal.store(0, Ordering::Relaxed);
@@ -102,9 +104,12 @@ impl Chain {
                     give_way(conflicts).await;
                 }
                 Said::InFlight => tokio::time::sleep(A_MOMENT).await,
-                Said::Full => return Err(GatewayError::LogFull),
-                Said::TooLarge => return Err(GatewayError::TooLarge { limit: self.link.client().max_payload() }),
-                Said::NoLog | Said::Unknown | Said::Refused(_) => {
+                // After an attempt of unknown fate nobody can say that nothing was changed: asked again until the deadline.
+                Said::Full if !unknown => return Err(GatewayError::LogFull),
+                Said::TooLarge if !unknown => {
+                    return Err(GatewayError::TooLarge { limit: self.link.client().max_payload() });
+                }
+                Said::Full | Said::TooLarge | Said::NoLog | Said::Unknown | Said::Refused(_) => {
                     self.note(command.operation, &said);
                     tokio::time::sleep(delays.next().unwrap_or(ATTEMPT)).await;
                 }
