@@ -36,7 +36,7 @@ enum Action {
         /// For which workspace.
         workspace: WorkspaceId,
         /// What it is called in lists.
-        #[arg(long)]
+        #[arg(long, default_value = "token")]
         label: String,
         /// After how many days it stops working, for example `365d`; never without it.
         #[arg(long, value_name = "DAYS")]

@@ -60,9 +60,9 @@ struct Enable {
     #[arg(long, value_name = "DAYS")]
     expires: Option<Expiry>,
 
-    /// What the Base URL begins with, as providers reach the ingress.
-    #[arg(long, env = "ROSTERD_PUBLIC_URL", default_value = "http://127.0.0.1:8080")]
-    public_url: String,
+    /// What the Base URL begins with, as providers reach the ingress [default: `http://127.0.0.1:8080`].
+    #[arg(long, env = "ROSTERD_PUBLIC_URL")]
+    public_url: Option<String>,
 }
 
 pub(super) async fn run(Args { connection, action }: Args) -> anyhow::Result<()> {
@@ -90,6 +90,10 @@ async fn enable_workspace(connection: &Connection, management: &Management, enab
     let Enable { workspace, label, expires, public_url } = enable;
     let (token, fresh) = new_token(&label, expires_at(expires))?;
     management.call(AdminCall::WorkspaceEnable { workspace: workspace.clone(), token: fresh }).await?;
+    if public_url.is_none() {
+        crate::say("ROSTERD_PUBLIC_URL is not set: the Base URL below is right on this machine at most");
+    }
+    let public_url = public_url.unwrap_or_else(|| "http://127.0.0.1:8080".to_owned());
     let base_url = format!("{}/scim/v2/{workspace}", public_url.trim_end_matches('/'));
     let shown = json!({ "workspace": workspace, "base_url": base_url, "token": token.reveal() });
     print(connection.output, &shown, || {

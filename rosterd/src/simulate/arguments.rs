@@ -36,11 +36,11 @@ pub struct Args {
     groups: usize,
 
     /// How many operations are under way at a time.
-    #[arg(long, default_value_t = 32, value_parser = at_most_a_million)]
+    #[arg(long, default_value_t = 32, value_parser = at_least_one)]
     concurrency: usize,
 
     /// The most requests per second [default: as many as are answered].
-    #[arg(long)]
+    #[arg(long, value_parser = positive)]
     rate: Option<f64>,
 
     /// Create without looking up first.
@@ -120,6 +120,20 @@ fn token(file: Option<PathBuf>) -> Result<Bearer, SimulateError> {
 #[expect(clippy::disallowed_methods, reason = "a secret must not be an argument, so it is no clap field")]
 fn environment_token() -> Option<Bearer> {
     std::env::var("ROSTERD_TOKEN").ok().filter(|token| !token.is_empty()).map(Bearer::new)
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match at_most_a_million(text)? {
+        0 => Err("must be 1 or more".to_owned()),
+        number => Ok(number),
+    }
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(number) if number > 0.0 => Ok(number),
+        Ok(_) | Err(_) => Err("must be a number above 0".to_owned()),
+    }
 }
 
 fn at_most_a_million(text: &str) -> Result<usize, String> {

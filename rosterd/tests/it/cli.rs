@@ -33,7 +33,7 @@ fn a_broker_url_that_cannot_be_read_is_wrong_usage() {
 #[test]
 fn wrong_usage_is_exit_code_2() {
     assert_eq!(rosterd(&["workspace", "show", "No.Workspace"], &[]).status.code(), Some(2));
-    assert_eq!(rosterd(&["token", "create", "acme"], &[]).status.code(), Some(2));
+    assert_eq!(rosterd(&["token", "create"], &[]).status.code(), Some(2));
     assert_eq!(rosterd(&["nothing"], &[]).status.code(), Some(2));
 }
 
