@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use crate::harness::scim::user;
-use crate::harness::{Database, System, on_both};
+use crate::harness::{Database, Process, System, eventually, on_both};
 
 on_both!(a_worker_told_to_stop_drains_and_loses_nothing);
 async fn a_worker_told_to_stop_drains_and_loses_nothing(database: Database) {
@@ -51,4 +51,18 @@ async fn an_ingress_told_to_stop_answers_what_it_has_begun() {
     for name in answered {
         assert_eq!(second.find("/Users", &format!("userName eq \"{name}\"")).await.len(), 1, "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_worker_without_a_broker_still_ends_when_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let (url, log) = (format!("sqlite://{}", folder.path().join("rosterd.db").display()), folder.path().join("log"));
+    let broker = ("ROSTERD_NATS_URL", "nats://127.0.0.1:1");
+    let environment = [broker, ("ROSTERD_DATABASE_URL", url.as_str()), ("ROSTERD_MIGRATE", "true")];
+    let worker = Process::start(&["worker"], &environment, &log).await;
+    eventually("the worker misses its broker", async || {
+        std::fs::read_to_string(&log).ok().filter(|text| text.contains("no session with the broker"))
+    })
+    .await;
+    assert_eq!(worker.terminate().await, Some(0));
 }
