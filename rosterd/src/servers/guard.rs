@@ -26,9 +26,16 @@ const START_WITHIN: Duration = Duration::from_secs(10);
 /// How many lines of the child's standard output are kept for who reads them.
 const LINES_KEPT: usize = 64;
 
-/// Settings of whoever starts a system, which would outweigh those that its parts are given.
-const NOT_INHERITED: [&str; 4] =
-    ["ROSTERD_NATS_URL_FILE", "ROSTERD_DATABASE_URL_FILE", "ROSTERD_PUBLIC_URL", "ROSTERD_LISTEN"];
+/// Settings of whoever starts a system. Its parts are given their own, and must not fall back on these.
+const NOT_INHERITED: [&str; 7] = [
+    "ROSTERD_NATS_URL",
+    "ROSTERD_NATS_URL_FILE",
+    "ROSTERD_DATABASE_URL",
+    "ROSTERD_DATABASE_URL_FILE",
+    "ROSTERD_NAMESPACE",
+    "ROSTERD_PUBLIC_URL",
+    "ROSTERD_LISTEN",
+];
 
 /// What to start under the guard.
 #[derive(Debug, Clone)]
