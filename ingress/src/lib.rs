@@ -12,6 +12,7 @@ mod discovery;
 pub mod edge;
 mod error;
 mod extract;
+mod failpoint;
 pub mod gateway;
 pub mod health;
 mod identity;

@@ -4,6 +4,7 @@ use axum::extract::FromRequestParts;
 use axum::response::Response;
 use http::HeaderMap;
 use http::request::Parts;
+use protocol::failpoint::Failpoint;
 use protocol::message::command::Command;
 use protocol::message::envelope::{Envelope, FORMAT_VERSION, Fingerprint};
 use protocol::message::lane::Lane;
@@ -15,7 +16,7 @@ use crate::edge::{Edge, Terms};
 use crate::error::ApiError;
 use crate::extract::{Arrived, Target};
 use crate::response::outcome_response;
-use crate::{clock, identity};
+use crate::{clock, failpoint, identity};
 
 /// Who asks, since when, and in which trace.
 pub(crate) struct Asking {
@@ -45,7 +46,10 @@ impl Asking {
     ) -> Result<Response, ApiError> {
         let lane = Lane::of(target.resource_type, &command);
         let base_url = edge.terms.base_url(&self.caller.workspace);
+        failpoint::hit(Failpoint::IngressReceived).await;
         let outcome = edge.gateway.submit(self.envelope(&edge.terms, target, command, fingerprint), lane).await?;
+        failpoint::hit(Failpoint::IngressAnswerBefore).await;
+        failpoint::hit_soon(Failpoint::IngressAnswerAfter);
         Ok(outcome_response(&outcome, &base_url))
     }
 

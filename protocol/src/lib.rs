@@ -9,6 +9,7 @@
 
 pub mod credential;
 pub mod decide;
+pub mod failpoint;
 pub mod id;
 pub mod message;
 pub mod ownership;

@@ -12,6 +12,7 @@ mod broker;
 pub mod clock;
 pub mod config;
 pub mod disposition;
+mod failpoint;
 pub mod store;
 mod telemetry;
 

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use protocol::failpoint::Failpoint;
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions,
     TransactionTrait,
 };
+
+use crate::failpoint;
 
 mod attempts;
 mod connect;
@@ -112,7 +115,10 @@ impl Store {
 
 /// Ends a transaction for good.
 pub(crate) async fn commit(transaction: DatabaseTransaction) -> Result<(), StoreError> {
-    transaction.commit().await.map_err(|error| StoreError::new("committing", &error))
+    failpoint::hit(Failpoint::WorkerCommitBefore).await;
+    transaction.commit().await.map_err(|error| StoreError::new("committing", &error))?;
+    failpoint::hit(Failpoint::WorkerCommitAfter).await;
+    Ok(())
 }
 
 /// Runs `work`, but not for ever: a dead network does not tell.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_nats::{HeaderMap, client::Request};
 use backoff::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
+use protocol::failpoint::Failpoint;
 use protocol::id::{Namespace, OperationId, WorkspaceId};
 use protocol::message::command::Command;
 use protocol::message::envelope::Envelope;
@@ -18,6 +19,7 @@ use super::GatewayError;
 use super::link::Link;
 use super::locks::KeyedLocks;
 use super::publish_ack::{self, Said};
+use crate::failpoint;
 
 /// How long one attempt waits for the broker's word.
 const ATTEMPT: Duration = Duration::from_secs(3);
@@ -95,6 +97,7 @@ impl Chain {
             unknown |= said == Said::Unknown;
             match said {
                 Said::Stored { duplicate } => {
+                    failpoint::hit(Failpoint::IngressPublishAfter).await;
                     self.refusal.store(0, Ordering::Relaxed);
                     return Ok(Appended { duplicate });
                 }
@@ -127,6 +130,7 @@ impl Chain {
     }
 
     async fn attempt(&self, command: &Outgoing, predecessor: u64) -> Said {
+        failpoint::hit(Failpoint::IngressPublishBefore).await;
         let generation = self.link.connected().await;
         let request = self.link.client().send_request(command.subject.clone(), command.request(predecessor));
         tokio::select! {

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use protocol::failpoint::Failpoint;
 use protocol::id::OperationId;
 use protocol::message::outcome::Outcome;
 use protocol::ownership::OwnershipPolicy;
@@ -15,6 +16,7 @@ use super::working::WorkingSet;
 use super::{Applied, Ending};
 use crate::accepted::Accepted;
 use crate::answer;
+use crate::failpoint;
 use crate::store::dead::{self, DeadMessage};
 use crate::store::entity::operation;
 use crate::store::settled::{CopyReason, insert_copies};
@@ -96,6 +98,7 @@ async fn apply_new(
         return Ok(HashMap::new());
     }
     let mut set = load(transaction, commands).await?;
+    failpoint::hit(Failpoint::WorkerLocked).await;
     let mut rows = Vec::with_capacity(commands.len());
     let mut endings = HashMap::with_capacity(commands.len());
     for accepted in commands {
@@ -103,7 +106,9 @@ async fn apply_new(
         rows.push(ledger::row_of(accepted, &outcome, now));
         endings.insert(accepted.envelope.operation, Ending::Answered(outcome));
     }
+    failpoint::hit(Failpoint::WorkerDecided).await;
     ledger::insert(transaction, rows).await?;
+    failpoint::hit(Failpoint::WorkerLedgerWritten).await;
     effects::write(transaction, &set).await?;
     Ok(endings)
 }
@@ -134,6 +139,7 @@ impl<'a> Claim<'a> {
     async fn of(transaction: &DatabaseTransaction, batch: &'a [Accepted]) -> Result<Self, StoreError> {
         let operations: Vec<_> = batch.iter().map(|accepted| accepted.envelope.operation.0).collect();
         let rows = ledger::find(transaction, &operations).await?;
+        failpoint::hit(Failpoint::WorkerClaimed).await;
         let known: HashMap<_, _> = rows.into_iter().map(|row| (OperationId(row.operation), row)).collect();
         let (mut new, mut copies, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
         for accepted in batch {

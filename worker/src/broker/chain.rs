@@ -4,10 +4,12 @@
 use std::collections::HashSet;
 
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, RawMessageError};
+use protocol::failpoint::Failpoint;
 use tracing::warn;
 
 use crate::broker::delivery::Item;
 use crate::broker::work::Work;
+use crate::failpoint;
 use crate::store::{CopyReason, StoreError};
 
 /// The most predecessors that are fetched for one chain at a time.
@@ -56,7 +58,10 @@ impl Work {
 
     async fn fetch(&self, sequence: u64) -> Predecessor {
         match self.stream.get_raw_message(sequence).await {
-            Ok(message) => Predecessor::Pending(Box::new(Item::fetched(&self.replies.namespace, message))),
+            Ok(message) => {
+                failpoint::hit(Failpoint::WorkerFetched).await;
+                Predecessor::Pending(Box::new(Item::fetched(&self.replies.namespace, message)))
+            }
             Err(error) if not_found(&error) => Predecessor::Gone,
             Err(error) => {
                 warn!(sequence, %error, "fetching predecessor {sequence} from the log failed, trying again");

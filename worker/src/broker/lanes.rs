@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use backoff::BackoffBuilder;
 use futures::StreamExt;
+use protocol::failpoint::Failpoint;
 use protocol::id::Namespace;
 use protocol::message::lane::Lane;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -14,6 +15,7 @@ use tracing::warn;
 use crate::broker::declare::LaneConsumer;
 use crate::broker::delivery::Item;
 use crate::broker::progress::Progress;
+use crate::failpoint;
 
 /// How long one pull waits. Short, so that a drain loses no message that is on its way here: the last pull ends by
 /// itself.
@@ -91,6 +93,7 @@ impl LanePull {
             let Some(item) = Item::delivered(message, self.lane, &self.namespace, &self.progress, own_room) else {
                 continue;
             };
+            failpoint::hit(Failpoint::WorkerDelivered).await;
             if self.items.send(item).await.is_err() {
                 break;
             }

@@ -6,6 +6,7 @@ use async_nats::{Client, HeaderMap, Message, Subject, SubscribeError, Subscriber
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::select_all;
+use protocol::failpoint::Failpoint;
 use protocol::id::{Namespace, WorkspaceId};
 use protocol::message::admin::{AdminCall, AdminError, AdminResult};
 use protocol::message::header;
@@ -20,7 +21,7 @@ use tracing::warn;
 use crate::broker::projection::Projection;
 use crate::clock::Clock;
 use crate::store::Store;
-use crate::{admin, answer};
+use crate::{admin, answer, failpoint};
 
 /// The queue group in which workers share queries.
 const QUEUE: &str = "worker";
@@ -75,6 +76,7 @@ impl Queries {
         if let Err(error) = sent {
             warn!(%error, "a reply was not sent; whoever asked will ask again");
         }
+        failpoint::hit(Failpoint::WorkerReplyAfter).await;
     }
 
     async fn query(&self, message: &Message) -> Answer {
@@ -108,6 +110,7 @@ impl Queries {
     /// One message, or as many parts as it takes.
     async fn send(&self, reply: Subject, body: &impl Serialize) -> Result<(), SendError> {
         let body = Bytes::from(serde_json::to_vec(body)?);
+        failpoint::hit(Failpoint::WorkerReplyBefore).await;
         if body.len() <= PART {
             return Ok(self.client.publish(reply, body).await?);
         }

@@ -1,12 +1,14 @@
 //! Sends what this worker has to say: outcomes to the ingresses that wait, acknowledgements to the broker.
 
 use async_nats::Client;
+use protocol::failpoint::Failpoint;
 use protocol::id::{IngressId, Namespace, OperationId};
 use protocol::message::outcome::{Outcome, OutcomeMessage};
 use tracing::warn;
 
 use crate::broker::delivery::Ticket;
 use crate::disposition::{Ending, disposition};
+use crate::failpoint;
 
 /// Where outcomes and acknowledgements are sent.
 #[derive(Debug, Clone)]
@@ -22,15 +24,19 @@ impl Replies {
             Ok(payload) => payload,
             Err(error) => return warn!(%operation, %error, "the outcome of {operation} cannot be written as JSON"),
         };
+        failpoint::hit(Failpoint::WorkerAnswerBefore).await;
         if let Err(error) = self.client.publish(self.namespace.outcomes(ingress), payload.into()).await {
             warn!(%operation, %error, "the outcome of {operation} was not sent; the ingress will ask for it");
         }
+        failpoint::hit(Failpoint::WorkerAnswerAfter).await;
     }
 
     /// Settles a delivery. The only place that acknowledges.
     pub(crate) async fn settle(&self, ticket: Ticket, ending: Ending) {
+        failpoint::hit(Failpoint::WorkerAckBefore).await;
         if let Err(error) = self.client.publish(ticket.reply.clone(), disposition(ending).into()).await {
             warn!(?ending, %error, "an acknowledgement was not sent; the message will come again and find the ledger");
         }
+        failpoint::hit(Failpoint::WorkerAckAfter).await;
     }
 }

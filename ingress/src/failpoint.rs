@@ -1,0 +1,48 @@
+//! Acts at failpoints, in builds with debug assertions only; in others a hit is nothing.
+
+use protocol::failpoint::Failpoint;
+
+/// Passes a failpoint: goes on, later, or never.
+#[cfg(debug_assertions)]
+pub(crate) async fn hit(point: Failpoint) {
+    use protocol::failpoint::Action;
+    match armed::TRAPS.hit(point) {
+        Some(Action::Abort) => std::process::abort(),
+        Some(Action::Sleep(pause)) => tokio::time::sleep(pause).await,
+        None => {}
+    }
+}
+
+/// Hits a failpoint a moment later: when what was just handed to the socket has left.
+#[cfg(debug_assertions)]
+pub(crate) fn hit_soon(point: Failpoint) {
+    tokio::spawn(async move {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        hit(point).await;
+    });
+}
+
+/// Hits a failpoint a moment later.
+#[cfg(not(debug_assertions))]
+pub(crate) const fn hit_soon(_: Failpoint) {}
+
+/// Passes a failpoint.
+#[cfg(not(debug_assertions))]
+#[expect(clippy::unused_async, reason = "the same signature as in builds where it can wait")]
+pub(crate) async fn hit(_: Failpoint) {}
+
+#[cfg(debug_assertions)]
+mod armed {
+    use std::sync::LazyLock;
+
+    use protocol::failpoint::{Armed, VARIABLE};
+
+    pub(super) static TRAPS: LazyLock<Armed> = LazyLock::new(|| {
+        #[expect(clippy::disallowed_methods, reason = "failpoints are armed from outside, in tests")]
+        let armed = std::env::var(VARIABLE).unwrap_or_default().parse();
+        armed.unwrap_or_else(|failure| {
+            tracing::error!(%failure, "no failpoint is armed");
+            Armed::default()
+        })
+    });
+}

@@ -1,0 +1,189 @@
+//! Named places between receiving a request and acknowledging its message, at which a test makes a process die or wait.
+//!
+//! Pure: this module names the places and reads what is armed; `ingress` and `worker` act, in builds with debug
+//! assertions only. `ROSTERD_FAILPOINT` holds a list such as `worker.commit.after=abort,worker.locked=sleep(3000)@2`:
+//! the action happens once in each process, at the first hit or at the one after `@`.
+
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// The environment variable that arms failpoints.
+pub const VARIABLE: &str = "ROSTERD_FAILPOINT";
+
+/// A place in the way of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Failpoint {
+    /// Ingress: the request is read and valid, nothing is published.
+    IngressReceived,
+    /// Ingress: before each publish of a command.
+    IngressPublishBefore,
+    /// Ingress: the log has acknowledged the command.
+    IngressPublishAfter,
+    /// Ingress: the outcome is known, the answer is not written.
+    IngressAnswerBefore,
+    /// Ingress: the answer has gone to the socket.
+    IngressAnswerAfter,
+    /// Worker: a message was delivered and read.
+    WorkerDelivered,
+    /// Worker: a predecessor was fetched from the log.
+    WorkerFetched,
+    /// Worker, in the transaction: the ledger was asked.
+    WorkerClaimed,
+    /// Worker, in the transaction: rows are locked and read.
+    WorkerLocked,
+    /// Worker, in the transaction: all commands are decided, nothing is written.
+    WorkerDecided,
+    /// Worker, in the transaction: ledger rows are written, effects are not.
+    WorkerLedgerWritten,
+    /// Worker: before each commit of any transaction.
+    WorkerCommitBefore,
+    /// Worker: after each commit of any transaction.
+    WorkerCommitAfter,
+    /// Worker: before an outcome is sent to the ingress that waits.
+    WorkerAnswerBefore,
+    /// Worker: after an outcome was sent.
+    WorkerAnswerAfter,
+    /// Worker: before an acknowledgement of any kind.
+    WorkerAckBefore,
+    /// Worker: after an acknowledgement.
+    WorkerAckAfter,
+    /// Worker: before the answer to a query.
+    WorkerReplyBefore,
+    /// Worker: after the answer to a query.
+    WorkerReplyAfter,
+}
+
+impl Failpoint {
+    /// All of them, in the order in which a request meets them.
+    pub const ALL: [Self; 19] = [
+        Self::IngressReceived,
+        Self::IngressPublishBefore,
+        Self::IngressPublishAfter,
+        Self::WorkerDelivered,
+        Self::WorkerFetched,
+        Self::WorkerClaimed,
+        Self::WorkerLocked,
+        Self::WorkerDecided,
+        Self::WorkerLedgerWritten,
+        Self::WorkerCommitBefore,
+        Self::WorkerCommitAfter,
+        Self::WorkerAnswerBefore,
+        Self::WorkerAnswerAfter,
+        Self::WorkerAckBefore,
+        Self::WorkerAckAfter,
+        Self::WorkerReplyBefore,
+        Self::WorkerReplyAfter,
+        Self::IngressAnswerBefore,
+        Self::IngressAnswerAfter,
+    ];
+
+    /// Its name in `ROSTERD_FAILPOINT`; begins with the process that has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::IngressReceived => "ingress.received",
+            Self::IngressPublishBefore => "ingress.publish.before",
+            Self::IngressPublishAfter => "ingress.publish.after",
+            Self::IngressAnswerBefore => "ingress.answer.before",
+            Self::IngressAnswerAfter => "ingress.answer.after",
+            Self::WorkerDelivered => "worker.delivered",
+            Self::WorkerFetched => "worker.fetched",
+            Self::WorkerClaimed => "worker.claimed",
+            Self::WorkerLocked => "worker.locked",
+            Self::WorkerDecided => "worker.decided",
+            Self::WorkerLedgerWritten => "worker.ledger.written",
+            Self::WorkerCommitBefore => "worker.commit.before",
+            Self::WorkerCommitAfter => "worker.commit.after",
+            Self::WorkerAnswerBefore => "worker.answer.before",
+            Self::WorkerAnswerAfter => "worker.answer.after",
+            Self::WorkerAckBefore => "worker.ack.before",
+            Self::WorkerAckAfter => "worker.ack.after",
+            Self::WorkerReplyBefore => "worker.reply.before",
+            Self::WorkerReplyAfter => "worker.reply.after",
+        }
+    }
+}
+
+/// What happens at a failpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// The process ends as if it had crashed.
+    Abort,
+    /// What was being done goes on this much later.
+    Sleep(Duration),
+}
+
+/// What is armed in a process.
+#[derive(Debug, Default)]
+pub struct Armed {
+    traps: Vec<Trap>,
+}
+
+#[derive(Debug)]
+struct Trap {
+    point: Failpoint,
+    action: Action,
+    /// The hit at which it acts, from 1.
+    at: u32,
+    hits: AtomicU32,
+}
+
+/// Why a list of failpoints cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no failpoint: it is NAME=abort or NAME=sleep(MILLISECONDS), with @N for the N-th hit")]
+pub struct FailpointError(String);
+
+impl Armed {
+    /// Counts a hit; the action if it is this one that is meant.
+    pub fn hit(&self, point: Failpoint) -> Option<Action> {
+        let hit = |trap: &&Trap| trap.point == point && trap.hits.fetch_add(1, Ordering::Relaxed) + 1 == trap.at;
+        self.traps.iter().find(hit).map(|trap| trap.action)
+    }
+}
+
+impl FromStr for Armed {
+    type Err = FailpointError;
+
+    fn from_str(text: &str) -> Result<Self, FailpointError> {
+        let traps = text.split(',').map(str::trim).filter(|trap| !trap.is_empty());
+        let read = |trap: &str| Trap::read(trap).ok_or_else(|| FailpointError(trap.to_owned()));
+        Ok(Self { traps: traps.map(read).collect::<Result<_, _>>()? })
+    }
+}
+
+impl Trap {
+    fn read(text: &str) -> Option<Self> {
+        let (name, rest) = text.split_once('=')?;
+        let (action, at) = rest.split_once('@').unwrap_or((rest, "1"));
+        let point = Failpoint::ALL.into_iter().find(|point| point.name() == name)?;
+        let action = match action.strip_prefix("sleep(").and_then(|rest| rest.strip_suffix(')')) {
+            Some(milliseconds) => Action::Sleep(Duration::from_millis(milliseconds.parse().ok()?)),
+            None if action == "abort" => Action::Abort,
+            None => return None,
+        };
+        let at = at.parse().ok().filter(|at| *at > 0)?;
+        Some(Self { point, action, at, hits: AtomicU32::new(0) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trap_acts_once_at_its_hit() {
+        let armed: Armed = "worker.locked=sleep(50)@2, ingress.received=abort".parse().unwrap();
+        let hits: Vec<_> = (0..3).map(|_| armed.hit(Failpoint::WorkerLocked)).collect();
+        assert_eq!(hits, [None, Some(Action::Sleep(Duration::from_millis(50))), None]);
+        assert_eq!(armed.hit(Failpoint::IngressReceived), Some(Action::Abort));
+        assert_eq!(armed.hit(Failpoint::WorkerAckAfter), None);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused() {
+        for text in ["worker.locked", "worker.lockd=abort", "worker.locked=die", "worker.locked=abort@0"] {
+            assert!(text.parse::<Armed>().is_err(), "{text}");
+        }
+        assert!("".parse::<Armed>().is_ok());
+    }
+}
