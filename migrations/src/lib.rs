@@ -16,6 +16,7 @@ mod error;
 mod m20261124_000001_workspaces;
 mod m20261124_000002_directory;
 mod m20261124_000003_ledger;
+mod m20261124_000004_numbering;
 
 use connection::{open, session};
 pub use error::MigrateError;
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000001_workspaces::Migration),
             Box::new(m20261124_000002_directory::Migration),
             Box::new(m20261124_000003_ledger::Migration),
+            Box::new(m20261124_000004_numbering::Migration),
         ]
     }
 }

@@ -1,5 +1,6 @@
 //! The command line: what there is, what it exits with.
 
+mod audit;
 mod clock;
 mod connection;
 mod dead_letters;
@@ -54,6 +55,8 @@ enum Command {
     User(user::Args),
     /// Look at messages that could not be applied.
     DeadLetters(dead_letters::Args),
+    /// Prove that nothing was lost.
+    Audit(audit::Args),
     /// Bring the database's schema to a state.
     Migrate(migrate::Args),
     /// Run one ingress.
@@ -92,6 +95,7 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(args) => return Ok(if demo::run(args).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
         Command::Simulate(args) => return Ok(args.execute().await?),
+        Command::Audit(args) => return Ok(if audit::run(args).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
         Command::Guard(Guard { uid, gid, remove, command }) => {
             return Ok(servers::guard::main(&command, uid.zip(gid), remove.as_deref()));
         }

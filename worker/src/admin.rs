@@ -65,6 +65,10 @@ async fn carry_out(store: &Store, call: &AdminCall, now: Timestamp) -> Result<Ad
         AdminCall::TokenList { workspace } => tokens::list(store, workspace).await,
         AdminCall::TokenRevoke { workspace, token } => tokens::revoke(store, workspace, token, now).await,
         AdminCall::DeadLetterList => Ok(dead_letters(store).await?),
+        AdminCall::AuditBalance => {
+            let detail = "this call needs the log, not the database alone".to_owned();
+            Err(AdminError::Invalid { detail }.into())
+        }
         AdminCall::UserSetTimezone { .. } => {
             let detail = "this call is for an ingress: it goes through the log".to_owned();
             Err(AdminError::Invalid { detail }.into())

@@ -59,6 +59,9 @@ pub async fn apply(
         Err(failure) if failure.class() != Class::Unavailable => failure,
         done => return done,
     };
+    if failure.class() == Class::Contended && store.takes_numbers_of_others(batch).await? {
+        return Err(StoreError::number_taken("applying a batch"));
+    }
     warn!(
         reason = failure.reason(),
         commands = batch.len(),

@@ -1,5 +1,6 @@
 //! The only door to NATS: connects, declares, pulls, answers, acknowledges.
 
+mod balance;
 mod chain;
 mod commands;
 mod declare;
@@ -14,12 +15,14 @@ mod replies;
 mod samples;
 mod schedule;
 mod settled;
+mod soundness;
 mod work;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Event, jetstream};
+use protocol::message::lane::Lane;
 use protocol::ownership::OwnershipPolicy;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -28,19 +31,23 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 pub use self::declare::DeclareError;
+pub use self::soundness::SoundnessError;
 pub(crate) use self::work::chain;
 
 use self::commands::Dispatcher;
+use self::declare::LaneConsumer;
+use self::delivery::LogView;
 use self::lanes::LanePull;
 use self::progress::Progress;
 use self::projection::Projection;
 use self::queries::Queries;
 use self::replies::Replies;
 use self::settled::RecentlySettled;
+use self::soundness::Soundness;
 use self::work::Work;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 /// How many deliveries of one lane may be in this process without being settled or held.
 const LANE_ROOM: usize = 512;
@@ -48,9 +55,9 @@ const LANE_ROOM: usize = 512;
 /// Why a session with the broker could not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// SQL cannot say which sequences it knows.
-    #[error("reading the highest sequence that SQL knows")]
-    HighestSequence(#[source] StoreError),
+    /// It is not known whether the log is behind SQL.
+    #[error("comparing the log with SQL")]
+    Soundness(#[from] SoundnessError),
     /// The log cannot be used.
     #[error("declaring the log")]
     Declare(#[from] DeclareError),
@@ -63,13 +70,32 @@ pub enum SessionError {
 #[derive(Debug, Clone)]
 pub(crate) struct Connection {
     pub(crate) client: Client,
-    /// Counts connections: what was asked for on an earlier one is not answered any more.
-    generation: watch::Receiver<u64>,
+    /// Counts connections, and doubts about the log.
+    generation: Arc<watch::Sender<u64>>,
+}
+
+impl Connection {
+    /// The present connection: what was asked for on an earlier one is not answered any more.
+    fn generation(&self) -> u64 {
+        *self.generation.borrow()
+    }
+
+    /// Something failed that may mean that the log is another one: it is looked at again, as on a new connection.
+    fn doubt(&self) {
+        self.generation.send_modify(|generation| *generation += 1);
+    }
+
+    /// Waits until the connection is a later one than this.
+    async fn later_than(&self, generation: u64) {
+        // Cannot end otherwise: this connection holds the sender.
+        drop(self.generation.subscribe().wait_for(|now| *now > generation).await);
+    }
 }
 
 /// Connects; does not wait for the broker.
 pub(crate) async fn connect(urls: Vec<String>) -> Result<Connection, async_nats::ConnectError> {
-    let (connected, generation) = watch::channel(0);
+    let generation = Arc::new(watch::channel(0).0);
+    let connected = Arc::clone(&generation);
     let options = ConnectOptions::new()
         .name("rosterd worker")
         .connection_timeout(Duration::from_secs(5))
@@ -101,34 +127,33 @@ pub(crate) struct Session {
 impl Session {
     /// Works until everything that was pulled is settled. `ready` is called once all lanes pull.
     pub(crate) async fn run(self, stop: CancellationToken, ready: impl FnOnce()) -> Result<(), SessionError> {
-        let context = jetstream::new(self.connection.client.clone());
-        let highest = self.store.highest_sequence().await.map_err(SessionError::HighestSequence)?;
-        let stream = declare::log(&context, &self.config, highest).await?;
-        let consumers = declare::consumers(&stream, &self.config.namespace).await?;
-        let projection = Arc::new(Projection::new(declare::bucket(&context, &self.config).await?));
-
-        // Ends with `stop`, or with the first lane whose consumer is lost.
-        let session = stop.child_token();
+        let Opened { soundness, generation, log, consumers, projection } = self.open().await?;
+        // Ends with `stop`, with the first lane whose consumer is lost, or when the log is numbered anew.
+        let (session, renumbered) = (stop.child_token(), CancellationToken::new());
         let services = Services::default();
         let progress = Progress::default();
         services.until_drained(|end| progress.clone().run(self.connection.client.clone(), end));
         services.until_drained(|end| reconcile(Arc::clone(&projection), self.store.clone(), end));
-        let queries = self.queries(projection);
+        let queries = self.queries(projection, soundness.clone(), log.clone());
         let subscriptions = queries.subscribe().await?;
         services.tasks.spawn(queries.run(subscriptions, session.clone()));
 
+        let (verified, sound) = watch::channel(generation);
+        let work = self.work(soundness.clone(), log.clone());
+        let ends = Ends { session: session.clone(), renumbered: renumbered.clone() };
+        services.tasks.spawn(soundness.watch(log.numbering, self.connection.clone(), verified, ends));
         let (items, received) = mpsc::channel(LANE_ROOM);
         let (open, gate) = watch::channel(true);
         let mut lanes = JoinSet::new();
         for (lane, consumer) in consumers {
             let room = Arc::new(Semaphore::new(LANE_ROOM));
-            let (namespace, progress) = (self.config.namespace.clone(), progress.clone());
-            let (open, items, generation) = (gate.clone(), items.clone(), self.connection.generation.clone());
-            let pull = LanePull { lane, consumer, namespace, progress, room, open, generation, items };
+            let (log, progress, connection) = (log.clone(), progress.clone(), self.connection.clone());
+            let (open, items, sound) = (gate.clone(), items.clone(), sound.clone());
+            let pull = LanePull { lane, consumer, log, progress, room, open, connection, sound, items };
             lanes.spawn(pull.run(session.clone()));
         }
         drop((items, gate));
-        let dispatcher = Dispatcher::new(self.work(stream), self.slots, usize::from(self.config.batch), open);
+        let dispatcher = Dispatcher::new(work, self.slots, usize::from(self.config.batch), open, renumbered);
         ready();
         let (lost, ()) = tokio::join!(until_first_ends(lanes, &session), dispatcher.run(received));
         if lost {
@@ -140,23 +165,55 @@ impl Session {
         Ok(())
     }
 
-    fn queries(&self, projection: Arc<Projection>) -> Arc<Queries> {
-        let (client, namespace) = (self.connection.client.clone(), self.config.namespace.clone());
-        Arc::new(Queries { client, namespace, store: self.store.clone(), projection, clock: Clock::System })
+    async fn open(&self) -> Result<Opened, SessionError> {
+        let context = jetstream::new(self.connection.client.clone());
+        let generation = self.connection.generation();
+        let stream = declare::log(&context, &self.config).await?;
+        let soundness = Soundness { stream: stream.clone(), store: self.store.clone(), clock: Clock::System };
+        // Before there is a consumer to pull from.
+        let numbering = soundness.verify().await?;
+        let log = LogView { namespace: self.config.namespace.clone(), numbering };
+        let consumers = declare::consumers(&stream, &self.config.namespace).await?;
+        let projection = Arc::new(Projection::new(declare::bucket(&context, &self.config).await?));
+        Ok(Opened { soundness, generation, log, consumers, projection })
     }
 
-    fn work(&self, stream: jetstream::stream::Stream) -> Arc<Work> {
-        let replies = Replies { client: self.connection.client.clone(), namespace: self.config.namespace.clone() };
+    fn queries(&self, projection: Arc<Projection>, soundness: Soundness, log: LogView) -> Arc<Queries> {
+        let (client, store) = (self.connection.client.clone(), self.store.clone());
+        Arc::new(Queries { client, log, store, projection, soundness, clock: Clock::System })
+    }
+
+    fn work(&self, soundness: Soundness, log: LogView) -> Arc<Work> {
+        let replies = Replies { connection: self.connection.clone(), namespace: self.config.namespace.clone() };
         Arc::new(Work {
             store: self.store.clone(),
             replies,
-            stream,
+            soundness,
+            log,
             clock: Clock::System,
             policy: OwnershipPolicy::default(),
             settled: RecentlySettled::default(),
             batch: usize::from(self.config.batch),
         })
     }
+}
+
+/// What a session works with, declared and verified.
+struct Opened {
+    soundness: Soundness,
+    /// The connection on which the log was verified.
+    generation: u64,
+    log: LogView,
+    consumers: Vec<(Lane, LaneConsumer)>,
+    projection: Arc<Projection>,
+}
+
+/// How a session is ended from within.
+pub(crate) struct Ends {
+    /// Pulls no more.
+    pub(crate) session: CancellationToken,
+    /// What was pulled and not begun is dropped: the log has it under another number now, or has lost it.
+    pub(crate) renumbered: CancellationToken,
 }
 
 /// Tasks that go on until every delivery is settled.

@@ -24,7 +24,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-pub use crate::broker::{DeclareError, SessionError};
+pub use crate::broker::{DeclareError, SessionError, SoundnessError};
 use crate::broker::{Session, chain};
 use crate::config::{Config, ConfigError};
 use crate::store::{DatabaseKind, Store, StoreError, StoreOptions};

@@ -11,19 +11,22 @@ use sea_orm::{
 use crate::failpoint;
 
 mod attempts;
+pub(crate) mod balance;
 mod connect;
 pub(crate) mod credentials;
 pub(crate) mod dead;
 pub(crate) mod entity;
 mod error;
 pub(crate) mod ledger;
+mod numbering;
 pub(crate) mod redo;
 pub(crate) mod row;
 pub(crate) mod settled;
 
 pub use dead::DeadMessage;
 pub use error::{Class, StoreError};
-pub use settled::CopyReason;
+pub use numbering::{Newest, Numbering};
+pub use settled::{CopyReason, SettledCopy};
 
 /// The system of record. Cheap to clone: all clones share the connections.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use protocol::message::query::{Answer, Query};
 use protocol::scim::resource::ResourceType;
 use serde_json::json;
-use worker::store::CopyReason;
+use worker::store::{CopyReason, Newest, SettledCopy};
 
 use crate::bed::{on_both, statuses};
 use crate::log::{Log, NOW, add_members, delete, group, new_group, new_user, set, user};
@@ -57,14 +57,18 @@ async fn an_extra_copy_settles_its_own_sequence() {
     .await;
 }
 
+fn copy(sequence: u64, reason: CopyReason) -> SettledCopy {
+    SettledCopy { sequence, reason, workspace: None, operation: None }
+}
+
 #[tokio::test]
 async fn a_copy_that_came_too_late_is_settled_without_an_operation() {
     on_both(async |bed| {
         for _ in 0..2 {
-            bed.store.settle_copies(&[(41, CopyReason::Late), (42, CopyReason::Removed)], NOW).await.unwrap();
+            bed.store.settle_copies(&[copy(41, CopyReason::Late), copy(42, CopyReason::Removed)], NOW).await.unwrap();
         }
         assert_eq!(bed.store.settled(&[40, 41, 42]).await.unwrap(), HashSet::from([41, 42]));
-        assert_eq!(bed.store.highest_sequence().await.unwrap(), 42);
+        assert_eq!(bed.store.newest().await.unwrap(), Newest { number: 42, operation: None });
     })
     .await;
 }

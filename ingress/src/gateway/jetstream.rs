@@ -152,7 +152,24 @@ impl Inner {
         if duplicate && let Some(outcome) = self.ask_ledger(command).await {
             return Ok(outcome);
         }
-        Ok(self.found_in_ledger(command, ASK_EVERY).await)
+        tokio::select! {
+            outcome = self.found_in_ledger(command, ASK_EVERY) => Ok(outcome),
+            outcome = self.append_again(command, by) => Ok(outcome),
+        }
+    }
+
+    /// Appends the command again on every new connection, under its one id: a broker can come back without its newest
+    /// messages. If it has the command still, that is a duplicate; if the ledger has it, one more copy.
+    async fn append_again(&self, command: &Outgoing, by: Deadlines) -> Outcome {
+        let mut generation = self.link.connected().await;
+        loop {
+            generation = self.link.reconnected(generation).await;
+            if let Some(outcome) = self.ask_ledger(command).await {
+                return outcome;
+            }
+            // Whatever comes of it: the first append was acknowledged, and its outcome is waited for all the same.
+            drop(timeout_at(by.publish, self.chain.append(command)).await);
+        }
     }
 
     /// Asks at every new connection, and every so often, until the ledger knows the operation.

@@ -54,6 +54,8 @@ pub enum AdminCall {
     },
     /// Lists dead letters, newest first, at most 100.
     DeadLetterList,
+    /// Accounts for every message that the log has stored.
+    AuditBalance,
     /// Sets a user's timezone as the person's own choice: a command of the application, through the log. Answered by an
     /// ingress, the only writer of the log.
     UserSetTimezone {
@@ -81,7 +83,7 @@ pub struct NewToken {
 
 impl AdminCall {
     /// The verbs that workers answer.
-    pub const WORKER_VERBS: [&'static str; 8] = [
+    pub const WORKER_VERBS: [&'static str; 9] = [
         "workspace-create",
         "workspace-list",
         "workspace-show",
@@ -90,6 +92,7 @@ impl AdminCall {
         "token-list",
         "token-revoke",
         "dead-letter-list",
+        "audit-balance",
     ];
 
     /// The verb that ingresses answer.
@@ -106,6 +109,7 @@ impl AdminCall {
             Self::TokenList { .. } => "token-list",
             Self::TokenRevoke { .. } => "token-revoke",
             Self::DeadLetterList => "dead-letter-list",
+            Self::AuditBalance => "audit-balance",
             Self::UserSetTimezone { .. } => Self::INGRESS_VERB,
         }
     }
@@ -139,6 +143,8 @@ pub enum AdminReply {
         /// The newest.
         dead_letters: Vec<DeadLetter>,
     },
+    /// To `audit-balance`.
+    Balance(Balance),
     /// To `user-set-timezone`.
     Timezone {
         /// The user.
@@ -178,6 +184,50 @@ pub struct DeadLetter {
     pub bytes: u64,
     /// When it was set aside.
     pub dead_at: Timestamp,
+}
+
+/// What became of every message that the log has stored since it was last numbered anew. Each is settled, pending or
+/// missing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Balance {
+    /// How often the log was numbered anew, because the broker had lost what was settled.
+    pub epoch: u32,
+    /// The first sequence of this numbering.
+    pub first: u64,
+    /// The last sequence that the log has given out.
+    pub last: u64,
+    /// How many messages are in the log: pending ones, and settled ones whose acknowledgement has not arrived.
+    pub in_log: u64,
+    /// What is settled and pending, by workspace.
+    pub workspaces: Vec<WorkspaceBalance>,
+    /// How many are neither in the log nor in the ledger nor among the settled copies.
+    pub missing: u64,
+    /// The first hundred of them.
+    pub missing_sequences: Vec<u64>,
+}
+
+/// One workspace's part of a [`Balance`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct WorkspaceBalance {
+    /// Which one; none for messages that name no workspace.
+    pub workspace: Option<WorkspaceId>,
+    /// Operations that were applied.
+    pub applied: u64,
+    /// Operations that were refused.
+    pub rejected: u64,
+    /// Operations that are dead letters.
+    pub dead: u64,
+    /// Sequences without an operation of their own: further copies, late ones, unreadable ones, deleted ones.
+    pub copies: u64,
+    /// Messages in the log that are not settled.
+    pub pending: u64,
+}
+
+impl Balance {
+    /// How many messages the log has stored.
+    pub const fn stored(&self) -> u64 {
+        (self.last + 1).saturating_sub(self.first)
+    }
 }
 
 /// Why a call was refused.

@@ -19,7 +19,7 @@ use crate::answer;
 use crate::failpoint;
 use crate::store::dead::{self, DeadMessage};
 use crate::store::entity::operation;
-use crate::store::settled::{CopyReason, insert_copies};
+use crate::store::settled::{CopyReason, SettledCopy, insert_copies};
 use crate::store::{Class, Doing, Store, StoreError, column, commit, ledger};
 
 /// Applies the whole batch or nothing of it.
@@ -132,7 +132,7 @@ struct Claim<'a> {
     /// The rows of those that it knows.
     known: HashMap<OperationId, operation::Model>,
     /// Sequences under which a known operation was stored again.
-    copies: Vec<(u64, CopyReason)>,
+    copies: Vec<SettledCopy>,
 }
 
 impl<'a> Claim<'a> {
@@ -146,7 +146,7 @@ impl<'a> Claim<'a> {
             match known.get(&accepted.envelope.operation) {
                 Some(row) if row.sequence == column(accepted.sequence) => {}
                 None if seen.insert(accepted.envelope.operation) => new.push(accepted),
-                Some(_) | None => copies.push((accepted.sequence, CopyReason::ExtraCopy)),
+                Some(_) | None => copies.push(accepted.copy(CopyReason::ExtraCopy)),
             }
         }
         Ok(Self { new, known, copies })

@@ -10,7 +10,7 @@ use tracing::warn;
 use crate::broker::delivery::Item;
 use crate::broker::work::Work;
 use crate::failpoint;
-use crate::store::{CopyReason, StoreError};
+use crate::store::{CopyReason, SettledCopy, StoreError};
 
 /// The most predecessors that are fetched for one chain at a time.
 const MOST_LINKS: usize = 256;
@@ -57,10 +57,11 @@ impl Work {
     }
 
     async fn fetch(&self, sequence: u64) -> Predecessor {
-        match self.stream.get_raw_message(sequence).await {
+        let Some(in_stream) = self.log.numbering.in_stream(sequence) else { return Predecessor::Gone };
+        match self.soundness.stream.get_raw_message(in_stream).await {
             Ok(message) => {
                 failpoint::hit(Failpoint::WorkerFetched).await;
-                Predecessor::Pending(Box::new(Item::fetched(&self.replies.namespace, message)))
+                Predecessor::Pending(Box::new(Item::fetched(&self.log, message)))
             }
             Err(error) if not_found(&error) => Predecessor::Gone,
             Err(error) => {
@@ -75,7 +76,8 @@ impl Work {
     async fn must_be_settled(&self, sequence: u64) -> Result<(), StoreError> {
         if !self.store.settled(&[sequence]).await?.contains(&sequence) {
             warn!(sequence, "message {sequence} was removed from the log without having been settled");
-            self.store.settle_copies(&[(sequence, CopyReason::Removed)], self.clock.now()).await?;
+            let removed = SettledCopy { sequence, reason: CopyReason::Removed, workspace: None, operation: None };
+            self.store.settle_copies(&[removed], self.clock.now()).await?;
         }
         self.settled.remember([sequence]);
         Ok(())

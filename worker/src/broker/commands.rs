@@ -8,6 +8,7 @@ use protocol::message::lane::Lane;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::broker::delivery::Item;
@@ -34,11 +35,19 @@ pub(crate) struct Dispatcher {
     slots: usize,
     batch: usize,
     open: watch::Sender<bool>,
+    renumbered: CancellationToken,
 }
 
 impl Dispatcher {
-    /// With `slots` transactions at once, each of at most `batch` commands. `open` stops the lanes while it is false.
-    pub(crate) fn new(work: Arc<Work>, slots: usize, batch: usize, open: watch::Sender<bool>) -> Self {
+    /// With `slots` transactions at once, each of at most `batch` commands. `open` stops the lanes while it is false;
+    /// `renumbered` drops what was not begun.
+    pub(crate) fn new(
+        work: Arc<Work>,
+        slots: usize,
+        batch: usize,
+        open: watch::Sender<bool>,
+        renumbered: CancellationToken,
+    ) -> Self {
         Self {
             work,
             schedule: Schedule::default(),
@@ -52,6 +61,7 @@ impl Dispatcher {
             slots,
             batch,
             open,
+            renumbered,
         }
     }
 
@@ -109,6 +119,9 @@ impl Dispatcher {
     }
 
     fn start_batches(&mut self) {
+        if self.renumbered.is_cancelled() {
+            self.abandon();
+        }
         while self.running.len() < self.slots {
             let free = self.slots - self.running.len();
             if self.urgent.is_empty()
@@ -186,6 +199,15 @@ impl Dispatcher {
             tokio::spawn(reopen(Arc::clone(&self.work), self.open.clone()));
         }
         self.work.hand_back_soon(items, Ending::Outage);
+    }
+
+    /// The log was numbered anew: what was not begun comes again from it, or was lost with it and is sent again by the
+    /// ingress that waits.
+    fn abandon(&mut self) {
+        drop(self.held.take_all());
+        for queue in [&mut self.urgent, &mut self.interactive, &mut self.bulk] {
+            queue.clear();
+        }
     }
 
     fn wake_at(&self) -> Option<Instant> {

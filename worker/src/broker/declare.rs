@@ -8,7 +8,7 @@ use async_nats::jetstream::stream::{self, ConsumerError, DiscardPolicy, Retentio
 use async_nats::jetstream::{self, kv};
 use protocol::id::Namespace;
 use protocol::message::lane::Lane;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::config::Config;
 
@@ -51,17 +51,6 @@ pub enum DeclareError {
         /// Which setting, and what it must be.
         what: &'static str,
     },
-    /// The stream's sequences cannot be raised above those that SQL knows.
-    #[error("raising the first sequence of stream {name} to {sequence}")]
-    Raise {
-        /// Its name.
-        name: String,
-        /// The sequence to start from.
-        sequence: u64,
-        /// Why.
-        #[source]
-        source: stream::PurgeError,
-    },
     /// A lane's consumer cannot be created.
     #[error("creating the consumer of lane {lane}")]
     Consumer {
@@ -82,20 +71,15 @@ pub enum DeclareError {
     },
 }
 
-/// The log: created if it is missing, its sequences never below what SQL knows (`highest`).
-pub(crate) async fn log(
-    context: &jetstream::Context,
-    config: &Config,
-    highest: u64,
-) -> Result<stream::Stream, DeclareError> {
+/// The log: created if it is missing.
+pub(crate) async fn log(context: &jetstream::Context, config: &Config) -> Result<stream::Stream, DeclareError> {
     let name = config.namespace.command_stream();
     let existing = match context.get_stream(&name).await {
         Ok(stream) => stream,
-        Err(error) if missing(&error) => create(context, config, highest).await?,
+        Err(error) if missing(&error) => create(context, config).await?,
         Err(source) => return Err(DeclareError::GetStream { name, source }),
     };
     check(&name, &existing.cached_info().config)?;
-    raise(&name, &existing, highest).await?;
     Ok(existing)
 }
 
@@ -139,7 +123,7 @@ fn missing(error: &jetstream::context::GetStreamError) -> bool {
     matches!(error.kind(), GetStreamErrorKind::JetStream(error) if error.kind() == jetstream::ErrorCode::STREAM_NOT_FOUND)
 }
 
-async fn create(context: &jetstream::Context, config: &Config, highest: u64) -> Result<stream::Stream, DeclareError> {
+async fn create(context: &jetstream::Context, config: &Config) -> Result<stream::Stream, DeclareError> {
     let name = config.namespace.command_stream();
     let settings = stream::Config {
         name: name.clone(),
@@ -150,14 +134,12 @@ async fn create(context: &jetstream::Context, config: &Config, highest: u64) -> 
         num_replicas: usize::from(config.replicas),
         max_bytes: i64::try_from(config.log_max_bytes).unwrap_or(i64::MAX),
         duplicate_window: DUPLICATE_WINDOW,
-        // Sequences never go back, not even when the broker lost everything.
-        first_sequence: Some(highest.saturating_add(1)),
         ..stream::Config::default()
     };
     info!(stream = name, "stream {name} is missing, creating it");
     match context.create_stream(settings).await {
         Ok(stream) => Ok(stream),
-        // Another worker was faster, perhaps with another first sequence: the caller checks both.
+        // Another worker was faster: the caller checks.
         Err(source) => context.get_stream(&name).await.map_err(|_| DeclareError::CreateStream { name, source }),
     }
 }
@@ -173,26 +155,4 @@ fn check(name: &str, settings: &stream::Config) -> Result<(), DeclareError> {
         None
     };
     wrong.map_or(Ok(()), |what| Err(DeclareError::WrongStream { name: name.to_owned(), what }))
-}
-
-/// A log that lost its tail would give a new command an old command's sequence.
-async fn raise(name: &str, stream: &stream::Stream, highest: u64) -> Result<(), DeclareError> {
-    let state = &stream.cached_info().state;
-    if state.last_sequence >= highest {
-        return Ok(());
-    }
-    if state.messages > 0 {
-        // Purging would drop commands that are not applied yet. They go first; the next start raises the sequence.
-        warn!(
-            stream = name,
-            last = state.last_sequence,
-            highest,
-            "the log of {name} has lost its tail, and is not empty"
-        );
-        return Ok(());
-    }
-    let sequence = highest.saturating_add(1);
-    warn!(stream = name, sequence, "the log of {name} is behind SQL, raising its sequence to {sequence}");
-    let purged = stream.purge().sequence(sequence).await;
-    purged.map(drop).map_err(|source| DeclareError::Raise { name: name.to_owned(), sequence, source })
 }

@@ -11,16 +11,24 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::accepted::{Accepted, RawMessage};
 use crate::broker::progress::{KeptAlive, Progress};
+use crate::store::{CopyReason, Numbering, SettledCopy};
 
 /// From this delivery on, a command is a suspect: workers may have crashed on it.
 const SUSPECT_FROM: i64 = 3;
 
+/// How the log is read: whose it is, and how it is numbered.
+#[derive(Debug, Clone)]
+pub(crate) struct LogView {
+    pub(crate) namespace: Namespace,
+    pub(crate) numbering: Numbering,
+}
+
 /// A message of the log, however it was come by.
 #[derive(Debug)]
 pub(crate) struct Logged {
-    /// Its sequence in the stream.
+    /// Its number: the sequence in the stream, unless the log was numbered anew.
     pub(crate) sequence: u64,
-    /// The sequence of its predecessor, 0 for none.
+    /// The number of its predecessor, 0 for none.
     pub(crate) predecessor: u64,
     /// What it says.
     pub(crate) reading: Reading,
@@ -32,7 +40,7 @@ pub(crate) enum Reading {
     /// A command to apply.
     Command(Box<Accepted>),
     /// A copy that was stored after its sender had given up: its sequence is settled, its operation is not touched.
-    Late,
+    Late(SettledCopy),
     /// Something that a newer worker can read.
     TooNew(u16),
     /// Something that nobody can read, with the workspace of its subject.
@@ -58,6 +66,8 @@ pub(crate) struct Ticket {
     pub(crate) lane: Lane,
     /// Where its acknowledgement goes.
     pub(crate) reply: Subject,
+    /// The connection on which it was delivered.
+    pub(crate) generation: u64,
     room: Option<OwnedSemaphorePermit>,
     _kept_alive: KeptAlive,
 }
@@ -67,7 +77,8 @@ impl Item {
     pub(crate) fn delivered(
         message: jetstream::Message,
         lane: Lane,
-        namespace: &Namespace,
+        log: &LogView,
+        generation: u64,
         progress: &Progress,
         room: OwnedSemaphorePermit,
     ) -> Option<Self> {
@@ -77,21 +88,21 @@ impl Item {
         let reply = message.reply.clone()?;
         let async_nats::Message { subject, payload, headers, .. } = message.message;
         let raw = RawMessage { subject: subject.to_string(), headers: pairs(headers.as_ref()), payload };
-        let logged = Logged::read(namespace, sequence, stored, raw);
+        let logged = log.read(sequence, stored, raw);
         let kept_alive = progress.keep(&reply);
-        let ticket = Ticket { lane, reply, room: Some(room), _kept_alive: kept_alive };
+        let ticket = Ticket { lane, reply, generation, room: Some(room), _kept_alive: kept_alive };
         Some(Self { logged, ticket: Some(ticket), suspect: delivered >= SUSPECT_FROM })
     }
 
     /// A message that was fetched from the stream by its sequence.
-    pub(crate) fn fetched(namespace: &Namespace, message: jetstream::message::StreamMessage) -> Self {
+    pub(crate) fn fetched(log: &LogView, message: jetstream::message::StreamMessage) -> Self {
         let headers = pairs(Some(&message.headers));
         let raw = RawMessage { subject: message.subject.to_string(), headers, payload: message.payload };
-        let logged = Logged::read(namespace, message.sequence, time_of(message.time), raw);
+        let logged = log.read(message.sequence, time_of(message.time), raw);
         Self { logged, ticket: None, suspect: false }
     }
 
-    /// Its sequence in the stream.
+    /// Its number in the log.
     pub(crate) const fn sequence(&self) -> u64 {
         self.logged.sequence
     }
@@ -104,11 +115,15 @@ impl Item {
     }
 }
 
-impl Logged {
-    fn read(namespace: &Namespace, sequence: u64, stored: Timestamp, raw: RawMessage) -> Self {
+impl LogView {
+    fn read(&self, in_stream: u64, stored: Timestamp, raw: RawMessage) -> Logged {
         let predecessor = header_of(&raw, header::PREDECESSOR).and_then(|text| text.parse().ok()).unwrap_or(0);
-        let reading = match decode(namespace, &raw) {
-            Ok((_, envelope)) if stored > envelope.deadline => Reading::Late,
+        let (sequence, predecessor) = (self.numbering.number(in_stream), self.numbering.number(predecessor));
+        let reading = match decode(&self.namespace, &raw) {
+            Ok((_, envelope)) if stored > envelope.deadline => {
+                let (workspace, operation) = (Some(envelope.workspace), Some(envelope.operation));
+                Reading::Late(SettledCopy { sequence, reason: CopyReason::Late, workspace, operation })
+            }
             Ok((subject, envelope)) => {
                 let lane = subject.lane;
                 let accepted = Accepted { sequence, predecessor, lane, accepted_at: stored, envelope, raw };
@@ -117,11 +132,11 @@ impl Logged {
             Err(DecodeError::TooNew(version)) => Reading::TooNew(version),
             Err(error @ DecodeError::Undecodable(_)) => {
                 let reason = error.to_string();
-                let subject = CommandSubject::parse(namespace, &raw.subject);
+                let subject = CommandSubject::parse(&self.namespace, &raw.subject);
                 Reading::Unreadable { raw, workspace: subject.ok().map(|subject| subject.workspace), reason }
             }
         };
-        Self { sequence, predecessor, reading }
+        Logged { sequence, predecessor, reading }
     }
 }
 

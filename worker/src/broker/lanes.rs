@@ -6,14 +6,14 @@ use std::time::Duration;
 use backoff::BackoffBuilder;
 use futures::StreamExt;
 use protocol::failpoint::Failpoint;
-use protocol::id::Namespace;
 use protocol::message::lane::Lane;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::broker::Connection;
 use crate::broker::declare::LaneConsumer;
-use crate::broker::delivery::Item;
+use crate::broker::delivery::{Item, LogView};
 use crate::broker::progress::Progress;
 use crate::failpoint;
 
@@ -29,14 +29,15 @@ const FAILURES_UNTIL_LOST: u32 = 8;
 pub(crate) struct LanePull {
     pub(crate) lane: Lane,
     pub(crate) consumer: LaneConsumer,
-    pub(crate) namespace: Namespace,
+    pub(crate) log: LogView,
     pub(crate) progress: Progress,
     /// Room for deliveries that are neither settled nor held.
     pub(crate) room: Arc<Semaphore>,
     /// Closed while the database is away.
     pub(crate) open: watch::Receiver<bool>,
-    /// Counts connections to the broker.
-    pub(crate) generation: watch::Receiver<u64>,
+    pub(crate) connection: Connection,
+    /// The connection on which the log was last found sound.
+    pub(crate) sound: watch::Receiver<u64>,
     pub(crate) items: mpsc::Sender<Item>,
 }
 
@@ -52,8 +53,10 @@ impl LanePull {
                 open = gate => open,
             };
             let Some(room) = self.room(&stop).await.filter(|_| may_pull) else { return };
-            if let Err(error) = self.pull(room).await {
+            let Some(generation) = self.sound(&stop).await else { return };
+            if let Err(error) = self.pull(room, generation).await {
                 failures += 1;
+                self.connection.doubt();
                 warn!(lane = %self.lane, failures, error, "pulling from lane {} failed, trying again", self.lane);
                 tokio::time::sleep(delays.next().unwrap_or(PULL_EXPIRES)).await;
             } else {
@@ -77,20 +80,33 @@ impl LanePull {
         Some(room)
     }
 
-    async fn pull(&mut self, mut room: OwnedSemaphorePermit) -> Result<(), String> {
-        self.generation.mark_unchanged();
+    /// Waits until the log is known to be sound on the present connection; its generation.
+    async fn sound(&mut self, stop: &CancellationToken) -> Option<u64> {
+        loop {
+            let generation = self.connection.generation();
+            tokio::select! {
+                () = stop.cancelled() => return None,
+                sound = self.sound.wait_for(|sound| *sound == generation) => return sound.is_ok().then_some(generation),
+                () = self.connection.later_than(generation) => {}
+            }
+        }
+    }
+
+    async fn pull(&mut self, mut room: OwnedSemaphorePermit, generation: u64) -> Result<(), String> {
         let batch = self.consumer.batch().max_messages(room.num_permits()).expires(PULL_EXPIRES).messages().await;
         let mut messages = batch.map_err(|error| error.to_string())?;
         loop {
             let message = tokio::select! {
-                message = messages.next() => message,
+                biased;
                 // The broker that had this pull is gone, and its successor knows nothing of it.
-                _ = self.generation.changed() => break,
+                () = self.connection.later_than(generation) => break,
+                message = messages.next() => message,
             };
             let Some(message) = message else { break };
             let message = message.map_err(|error| error.to_string())?;
             let Some(own_room) = room.split(1) else { break };
-            let Some(item) = Item::delivered(message, self.lane, &self.namespace, &self.progress, own_room) else {
+            let Some(item) = Item::delivered(message, self.lane, &self.log, generation, &self.progress, own_room)
+            else {
                 continue;
             };
             failpoint::hit(Failpoint::WorkerDelivered).await;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::select_all;
 use protocol::failpoint::Failpoint;
-use protocol::id::{Namespace, WorkspaceId};
+use protocol::id::WorkspaceId;
 use protocol::message::admin::{AdminCall, AdminError, AdminResult};
 use protocol::message::header;
 use protocol::message::query::{Answer, Query};
@@ -18,7 +18,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+use crate::broker::balance::balance;
+use crate::broker::delivery::LogView;
 use crate::broker::projection::Projection;
+use crate::broker::soundness::Soundness;
 use crate::clock::Clock;
 use crate::store::Store;
 use crate::{admin, answer, failpoint};
@@ -33,9 +36,10 @@ const PART: usize = 512 * 1024;
 /// What answering needs.
 pub(crate) struct Queries {
     pub(crate) client: Client,
-    pub(crate) namespace: Namespace,
+    pub(crate) log: LogView,
     pub(crate) store: Store,
     pub(crate) projection: Arc<Projection>,
+    pub(crate) soundness: Soundness,
     pub(crate) clock: Clock,
 }
 
@@ -43,9 +47,9 @@ impl Queries {
     /// Takes a share of the queries from now on.
     pub(crate) async fn subscribe(&self) -> Result<Vec<Subscriber>, SubscribeError> {
         let mut subscriptions =
-            vec![self.client.queue_subscribe(self.namespace.all_queries(), QUEUE.to_owned()).await?];
+            vec![self.client.queue_subscribe(self.log.namespace.all_queries(), QUEUE.to_owned()).await?];
         for verb in AdminCall::WORKER_VERBS {
-            subscriptions.push(self.client.queue_subscribe(self.namespace.admin(verb), QUEUE.to_owned()).await?);
+            subscriptions.push(self.client.queue_subscribe(self.log.namespace.admin(verb), QUEUE.to_owned()).await?);
         }
         Ok(subscriptions)
     }
@@ -68,7 +72,7 @@ impl Queries {
 
     async fn reply(&self, message: Message) {
         let Some(reply) = message.reply.clone() else { return };
-        let sent = if message.subject.starts_with(&self.namespace.admin("")) {
+        let sent = if message.subject.starts_with(&self.log.namespace.admin("")) {
             self.send(reply, &self.call(&message.payload).await).await
         } else {
             self.send(reply, &self.query(&message).await).await
@@ -93,6 +97,9 @@ impl Queries {
     async fn call(&self, payload: &[u8]) -> AdminResult {
         let call: AdminCall = serde_json::from_slice(payload)
             .map_err(|error| AdminError::Invalid { detail: format!("the call cannot be decoded: {error}") })?;
+        if call == AdminCall::AuditBalance {
+            return balance(&self.soundness, &self.log).await;
+        }
         let changes_credentials = matches!(
             call,
             AdminCall::WorkspaceEnable { .. } | AdminCall::TokenCreate { .. } | AdminCall::TokenRevoke { .. }

@@ -1,11 +1,11 @@
 //! Sends what this worker has to say: outcomes to the ingresses that wait, acknowledgements to the broker.
 
-use async_nats::Client;
 use protocol::failpoint::Failpoint;
 use protocol::id::{IngressId, Namespace, OperationId};
 use protocol::message::outcome::{Outcome, OutcomeMessage};
-use tracing::warn;
+use tracing::{debug, warn};
 
+use crate::broker::Connection;
 use crate::broker::delivery::Ticket;
 use crate::disposition::{Ending, disposition};
 use crate::failpoint;
@@ -13,7 +13,7 @@ use crate::failpoint;
 /// Where outcomes and acknowledgements are sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Replies {
-    pub(crate) client: Client,
+    pub(crate) connection: Connection,
     pub(crate) namespace: Namespace,
 }
 
@@ -25,16 +25,21 @@ impl Replies {
             Err(error) => return warn!(%operation, %error, "the outcome of {operation} cannot be written as JSON"),
         };
         failpoint::hit(Failpoint::WorkerAnswerBefore).await;
-        if let Err(error) = self.client.publish(self.namespace.outcomes(ingress), payload.into()).await {
+        if let Err(error) = self.connection.client.publish(self.namespace.outcomes(ingress), payload.into()).await {
             warn!(%operation, %error, "the outcome of {operation} was not sent; the ingress will ask for it");
         }
         failpoint::hit(Failpoint::WorkerAnswerAfter).await;
     }
 
-    /// Settles a delivery. The only place that acknowledges.
+    /// Settles a delivery. The only place that acknowledges. Only on the connection of the delivery: a broker that came
+    /// back without its newest messages would take it for another message's. What is not acknowledged comes again and
+    /// finds the ledger.
     pub(crate) async fn settle(&self, ticket: Ticket, ending: Ending) {
+        if ticket.generation != self.connection.generation() {
+            return debug!(?ending, "not acknowledged: the connection is another one now");
+        }
         failpoint::hit(Failpoint::WorkerAckBefore).await;
-        if let Err(error) = self.client.publish(ticket.reply.clone(), disposition(ending).into()).await {
+        if let Err(error) = self.connection.client.publish(ticket.reply.clone(), disposition(ending).into()).await {
             warn!(?ending, %error, "an acknowledgement was not sent; the message will come again and find the ledger");
         }
         failpoint::hit(Failpoint::WorkerAckAfter).await;

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::stream::Stream;
 use backoff::{ExponentialBuilder, Retryable};
+use protocol::id::OperationId;
 use protocol::message::lane::Lane;
 use protocol::message::outcome::Outcome;
 use protocol::ownership::OwnershipPolicy;
@@ -15,13 +15,14 @@ use tracing::{error, warn};
 
 use crate::accepted::Accepted;
 use crate::apply;
-use crate::broker::delivery::{Item, Reading, Ticket};
+use crate::broker::delivery::{Item, LogView, Reading, Ticket};
 use crate::broker::held::{Held, RETRY};
 use crate::broker::replies::Replies;
 use crate::broker::settled::RecentlySettled;
+use crate::broker::soundness::Soundness;
 use crate::clock::Clock;
 use crate::disposition::Ending;
-use crate::store::{CopyReason, DeadMessage, Store, StoreError};
+use crate::store::{Class, DeadMessage, SettledCopy, Store, StoreError};
 
 /// How many attempts that ended in a crash prove it.
 const CRASHES_PROVE: u32 = 3;
@@ -32,7 +33,8 @@ const OUTAGE_PATIENCE: Duration = Duration::from_secs(3);
 pub(crate) struct Work {
     pub(crate) store: Store,
     pub(crate) replies: Replies,
-    pub(crate) stream: Stream,
+    pub(crate) soundness: Soundness,
+    pub(crate) log: LogView,
     pub(crate) clock: Clock,
     pub(crate) policy: OwnershipPolicy,
     pub(crate) settled: RecentlySettled,
@@ -158,7 +160,7 @@ impl Work {
         }
         for item in aside {
             settled.push(item.sequence());
-            let ending = if matches!(item.logged.reading, Reading::Late) { Ending::Settled } else { Ending::Dead };
+            let ending = if matches!(item.logged.reading, Reading::Late(_)) { Ending::Settled } else { Ending::Dead };
             if let Some(ticket) = item.ticket {
                 self.replies.settle(ticket, ending).await;
             }
@@ -167,8 +169,8 @@ impl Work {
     }
 
     async fn record_aside(&self, aside: &[Item]) -> Result<(), StoreError> {
-        let late = |item: &&Item| matches!(item.logged.reading, Reading::Late);
-        let copies: Vec<_> = aside.iter().filter(late).map(|item| (item.sequence(), CopyReason::Late)).collect();
+        let late = |item: &Item| if let Reading::Late(copy) = &item.logged.reading { Some(copy.clone()) } else { None };
+        let copies: Vec<SettledCopy> = aside.iter().filter_map(late).collect();
         let dead: Vec<DeadMessage> = aside.iter().filter_map(unreadable).collect();
         let now = self.clock.now();
         if !copies.is_empty() {
@@ -187,7 +189,7 @@ impl Work {
         let alone = segment.len() == 1 && segment.first().is_some_and(|item| item.suspect);
         let command = |item: Item| match item.logged.reading {
             Reading::Command(accepted) => Some((*accepted, item.ticket)),
-            Reading::Late | Reading::TooNew(_) | Reading::Unreadable { .. } => None,
+            Reading::Late(_) | Reading::TooNew(_) | Reading::Unreadable { .. } => None,
         };
         let (commands, tickets): (Vec<Accepted>, Vec<Option<Ticket>>) = segment.into_iter().filter_map(command).unzip();
         let applied = match commands.as_slice() {
@@ -200,11 +202,22 @@ impl Work {
                 Ok(commands.iter().map(|command| command.sequence).collect())
             }
             Err(failure) => {
-                warn!(error = %chain(&failure), commands = commands.len(), "the database is away, handing back");
+                warn!(error = %chain(&failure), commands = commands.len(), "not applied now, handing back");
+                if failure.class() == Class::Renumber {
+                    self.renumber().await;
+                }
                 self.settle_later(tickets.into_iter().flatten().collect(), Ending::Outage);
                 Err(())
             }
         }
+    }
+
+    /// Another message has the number of one that SQL knows: the log lost messages unseen.
+    async fn renumber(&self) {
+        if let Err(failure) = self.soundness.renumber(self.log.numbering).await {
+            warn!(error = %chain(&failure), "the log could not be numbered anew; the next attempt will");
+        }
+        self.replies.connection.doubt();
     }
 
     /// Retries while the database is away, with the deliveries kept alive meanwhile.
@@ -238,7 +251,8 @@ impl Work {
         let endings = self.apply(std::slice::from_ref(command)).await;
         // Also after an outage: this process lives, so the attempt did not end in a crash.
         if let Err(failure) = self.store.clear_attempts(operation).await {
-            warn!(%operation, error = %chain(&failure), "an attempt that was no crash stays on record");
+            warn!(%operation, error = %chain(&failure), "an attempt that was no crash is on record, until it can be taken off");
+            tokio::spawn(clear_in_time(self.store.clone(), operation));
         }
         endings
     }
@@ -279,6 +293,14 @@ impl Work {
                 replies.settle(ticket, ending).await;
             }
         });
+    }
+}
+
+/// The database is away; as soon as it is back, an attempt that was no crash is taken off the record. There are never
+/// more of these than there are suspects.
+async fn clear_in_time(store: Store, operation: OperationId) {
+    while store.clear_attempts(operation).await.is_err() {
+        tokio::time::sleep(RETRY).await;
     }
 }
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::entity::dead_letter;
 use super::ledger;
-use super::settled::{CopyReason, insert_copies};
+use super::settled::{CopyReason, SettledCopy, insert_copies};
 use super::{Doing, Store, StoreError, column, commit, within};
 use crate::accepted::{Accepted, RawMessage};
 
@@ -70,7 +70,8 @@ pub(crate) async fn bury(
                 rows.push(ledger::dead_row(accepted, now));
             }
             Some(accepted) if known_sequences.contains(&column(accepted.sequence)) => {}
-            Some(_) | None => copies.push((message.sequence(), CopyReason::DeadLetter)),
+            Some(accepted) => copies.push(accepted.copy(CopyReason::DeadLetter)),
+            None => copies.push(message.unread_copy()),
         }
     }
     ledger::insert(transaction, rows).await?;
@@ -98,6 +99,14 @@ impl DeadMessage {
             Self::Command { accepted, .. } => Some(accepted),
             Self::Unreadable { .. } => None,
         }
+    }
+
+    fn unread_copy(&self) -> SettledCopy {
+        let workspace = match self {
+            Self::Command { accepted, .. } => Some(accepted.envelope.workspace.clone()),
+            Self::Unreadable { workspace, .. } => workspace.clone(),
+        };
+        SettledCopy { sequence: self.sequence(), reason: CopyReason::DeadLetter, workspace, operation: None }
     }
 
     fn sequence(&self) -> u64 {

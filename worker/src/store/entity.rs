@@ -115,6 +115,26 @@ pub(crate) mod group_member {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+pub(crate) mod log_numbering {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "log_numbering")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub epoch: i32,
+        pub shift: i64,
+        pub since: i64,
+        pub highest: i64,
+        pub began_at: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
 pub(crate) mod operation {
     use sea_orm::entity::prelude::*;
 
@@ -157,6 +177,8 @@ pub(crate) mod settled_copy {
         pub sequence: i64,
         pub reason: String,
         pub settled_at: i64,
+        pub workspace: Option<String>,
+        pub operation: Option<Uuid>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -25,6 +25,8 @@ pub enum Class {
     Contended,
     /// The operation itself cannot be applied.
     Broken,
+    /// Its number in the log is that of another message: the log has to be numbered anew.
+    Renumber,
 }
 
 /// Why, in words that hold no personal data.
@@ -46,6 +48,12 @@ impl StoreError {
     /// Another transaction was faster.
     pub(crate) fn lost_race(doing: &'static str) -> Self {
         Self { doing, class: Class::Contended, cause: Cause("another transaction was faster".to_owned()) }
+    }
+
+    /// SQL knows another operation under the same number.
+    pub(crate) fn number_taken(doing: &'static str) -> Self {
+        let cause = Cause("another operation has its number".to_owned());
+        Self { doing, class: Class::Renumber, cause }
     }
 
     /// A stored or sent value cannot be used; `why` must not quote it.

@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
+use protocol::id::{OperationId, WorkspaceId};
 use protocol::time::Timestamp;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Set};
 
-use super::entity::{dead_letter, operation, settled_copy};
+use super::entity::{operation, settled_copy};
 use super::{Doing, MOST_ROWS, Store, StoreError, column, commit, sequence, within};
 
 /// Why a sequence is settled without a ledger row of its own.
@@ -20,6 +21,19 @@ pub enum CopyReason {
     Removed,
     /// It is a dead letter without a readable operation.
     DeadLetter,
+}
+
+/// A sequence that is settled without a ledger row of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettledCopy {
+    /// The sequence.
+    pub sequence: u64,
+    /// Why.
+    pub reason: CopyReason,
+    /// The workspace, where the message or its subject names one.
+    pub workspace: Option<WorkspaceId>,
+    /// The operation, where the message can be read.
+    pub operation: Option<OperationId>,
 }
 
 impl CopyReason {
@@ -56,32 +70,11 @@ impl Store {
     }
 
     /// Settles sequences that have no operation of their own. Idempotent.
-    pub async fn settle_copies(&self, copies: &[(u64, CopyReason)], now: Timestamp) -> Result<(), StoreError> {
+    pub async fn settle_copies(&self, copies: &[SettledCopy], now: Timestamp) -> Result<(), StoreError> {
         within("settling copies", async {
             let transaction = self.begin().await?;
             insert_copies(&transaction, copies, now).await?;
             commit(transaction).await
-        })
-        .await
-    }
-
-    /// The highest sequence of the log that SQL knows; 0 for none.
-    pub async fn highest_sequence(&self) -> Result<u64, StoreError> {
-        let doing = "reading the highest known sequence";
-        within(doing, async {
-            let ledger = operation::Entity::find().select_only().column_as(operation::Column::Sequence.max(), "max");
-            let copies =
-                settled_copy::Entity::find().select_only().column_as(settled_copy::Column::Sequence.max(), "max");
-            let dead = dead_letter::Entity::find().select_only().column_as(dead_letter::Column::Sequence.max(), "max");
-            let mut highest = None;
-            for query in [
-                ledger.into_tuple::<Option<i64>>().one(self.reader()).await,
-                copies.into_tuple::<Option<i64>>().one(self.reader()).await,
-                dead.into_tuple::<Option<i64>>().one(self.reader()).await,
-            ] {
-                highest = highest.max(query.doing(doing)?.flatten());
-            }
-            Ok(highest.map_or(0, sequence))
         })
         .await
     }
@@ -90,17 +83,19 @@ impl Store {
 /// Settles sequences in a transaction.
 pub(crate) async fn insert_copies(
     transaction: &impl ConnectionTrait,
-    copies: &[(u64, CopyReason)],
+    copies: &[SettledCopy],
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let mut copies = copies.to_vec();
-    copies.sort_unstable_by_key(|(sequence, _)| *sequence);
-    copies.dedup_by_key(|(sequence, _)| *sequence);
+    copies.sort_unstable_by_key(|copy| copy.sequence);
+    copies.dedup_by_key(|copy| copy.sequence);
     for some in copies.chunks(MOST_ROWS) {
-        let rows = some.iter().map(|(sequence, reason)| settled_copy::ActiveModel {
-            sequence: Set(column(*sequence)),
-            reason: Set(reason.as_str().to_owned()),
+        let rows = some.iter().map(|copy| settled_copy::ActiveModel {
+            sequence: Set(column(copy.sequence)),
+            reason: Set(copy.reason.as_str().to_owned()),
             settled_at: Set(now.as_millis()),
+            workspace: Set(copy.workspace.as_ref().map(ToString::to_string)),
+            operation: Set(copy.operation.map(|operation| operation.0)),
         });
         let known = OnConflict::column(settled_copy::Column::Sequence).do_nothing().to_owned();
         let insert = settled_copy::Entity::insert_many(rows).on_conflict(known);

@@ -1,0 +1,86 @@
+//! Conservation: every sequence that the log has given out is still in the log, in the ledger, or among the settled
+//! copies.
+
+use futures::{StreamExt, TryStreamExt, stream};
+use protocol::id::WorkspaceId;
+use protocol::message::admin::{AdminError, AdminReply, AdminResult, Balance};
+use protocol::message::subject::CommandSubject;
+
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
+
+use crate::broker::delivery::LogView;
+use crate::broker::soundness::{Soundness, SoundnessError};
+use crate::broker::work::chain;
+
+/// The most sequences that are looked for in the log.
+const MOST_UNSETTLED: usize = 10_000;
+/// How many of them at a time.
+const AT_ONCE: usize = 16;
+/// The most sequences that are listed.
+const MOST_LISTED: usize = 100;
+
+/// Draws the balance. While commands are on their way it is one of a moving log; what is missing is missing all the
+/// same.
+pub(crate) async fn balance(soundness: &Soundness, log: &LogView) -> AdminResult {
+    let unavailable = |error: SoundnessError| AdminError::Unavailable { detail: chain(&error) };
+    match draw(soundness, log).await.map_err(unavailable)? {
+        Some(balance) => Ok(AdminReply::Balance(balance)),
+        None => Err(AdminError::Conflict {
+            detail: format!(
+                "more than {MOST_UNSETTLED} messages are not settled yet; ask again when the log is shorter"
+            ),
+        }),
+    }
+}
+
+async fn draw(soundness: &Soundness, log: &LogView) -> Result<Option<Balance>, SoundnessError> {
+    let (store, numbering) = (&soundness.store, log.numbering);
+    // In this order: what the log had given out before SQL was asked.
+    let state = soundness.stream.get_info().await?.state;
+    let (first, last) = (numbering.first(), numbering.number(state.last_sequence).max(numbering.first() - 1));
+    let Some(unsettled) = store.unsettled(first, last, MOST_UNSETTLED).await? else { return Ok(None) };
+    let mut workspaces = store.settled_by_workspace(first, last).await?;
+    let found: Vec<(u64, Found)> = stream::iter(unsettled)
+        .map(|sequence| async move { Ok::<_, SoundnessError>((sequence, find(soundness, log, sequence).await?)) })
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await?;
+    let mut absent = Vec::new();
+    for (sequence, found) in found {
+        match found {
+            Found::Pending(workspace) => workspaces.of(workspace).pending += 1,
+            Found::Absent => absent.push(sequence),
+        }
+    }
+    // What was settled while the log was being read is not missing.
+    let settled_meanwhile = store.settled(&absent).await?;
+    absent.retain(|sequence| !settled_meanwhile.contains(sequence));
+    let missing = u64::try_from(absent.len()).unwrap_or(u64::MAX);
+    absent.truncate(MOST_LISTED);
+    Ok(Some(Balance {
+        epoch: numbering.epoch,
+        first,
+        last,
+        in_log: soundness.stream.get_info().await?.state.messages,
+        workspaces: workspaces.into_list(),
+        missing,
+        missing_sequences: absent,
+    }))
+}
+
+enum Found {
+    Pending(Option<WorkspaceId>),
+    Absent,
+}
+
+async fn find(soundness: &Soundness, log: &LogView, number: u64) -> Result<Found, SoundnessError> {
+    let Some(sequence) = log.numbering.in_stream(number) else { return Ok(Found::Absent) };
+    match soundness.stream.get_raw_message(sequence).await {
+        Ok(message) => {
+            let subject = CommandSubject::parse(&log.namespace, &message.subject);
+            Ok(Found::Pending(subject.ok().map(|subject| subject.workspace)))
+        }
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(Found::Absent),
+        Err(error) => Err(error.into()),
+    }
+}

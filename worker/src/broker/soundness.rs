@@ -1,0 +1,151 @@
+//! Whether the log is the one that SQL knows: asked before the first pull on every connection, and whenever a pull fails.
+//!
+//! A broker can come back with less than it had: recreated empty, or without its tail after a power failure with
+//! `--log-sync interval`. Its next messages would get sequences that were used before. SQL would take them for settled,
+//! their successors would overtake them, and `active` would stay as an older command left it. So the log is numbered
+//! anew then ([`Numbering`]): everything that it holds and will hold gets a number above all that SQL knows. What was
+//! applied before is found in the ledger by its operation; nothing has to be purged, and nobody has to stop publishing.
+
+use std::error::Error;
+
+use async_nats::jetstream;
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::{InfoError, LastRawMessageErrorKind, RawMessageError, State, Stream};
+use protocol::message::header;
+use tokio::sync::watch;
+use tracing::{error, warn};
+
+use crate::broker::work::chain;
+use crate::broker::{Connection, Ends};
+use crate::clock::Clock;
+use crate::store::{Newest, Numbering, Store, StoreError};
+
+/// How long until a check that failed is repeated.
+const RETRY: std::time::Duration = std::time::Duration::from_millis(250);
+/// How often a check may find that the log has to be numbered anew, before it is given up for this time.
+const RENUMBERINGS: usize = 4;
+
+/// Why the log could not be compared with SQL.
+#[derive(Debug, thiserror::Error)]
+pub enum SoundnessError {
+    /// SQL does not answer.
+    #[error("reading what SQL knows of the log")]
+    Store(#[from] StoreError),
+    /// The broker does not answer.
+    #[error("reading the state of the log")]
+    State(#[from] InfoError),
+    /// The broker does not answer.
+    #[error("reading the newest settled message from the log")]
+    Message(#[from] RawMessageError),
+    /// It was numbered anew several times, and is behind SQL again.
+    #[error("the log is behind SQL, however it is numbered")]
+    Behind,
+}
+
+impl SoundnessError {
+    fn log_is_missing(&self) -> bool {
+        let Self::State(error) = self else { return false };
+        let cause = error.source().and_then(|cause| cause.downcast_ref::<jetstream::Error>());
+        cause.is_some_and(|cause| cause.error_code() == jetstream::ErrorCode::STREAM_NOT_FOUND)
+    }
+}
+
+/// The log as seen on one connection.
+#[derive(Clone)]
+pub(crate) struct Soundness {
+    pub(crate) stream: Stream,
+    pub(crate) store: Store,
+    pub(crate) clock: Clock,
+}
+
+impl Soundness {
+    /// Compares the log with SQL, and numbers it anew if it is behind.
+    pub(crate) async fn verify(&self) -> Result<Numbering, SoundnessError> {
+        for _ in 0..RENUMBERINGS {
+            let numbering = self.store.numbering().await?;
+            let newest = self.store.newest().await?;
+            let state = self.stream.get_info().await?.state;
+            if self.is_sound(numbering, newest, &state).await? {
+                return Ok(numbering);
+            }
+            error!(
+                last = state.last_sequence,
+                known = newest.number,
+                "the log has lost messages that were settled: it is numbered anew from here on"
+            );
+            self.store.renumber(numbering, first(&state), self.clock.now()).await?;
+        }
+        Err(SoundnessError::Behind)
+    }
+
+    /// Numbers the log anew, unless somebody did since `ended`.
+    pub(crate) async fn renumber(&self, ended: Numbering) -> Result<(), SoundnessError> {
+        let state = self.stream.get_info().await?.state;
+        error!("the log holds a message under the number of another one: it is numbered anew");
+        Ok(self.store.renumber(ended, first(&state), self.clock.now()).await?)
+    }
+
+    /// Verifies again at every new connection and every doubt, and says so in `sound`; ends `session` if the log has
+    /// another numbering now.
+    pub(crate) async fn watch(
+        self,
+        numbering: Numbering,
+        connection: Connection,
+        sound: watch::Sender<u64>,
+        ends: Ends,
+    ) {
+        let mut verified = *sound.borrow();
+        loop {
+            tokio::select! {
+                () = ends.session.cancelled() => return,
+                () = connection.later_than(verified) => {}
+            }
+            let seen = connection.generation();
+            match self.verify().await {
+                Ok(found) if found == numbering => {
+                    verified = seen;
+                    sound.send_replace(seen);
+                }
+                Ok(_) => {
+                    ends.renumbered.cancel();
+                    return ends.session.cancel();
+                }
+                // Declared again by the next session.
+                Err(failure) if failure.log_is_missing() => return ends.session.cancel(),
+                Err(failure) => {
+                    warn!(error = %chain(&failure), "the log could not be compared with SQL, trying again");
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+    }
+
+    /// The log has reached what SQL knows, and the newest message that SQL knows is not another one in the log.
+    async fn is_sound(&self, numbering: Numbering, newest: Newest, state: &State) -> Result<bool, SoundnessError> {
+        let last = numbering.number(state.last_sequence).max(numbering.first() - 1);
+        if last < newest.number {
+            return Ok(false);
+        }
+        let Some((number, operation)) = newest.operation else { return Ok(true) };
+        let Some(sequence) = numbering.in_stream(number).filter(|sequence| *sequence >= first(state)) else {
+            return Ok(true);
+        };
+        // Nobody pulls before this check: a message that was stored after the loss is still there.
+        match self.stream.get_raw_message(sequence).await {
+            Ok(message) => Ok(names(&message, &operation.to_string())),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The first sequence that a message has, or that the next one will get.
+fn first(state: &State) -> u64 {
+    if state.messages == 0 { state.last_sequence.saturating_add(1) } else { state.first_sequence }
+}
+
+/// A replay's id has a suffix.
+fn names(message: &StreamMessage, operation: &str) -> bool {
+    let id = message.headers.get(header::MESSAGE_ID).map(async_nats::HeaderValue::as_str);
+    id.is_some_and(|id| id.split(':').next() == Some(operation))
+}
