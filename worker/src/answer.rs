@@ -57,11 +57,12 @@ async fn get(
             Ok(row.map(Image::of_user).transpose()?.map(|image| image.resource))
         }
         ResourceType::Group => {
+            // Two statements, two moments: a group that is deleted between them is gone then, not one without members.
+            let mut members = members::of_groups(store.reader(), workspace, &[id]).await?;
             let row =
                 group::Entity::find_by_id((workspace.to_string(), id.0)).one(store.reader()).await.doing(doing)?;
             let Some(row) = row else { return Ok(None) };
             let mut resource = Image::of_group(row)?.resource;
-            let mut members = members::of_groups(store.reader(), workspace, &[id]).await?;
             set_members(&mut resource, &members.remove(&id).unwrap_or_default());
             Ok(Some(resource))
         }

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, RawMessageError};
+use futures::{StreamExt, stream};
 use protocol::failpoint::Failpoint;
 use tracing::warn;
 
@@ -12,8 +13,10 @@ use crate::broker::work::Work;
 use crate::failpoint;
 use crate::store::{CopyReason, SettledCopy, StoreError};
 
-/// The most predecessors that are fetched for one chain at a time.
+/// The most predecessors that are fetched for one batch of chains.
 const MOST_LINKS: usize = 256;
+/// How many of them at a time.
+const AT_ONCE: usize = 32;
 
 /// What the stream says about a predecessor.
 enum Predecessor {
@@ -31,28 +34,30 @@ impl Work {
     pub(crate) async fn fetch_predecessors(&self, items: &mut Vec<Item>) -> Result<HashSet<u64>, StoreError> {
         let mut seen: HashSet<u64> = items.iter().map(Item::sequence).collect();
         let mut open: Vec<u64> = items.iter().map(|item| item.logged.predecessor).collect();
-        let mut missing = HashSet::new();
-        let mut fetched = 0_usize;
-        while let Some(sequence) = open.pop() {
-            if sequence == 0 || self.settled.contains(sequence) || !seen.insert(sequence) {
-                continue;
-            }
-            if fetched == MOST_LINKS {
-                missing.insert(sequence);
-                continue;
-            }
-            match self.fetch(sequence).await {
-                Predecessor::Pending(item) => {
-                    fetched += 1;
-                    open.push(item.logged.predecessor);
-                    items.push(*item);
-                }
-                Predecessor::Gone => self.must_be_settled(sequence).await?,
-                Predecessor::Unknown => {
-                    missing.insert(sequence);
+        let (mut missing, mut gone) = (HashSet::new(), Vec::new());
+        let mut links_left = MOST_LINKS;
+        // One link of every chain a round, so that a long chain takes nothing from the others.
+        while !open.is_empty() {
+            open.retain(|sequence| *sequence != 0 && !self.settled.contains(*sequence) && seen.insert(*sequence));
+            missing.extend(open.drain(links_left.min(open.len())..));
+            links_left -= open.len();
+            let round = stream::iter(std::mem::take(&mut open));
+            let mut round =
+                round.map(|sequence| async move { (sequence, self.fetch(sequence).await) }).buffered(AT_ONCE);
+            while let Some((sequence, predecessor)) = round.next().await {
+                match predecessor {
+                    Predecessor::Pending(item) => {
+                        open.push(item.logged.predecessor);
+                        items.push(*item);
+                    }
+                    Predecessor::Gone => gone.push(sequence),
+                    Predecessor::Unknown => {
+                        missing.insert(sequence);
+                    }
                 }
             }
         }
+        self.must_be_settled(&gone).await?;
         Ok(missing)
     }
 
@@ -73,13 +78,17 @@ impl Work {
 
     /// A work queue removes only what was acknowledged, and that only after its commit. A sequence that is gone and that
     /// nobody settled was deleted by hand: it is recorded, so that nothing waits for it again.
-    async fn must_be_settled(&self, sequence: u64) -> Result<(), StoreError> {
-        if !self.store.settled(&[sequence]).await?.contains(&sequence) {
+    async fn must_be_settled(&self, gone: &[u64]) -> Result<(), StoreError> {
+        let settled = if gone.is_empty() { HashSet::new() } else { self.store.settled(gone).await? };
+        let removed = gone.iter().filter(|sequence| !settled.contains(sequence)).map(|sequence| {
             warn!(sequence, "message {sequence} was removed from the log without having been settled");
-            let removed = SettledCopy { sequence, reason: CopyReason::Removed, workspace: None, operation: None };
-            self.store.settle_copies(&[removed], self.clock.now()).await?;
+            SettledCopy { sequence: *sequence, reason: CopyReason::Removed, workspace: None, operation: None }
+        });
+        let removed: Vec<SettledCopy> = removed.collect();
+        if !removed.is_empty() {
+            self.store.settle_copies(&removed, self.clock.now()).await?;
         }
-        self.settled.remember([sequence]);
+        self.settled.remember(gone.iter().copied());
         Ok(())
     }
 }

@@ -34,6 +34,8 @@ pub(crate) struct Dispatcher {
     taken: HashMap<Id, Vec<u64>>,
     slots: usize,
     batch: usize,
+    /// Whether due chains go before what waits in the lanes.
+    chains_turn: bool,
     open: watch::Sender<bool>,
     renumbered: CancellationToken,
 }
@@ -60,6 +62,7 @@ impl Dispatcher {
             taken: HashMap::new(),
             slots,
             batch,
+            chains_turn: true,
             open,
             renumbered,
         }
@@ -124,33 +127,45 @@ impl Dispatcher {
         }
         while self.running.len() < self.slots {
             let free = self.slots - self.running.len();
-            if self.urgent.is_empty()
-                && let Some(chain) = self.due_chain(free == 1)
-            {
-                debug!(commands = chain.len(), "bringing predecessors along");
-                let sequences = chain.iter().map(Item::sequence).collect();
-                let task = self.running.spawn(Arc::clone(&self.work).chain(chain)).id();
-                self.take(task, sequences);
-                continue;
+            // Turn by turn: however many chains are due, what just came in is not kept waiting by them.
+            let chains_first = self.urgent.is_empty() && self.chains_turn;
+            let started = (chains_first && self.start_chains(free))
+                || self.start_lane(free)
+                || (!chains_first && self.start_chains(free));
+            if !started {
+                return;
             }
-            let waiting =
-                Waiting { urgent: self.urgent.len(), interactive: self.interactive.len(), bulk: self.bulk.len() };
-            let Some(lane) = self.schedule.next(waiting, free) else { return };
-            let queue = match lane {
-                Lane::Urgent => &mut self.urgent,
-                Lane::Interactive => &mut self.interactive,
-                Lane::Bulk => &mut self.bulk,
-            };
-            let batch: Vec<Item> = queue.drain(..queue.len().min(self.batch)).collect();
-            let sequences = batch.iter().map(Item::sequence).collect();
-            let task = self.running.spawn(Arc::clone(&self.work).batch(batch)).id();
-            self.take(task, sequences);
         }
     }
 
-    fn due_chain(&mut self, last_slot: bool) -> Option<Vec<Item>> {
+    fn start_chains(&mut self, free: usize) -> bool {
+        self.chains_turn = false;
         let in_work = &self.in_work;
-        self.held.take_due(Instant::now(), last_slot, |sequence| in_work.contains(&sequence))
+        let due = self.held.take_due(Instant::now(), self.batch, free == 1, |sequence| in_work.contains(&sequence));
+        if due.is_empty() {
+            return false;
+        }
+        debug!(commands = due.len(), "bringing predecessors along");
+        let sequences = due.iter().map(Item::sequence).collect();
+        let task = self.running.spawn(Arc::clone(&self.work).chain(due)).id();
+        self.take(task, sequences);
+        true
+    }
+
+    fn start_lane(&mut self, free: usize) -> bool {
+        self.chains_turn = true;
+        let waiting = Waiting { urgent: self.urgent.len(), interactive: self.interactive.len(), bulk: self.bulk.len() };
+        let Some(lane) = self.schedule.next(waiting, free) else { return false };
+        let queue = match lane {
+            Lane::Urgent => &mut self.urgent,
+            Lane::Interactive => &mut self.interactive,
+            Lane::Bulk => &mut self.bulk,
+        };
+        let batch: Vec<Item> = queue.drain(..queue.len().min(self.batch)).collect();
+        let sequences = batch.iter().map(Item::sequence).collect();
+        let task = self.running.spawn(Arc::clone(&self.work).batch(batch)).id();
+        self.take(task, sequences);
+        true
     }
 
     fn take(&mut self, task: Id, sequences: Vec<u64>) {

@@ -68,14 +68,16 @@ impl Held {
         waiting.into_iter().filter_map(|(chain, sequence)| self.take(&chain, sequence)).collect()
     }
 
-    /// All held commands of one chain of which one is due, in order. A chain whose first command waits for one that is
-    /// `in_work` here stays, and so does a chain of bulk work when only the `last_slot` is free.
+    /// All held commands of chains of which one is due, each chain whole and in order, until there are `enough` commands.
+    /// A chain whose first command waits for one that is `in_work` here stays, and so does a chain of bulk work when only
+    /// the `last_slot` is free. A chain with a suspect goes alone.
     pub(crate) fn take_due(
         &mut self,
         now: Instant,
+        enough: usize,
         last_slot: bool,
         in_work: impl Fn(u64) -> bool,
-    ) -> Option<Vec<Item>> {
+    ) -> Vec<Item> {
         let lane = |item: &Item| item.ticket.as_ref().map(|ticket| ticket.lane);
         let is_due = |items: &BTreeMap<u64, (Instant, Item)>| {
             let first = items.values().next().map(|(_, item)| item.logged.predecessor);
@@ -83,14 +85,28 @@ impl Held {
                 && !first.is_some_and(&in_work)
                 && !(last_slot && items.values().all(|(_, item)| lane(item) == Some(Lane::Bulk)))
         };
-        let (chain, _) = self.chains.iter().find(|(_, items)| is_due(items))?;
-        let chain = chain.clone();
-        let items = self.chains.remove(&chain).unwrap_or_default();
+        let (mut due, mut commands) = (Vec::new(), 0);
+        for (chain, items) in self.chains.iter().filter(|(_, items)| is_due(items)) {
+            let suspect = items.values().any(|(_, item)| item.suspect);
+            if commands > 0 && (suspect || commands + items.len() > enough) {
+                continue;
+            }
+            due.push(chain.clone());
+            commands += items.len();
+            if suspect || commands >= enough {
+                break;
+            }
+        }
+        due.iter().flat_map(|chain| self.take_chain(chain)).collect()
+    }
+
+    fn take_chain(&mut self, chain: &Chain) -> Vec<Item> {
+        let items = self.chains.remove(chain).unwrap_or_default();
         self.count -= items.len();
         for (sequence, (_, item)) in &items {
             self.forget(item.logged.predecessor, *sequence);
         }
-        Some(items.into_values().map(|(_, item)| item).collect())
+        items.into_values().map(|(_, item)| item).collect()
     }
 
     /// When the next held command is due; none while nothing is held.
@@ -146,9 +162,9 @@ mod tests {
         assert!(held.hold(command(1, 9, 7), now + PATIENCE).is_none());
         assert!(held.hold(command(1, 7, 5), now).is_none());
         assert!(held.hold(command(2, 8, 6), now + PATIENCE).is_none());
-        let due = held.take_due(now, false, |_| false).unwrap();
+        let due = held.take_due(now, 256, false, |_| false);
         assert_eq!(sequences(&due), [7, 9]);
-        assert!(held.take_due(now, false, |_| false).is_none());
+        assert!(held.take_due(now, 256, false, |_| false).is_empty());
         assert!(held.release(7).is_empty(), "what was taken is not released a second time");
         assert_eq!(held.next_due(), Some(now + PATIENCE));
     }
@@ -157,8 +173,27 @@ mod tests {
     fn a_chain_whose_predecessor_is_in_work_here_waits_for_that_batch() {
         let (mut held, now) = (Held::default(), Instant::now());
         assert!(held.hold(command(1, 7, 5), now).is_none());
-        assert!(held.take_due(now, false, |sequence| sequence == 5).is_none());
-        assert_eq!(sequences(&held.take_due(now, false, |_| false).unwrap()), [7]);
+        assert!(held.take_due(now, 256, false, |sequence| sequence == 5).is_empty());
+        assert_eq!(sequences(&held.take_due(now, 256, false, |_| false)), [7]);
+    }
+
+    #[test]
+    fn due_chains_go_together_until_there_are_enough_and_a_suspect_goes_alone() {
+        let (mut held, now) = (Held::default(), Instant::now());
+        for user in 1..=5 {
+            let mut first = command(user, 10 * u64::try_from(user).unwrap(), 5);
+            first.suspect = user == 5;
+            assert!(held.hold(first, now).is_none());
+            assert!(held.hold(command(user, 10 * u64::try_from(user).unwrap() + 1, 6), now).is_none());
+        }
+        let mut taken: Vec<Vec<Item>> = Vec::new();
+        while held.next_due().is_some() {
+            taken.push(held.take_due(now, 4, false, |_| false));
+        }
+        assert!(taken.iter().all(|items| items.len() <= 4), "{taken:?}");
+        let suspect = taken.iter().find(|items| items.iter().any(|item| item.suspect)).unwrap();
+        assert_eq!(sequences(suspect), [50, 51]);
+        assert_eq!(taken.iter().map(Vec::len).sum::<usize>(), 10);
     }
 
     #[test]
