@@ -4,9 +4,12 @@ use protocol::credential::Credential;
 use protocol::id::{OperationId, ResourceId, TokenId, WorkspaceId};
 use protocol::message::outcome::Outcome;
 use protocol::message::query::{Answer, Query};
-use protocol::scim::error::ScimError;
-use protocol::scim::resource::{Resource, ResourceType, Version};
+use protocol::ownership::Ownership;
+use protocol::scim::attributes::Attributes;
+use protocol::scim::resource::{Meta, Resource, ResourceType, Version};
+use protocol::time::Timestamp;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use serde_json::Map;
 use tracing::warn;
 
 use crate::apply::Ending;
@@ -57,12 +60,11 @@ async fn get(
             Ok(row.map(Image::of_user).transpose()?.map(|image| image.resource))
         }
         ResourceType::Group => {
-            // Two statements, two moments: a group that is deleted between them is gone then, not one without members.
-            let mut members = members::of_groups(store.reader(), workspace, &[id]).await?;
-            let row =
-                group::Entity::find_by_id((workspace.to_string(), id.0)).one(store.reader()).await.doing(doing)?;
+            let snapshot = store.snapshot().await?;
+            let row = group::Entity::find_by_id((workspace.to_string(), id.0)).one(&snapshot).await.doing(doing)?;
             let Some(row) = row else { return Ok(None) };
             let mut resource = Image::of_group(row)?.resource;
+            let mut members = members::of_groups(&snapshot, workspace, &[id]).await?;
             set_members(&mut resource, &members.remove(&id).unwrap_or_default());
             Ok(Some(resource))
         }
@@ -108,10 +110,24 @@ async fn outcome_of(store: &Store, row: &operation::Model) -> Result<Outcome, St
             Ok(match resource.map(Box::new) {
                 Some(resource) if status == 201 => Outcome::Created { resource },
                 Some(resource) => Outcome::Updated { resource },
-                // It was done, and deleted by a later command before anybody heard of it.
-                None => Outcome::Rejected { error: ScimError::not_found() },
+                // It was done, and a later command deleted the resource before this answer: still no refusal.
+                None if status == 201 => Outcome::Created { resource: Box::new(gone(row, resource_type)) },
+                None => Outcome::UpdatedWithoutBody { version: Version::from_number(row.version.unwrap_or_default()) },
             })
         }
+    }
+}
+
+/// What the ledger alone knows of a resource that it saw created.
+fn gone(row: &operation::Model, resource_type: ResourceType) -> Resource {
+    let created = Timestamp::from_millis(row.applied_at);
+    let version = Version::from_number(row.version.unwrap_or_default());
+    Resource {
+        resource_type,
+        id: ResourceId(row.resource),
+        attributes: Attributes::from_stored(Map::new()),
+        meta: Meta { created, last_modified: created, version },
+        ownership: Ownership::default(),
     }
 }
 

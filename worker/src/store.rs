@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use protocol::failpoint::Failpoint;
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
+    AccessMode, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, IsolationLevel, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
 };
 
 use crate::failpoint;
@@ -104,6 +104,25 @@ impl Store {
     /// For queries outside a transaction that writes.
     pub(crate) const fn reader(&self) -> &DatabaseConnection {
         &self.reader
+    }
+
+    /// One moment of the database, for what takes several statements to read: without it a group that is deleted
+    /// between two of them is shown without its members. Ends when it is dropped.
+    pub(crate) async fn snapshot(&self) -> Result<DatabaseTransaction, StoreError> {
+        let options = match self.kind {
+            // WAL: a reading transaction sees what was there at its first statement.
+            DatabaseKind::Sqlite => TransactionOptions {
+                sqlite_transaction_mode: Some(SqliteTransactionMode::Deferred),
+                ..TransactionOptions::default()
+            },
+            DatabaseKind::Postgres => TransactionOptions {
+                isolation_level: Some(IsolationLevel::RepeatableRead),
+                access_mode: Some(AccessMode::ReadOnly),
+                ..TransactionOptions::default()
+            },
+        };
+        let begun = self.reader.begin_with_options(options).await;
+        begun.map_err(|error| StoreError::new("beginning to read", &error))
     }
 
     /// Begins a transaction that writes. The only way to one: on SQLite it takes the write lock at once, because a

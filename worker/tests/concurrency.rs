@@ -1,13 +1,15 @@
 //! Several workers on one database.
 
 use protocol::ownership::OwnershipPolicy;
+use protocol::scim::resource::ResourceType;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, TransactionTrait};
 use serde_json::json;
 use worker::accepted::Accepted;
 use worker::apply::{Applied, Ending, apply};
 use worker::clock::Clock;
 use worker::store::Store;
 
-use crate::bed::{on_both, status};
+use crate::bed::{Bed, on_both, status};
 use crate::log::{Log, NOW, add_members, delete, new_group, new_user, set, user};
 
 async fn run(store: &Store, batch: &[Accepted]) -> Vec<Applied> {
@@ -48,6 +50,47 @@ async fn the_same_names_in_opposite_order_go_to_one_each() {
         assert_eq!((bed.count("users").await, bed.count("operations").await), (400, 800));
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_workers_on_one_user_lose_no_update() {
+    on_both(async |bed| {
+        let other = bed.another_store().await;
+        let mut log = Log::of("acme");
+        bed.apply_one(log.user(1, new_user("alice"))).await;
+        for round in 0..5 {
+            let value = json!(format!("round {round}"));
+            let (title, nickname) =
+                ([log.user(1, set("title", value.clone()))], [log.user(1, set("nickName", value.clone()))]);
+            // Both have begun, and read what they read without the lock, before either has it.
+            let row = if bed.is_postgres() { Some(locked_rows(bed).await) } else { None };
+            let release = async {
+                if let Some(row) = row {
+                    both_wait(bed).await;
+                    row.rollback().await.unwrap();
+                }
+            };
+            tokio::join!(run(&bed.store, &title), run(&other, &nickname), release);
+            let shown = bed.get("acme", ResourceType::User, user(1)).await.unwrap();
+            let shown = serde_json::to_value(&shown.attributes).unwrap();
+            assert_eq!((&shown["title"], &shown["nickName"]), (&value, &value), "{shown:#}");
+        }
+        assert_eq!(bed.value::<i64>("SELECT version FROM users").await, 11);
+    })
+    .await;
+}
+
+/// All users, locked by nobody's worker.
+async fn locked_rows(bed: &Bed) -> DatabaseTransaction {
+    let transaction = bed.raw().await.begin().await.unwrap();
+    transaction.execute_unprepared("SELECT id FROM users FOR UPDATE").await.unwrap();
+    transaction
+}
+
+async fn both_wait(bed: &Bed) {
+    let waiting =
+        "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while bed.value::<i64>(waiting).await < 2 {}
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -104,7 +147,7 @@ async fn a_member_added_while_the_user_is_deleted_does_not_stay() {
             let (added, removed) = tokio::join!(run(&bed.store, &add), run(&other, &remove));
             assert_eq!((status_of(&added[0]), status_of(&removed[0])), (204, 204));
         }
-        let shown = bed.get("acme", protocol::scim::resource::ResourceType::Group, crate::log::group(1)).await.unwrap();
+        let shown = bed.get("acme", ResourceType::Group, crate::log::group(1)).await.unwrap();
         assert_eq!(crate::bed::member_ids(&shown), []);
         let rows = bed.count("group_members").await;
         assert_eq!(bed.value::<i64>("SELECT member_count FROM groups").await, rows);

@@ -58,17 +58,18 @@ async fn groups(
     page: Page,
 ) -> Result<(u64, Vec<Resource>), StoreError> {
     let doing = "listing groups";
+    let snapshot = store.snapshot().await?;
     let query = group::Entity::find().filter(matching);
-    let total = query.clone().count(store.reader()).await.doing(doing)?;
+    let total = query.clone().count(&snapshot).await.doing(doing)?;
     if page.count() == 0 || page.offset() >= total {
         return Ok((total, Vec::new()));
     }
     let query = query.order_by_asc(group::Column::Id).offset(page.offset()).limit(page.count());
-    let rows = query.all(store.reader()).await.doing(doing)?;
+    let rows = query.all(&snapshot).await.doing(doing)?;
     let resources = rows.into_iter().map(|row| Image::of_group(row).map(|image| image.resource));
     let mut resources: Vec<Resource> = resources.collect::<Result<_, _>>()?;
     let ids: Vec<ResourceId> = resources.iter().map(|group| group.id).collect();
-    let mut members = members::of_groups(store.reader(), workspace, &ids).await?;
+    let mut members = members::of_groups(&snapshot, workspace, &ids).await?;
     for group in &mut resources {
         set_members(group, &members.remove(&group.id).unwrap_or_default());
     }
