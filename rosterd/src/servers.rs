@@ -81,9 +81,18 @@ fn preparing<T>(path: &Path, result: std::io::Result<T>) -> Result<T, ServerErro
 }
 
 /// A port of the loopback interface that is free now. Somebody may be faster: who binds it must be ready to try again.
-fn free_port() -> Result<u16, ServerError> {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).map_err(ServerError::Port)?;
-    Ok(listener.local_addr().map_err(ServerError::Port)?.port())
+///
+/// It lies below those that systems give to outgoing connections: while a server is away, none of the clients that try
+/// to reach it can be given its port, and it comes back on the same one.
+pub fn free_port() -> Result<u16, ServerError> {
+    let mut last = None;
+    for _ in 0..100 {
+        match std::net::TcpListener::bind(("127.0.0.1", rand::random_range(10_000..32_000))) {
+            Ok(listener) => return Ok(listener.local_addr().map_err(ServerError::Port)?.port()),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(ServerError::Port(last.unwrap_or_else(|| std::io::ErrorKind::AddrInUse.into())))
 }
 
 /// The first program of this name in the folders of `PATH`.

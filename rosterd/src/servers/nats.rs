@@ -1,6 +1,7 @@
 //! nats-server with JetStream on the loopback interface: found, fetched if need be, started, and started again on the
 //! same port.
 
+mod cluster;
 mod find;
 
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use tokio::time::{Instant, sleep};
 use crate::servers::guard::{Guarded, Launch, last_lines};
 use crate::servers::{ServerError, free_port, preparing};
 
+pub use cluster::{Member, until_led};
 pub use find::find;
 
 const PROGRAM: &str = "nats-server";
@@ -84,12 +86,16 @@ impl Server {
 
 /// Starts a broker and waits until it accepts connections. `say` hears what takes long.
 pub async fn start(settings: &Settings, say: impl Fn(&str)) -> Result<Server, ServerError> {
+    start_as(settings, None, say).await
+}
+
+async fn start_as(settings: &Settings, member: Option<&Member>, say: impl Fn(&str)) -> Result<Server, ServerError> {
     let program = find(say).await?;
     preparing(&settings.directory, std::fs::create_dir_all(&settings.directory))?;
     let deadline = Instant::now() + READY_WITHIN;
     loop {
         let port = settings.port.map_or_else(free_port, Ok)?;
-        let mut server = launch(&program, settings, port).await?;
+        let mut server = launch(&program, settings, member, port).await?;
         if accepts(&mut server, deadline).await {
             return Ok(server);
         }
@@ -102,10 +108,15 @@ pub async fn start(settings: &Settings, say: impl Fn(&str)) -> Result<Server, Se
     }
 }
 
-async fn launch(program: &Path, settings: &Settings, port: u16) -> Result<Server, ServerError> {
-    let name = format!("rosterd-{:016x}", rand::random::<u64>());
+async fn launch(
+    program: &Path,
+    settings: &Settings,
+    member: Option<&Member>,
+    port: u16,
+) -> Result<Server, ServerError> {
+    let name = member.map_or_else(|| format!("rosterd-{:016x}", rand::random::<u64>()), |member| member.name.clone());
     let file = settings.directory.join("nats-server.conf");
-    preparing(&file, std::fs::write(&file, configuration(settings, port, &name)))?;
+    preparing(&file, std::fs::write(&file, configuration(settings, member, port, &name)))?;
     let command = vec![program.into(), "--config".into(), file.into_os_string()];
     let argv = command.iter().map(|argument: &std::ffi::OsString| argument.to_string_lossy().into_owned()).collect();
     let launch = Launch {
@@ -122,12 +133,12 @@ async fn launch(program: &Path, settings: &Settings, port: u16) -> Result<Server
 }
 
 /// JSON is a form of the server's configuration language, and quotes paths safely.
-fn configuration(settings: &Settings, port: u16, name: &str) -> String {
+fn configuration(settings: &Settings, member: Option<&Member>, port: u16, name: &str) -> String {
     let sync = match settings.log_sync {
         LogSync::Always => "always",
         LogSync::Interval => "2m",
     };
-    let configuration = serde_json::json!({
+    let mut configuration = serde_json::json!({
         "server_name": name,
         "listen": format!("127.0.0.1:{port}"),
         "max_payload": 8 * 1024 * 1024,
@@ -139,6 +150,9 @@ fn configuration(settings: &Settings, port: u16, name: &str) -> String {
             "max_file_store": 1_u64 << 50,
         },
     });
+    if let (Some(member), Some(entries)) = (member, configuration.as_object_mut()) {
+        entries.insert("cluster".to_owned(), member.configuration());
+    }
     format!("{configuration:#}\n")
 }
 
@@ -191,6 +205,6 @@ mod tests {
               "server_name": "rosterd-1"
             }
         "#]]
-        .assert_eq(&configuration(&settings, 4222, "rosterd-1"));
+        .assert_eq(&configuration(&settings, None, 4222, "rosterd-1"));
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DbErr};
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -25,6 +26,8 @@ const USER: &str = "rosterd";
 const INIT_WITHIN: Duration = Duration::from_mins(1);
 /// How long the server may take to accept connections, further starts included.
 const READY_WITHIN: Duration = Duration::from_secs(30);
+/// How long a shutdown in order may take.
+const SHUT_DOWN_WITHIN: Duration = Duration::from_secs(10);
 /// How long one statement may take, connecting included.
 const STATEMENT_WITHIN: Duration = Duration::from_secs(30);
 /// Between two attempts.
@@ -88,9 +91,36 @@ impl Server {
         create_database(&self.url("postgres"), name, template).await
     }
 
-    /// Ends the process with SIGKILL and starts it again with the same data on the same port.
+    /// Its processes: the one that listens, and those that serve one client or one purpose each.
+    pub fn processes(&self) -> Vec<u32> {
+        let first = self.pid();
+        let children = std::fs::read_to_string(format!("/proc/{first}/task/{first}/children")).unwrap_or_default();
+        std::iter::once(first).chain(children.split_whitespace().filter_map(|pid| pid.parse().ok())).collect()
+    }
+
+    /// Ends all its processes with SIGKILL, and starts it again with the same data on the same port.
     pub async fn restart(&mut self) -> Result<(), ServerError> {
+        self.kill().await;
+        self.start_again().await
+    }
+
+    /// Ends all its processes with SIGKILL, as a crash of the machine would: none may outlive the first by a moment.
+    pub async fn kill(&mut self) {
+        let processes = self.processes();
         self.guarded.kill().await;
+        processes.into_iter().skip(1).for_each(|pid| signal(pid, Signal::KILL));
+    }
+
+    /// Ends it in order, without waiting for its clients: a fast shutdown.
+    pub async fn shut_down(&mut self) {
+        signal(self.pid(), Signal::INT);
+        if timeout(SHUT_DOWN_WITHIN, self.guarded.wait()).await.is_err() {
+            self.kill().await;
+        }
+    }
+
+    /// Starts it again, once it has ended, with the same data on the same port.
+    pub async fn start_again(&mut self) -> Result<(), ServerError> {
         (self.guarded, _) = self.cluster.run(Some(self.port)).await?;
         Ok(())
     }
@@ -100,6 +130,13 @@ impl Server {
         self.guarded.terminate(Duration::from_secs(10)).await;
         let path = self.cluster.folder.path().to_owned();
         preparing(&path, self.cluster.folder.close())
+    }
+}
+
+/// Sends a signal to a process, which may have ended a moment ago.
+fn signal(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(pid, signal);
     }
 }
 
