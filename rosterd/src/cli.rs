@@ -7,7 +7,7 @@ mod dead_letters;
 mod failure;
 pub mod management;
 mod migrate;
-mod output;
+pub(crate) mod output;
 mod token;
 mod user;
 mod workspace;
@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{demo, dev, servers, simulate};
+use crate::{bench, demo, dev, servers, simulate};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -59,6 +59,8 @@ enum Command {
     Audit(audit::Args),
     /// Bring the database's schema to a state.
     Migrate(migrate::Args),
+    /// Measure on this machine.
+    Bench(bench::Args),
     /// Run one ingress.
     Ingress(Box<ingress::Config>),
     /// Run one worker.
@@ -105,6 +107,7 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         Command::User(args) => user::run(args).await?,
         Command::DeadLetters(args) => dead_letters::run(args).await?,
         Command::Migrate(args) => migrate::run(args).await?,
+        Command::Bench(args) => bench::run(args).await?,
         Command::Ingress(config) => ingress::run(*config).await?,
         Command::Worker(config) => worker::run(*config).await?,
     }
@@ -140,7 +143,9 @@ mod tests {
               token         Create, list and revoke bearer tokens
               user          Change people as the product does
               dead-letters  Look at messages that could not be applied
+              audit         Prove that nothing was lost
               migrate       Bring the database's schema to a state
+              bench         Measure on this machine
               ingress       Run one ingress
               worker        Run one worker
               help          Print this message or the help of the given subcommand(s)

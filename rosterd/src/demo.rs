@@ -15,6 +15,7 @@ use protocol::message::admin::{AdminCall, AdminReply, DeadLetter};
 use tokio::time::Instant;
 
 use crate::cli::management::Management;
+use crate::dev::part::Programs;
 use crate::dev::topology::{Plan, Topology};
 use crate::servers::nats::LogSync;
 use crate::simulate::display::Display;
@@ -66,6 +67,8 @@ fn plan(args: &Args, data: &std::path::Path) -> anyhow::Result<Plan> {
         namespace: "demo".parse::<Namespace>()?,
         log_sync: LogSync::Always,
         workspace: "acme".parse::<WorkspaceId>()?,
+        programs: Programs::default(),
+        worker_environment: Vec::new(),
     })
 }
 

@@ -2,7 +2,7 @@
 
 mod access;
 pub mod board;
-mod part;
+pub mod part;
 mod supervisor;
 pub mod topology;
 
@@ -14,6 +14,7 @@ use protocol::id::{Namespace, WorkspaceId};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::dev::board::Ready;
+use crate::dev::part::Programs;
 use crate::dev::topology::{Plan, Topology};
 use crate::servers::nats::LogSync;
 
@@ -77,6 +78,8 @@ impl Args {
             namespace: self.namespace.clone(),
             log_sync: self.log_sync,
             workspace: self.workspace.clone(),
+            programs: Programs::default(),
+            worker_environment: Vec::new(),
         })
     }
 }

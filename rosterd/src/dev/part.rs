@@ -13,11 +13,23 @@ use crate::servers::nats;
 /// How long a part may take until it is ready.
 const READY_WITHIN: Duration = Duration::from_mins(1);
 
+/// The programs that ingresses and workers are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Programs {
+    /// Subcommands of the rosterd binary.
+    #[default]
+    Subcommands,
+    /// The binaries `ingress` and `worker` in this folder, as images run them.
+    Standalone(PathBuf),
+}
+
 /// What every part of one system shares.
 #[derive(Debug, Clone)]
 pub(crate) struct Common {
     /// The rosterd binary.
     pub(crate) rosterd: PathBuf,
+    /// What ingresses and workers are.
+    pub(crate) programs: Programs,
     /// Where logs are written.
     pub(crate) logs: PathBuf,
     /// Environment of ingresses and workers: secrets, too.
@@ -82,18 +94,18 @@ impl Part {
 }
 
 impl Common {
-    /// Starts a subcommand of rosterd and waits for the line by which it says that it is ready.
+    /// Starts an ingress or a worker and waits for the line by which it says that it is ready.
     async fn launch(
         &self,
         name: &str,
-        subcommand: &str,
+        program: &str,
         environment: Vec<(String, OsString)>,
         ready: &str,
     ) -> anyhow::Result<(Guarded, String)> {
         let log = self.logs.join(format!("{name}.log"));
         let launch = Launch {
             guard: self.rosterd.clone(),
-            command: vec![self.rosterd.clone().into(), subcommand.into()],
+            command: self.argv(program),
             environment: self.environment.iter().cloned().chain(environment).collect(),
             directory: None,
             log: log.clone(),
@@ -109,9 +121,16 @@ impl Common {
         bail!("{name} did not become ready; the end of its log, {}:\n{}", log.display(), last_lines(&log, 10))
     }
 
+    fn argv(&self, program: &str) -> Vec<OsString> {
+        match &self.programs {
+            Programs::Subcommands => vec![self.rosterd.clone().into(), program.into()],
+            Programs::Standalone(folder) => vec![folder.join(program).into()],
+        }
+    }
+
     fn process(&self, role: Role, name: String, pid: u32, url: Option<String>) -> Process {
-        let subcommand = if role == Role::Worker { "worker" } else { "ingress" };
-        let argv = vec![self.rosterd.to_string_lossy().into_owned(), subcommand.to_owned()];
+        let argv = self.argv(if role == Role::Worker { "worker" } else { "ingress" });
+        let argv = argv.into_iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
         Process { role, name, pid, argv, url }
     }
 }

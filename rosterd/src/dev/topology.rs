@@ -8,7 +8,7 @@ use protocol::id::{Namespace, WorkspaceId};
 
 use crate::dev::access;
 use crate::dev::board::{Board, Ready};
-use crate::dev::part::{Common, Part};
+use crate::dev::part::{Common, Part, Programs};
 use crate::dev::supervisor::Supervisor;
 use crate::servers::nats::{self, LogSync};
 
@@ -33,6 +33,10 @@ pub struct Plan {
     pub log_sync: LogSync,
     /// The workspace to create.
     pub workspace: WorkspaceId,
+    /// The programs that ingresses and workers are.
+    pub programs: Programs,
+    /// Further environment of workers.
+    pub worker_environment: Vec<(String, OsString)>,
 }
 
 /// A system that runs. Dropping it ends every process at once; [`Topology::stop`] lets them finish.
@@ -61,9 +65,12 @@ impl Topology {
         };
         say(&format!("broker     {nats_url}"));
         let database_url = plan.database_url.clone().unwrap_or_else(|| sqlite_in(&plan.data));
-        let mut common = Common { rosterd, logs, environment: environment(plan, &nats_url, &database_url) };
+        let environment = environment(plan, &nats_url, &database_url);
+        let mut common = Common { rosterd, programs: plan.programs.clone(), logs, environment };
         for number in 1..=plan.workers {
-            start(Part::Worker(number, common.clone()), &mut workers, &board).await?;
+            let mut own = common.clone();
+            own.environment.extend(plan.worker_environment.iter().cloned());
+            start(Part::Worker(number, own), &mut workers, &board).await?;
         }
         say(&format!("workers    {}", plan.workers));
 

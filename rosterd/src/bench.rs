@@ -1,0 +1,55 @@
+//! `rosterd bench`: figures of this machine, each table from one run of one command.
+
+mod group_commit;
+mod machine;
+mod memory;
+mod processor;
+
+use clap::Subcommand;
+use protocol::id::WorkspaceId;
+
+use crate::dev::board::Role;
+use crate::dev::topology::Topology;
+use crate::simulate::{Bearer, Options};
+
+/// The settings of `rosterd bench`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    benchmark: Benchmark,
+}
+
+#[derive(Debug, Subcommand)]
+enum Benchmark {
+    /// Compare a worker that commits what is ready together with one that commits each command alone.
+    GroupCommit(group_commit::Args),
+    /// Weigh the standalone ingress and worker at rest and under load.
+    Memory(memory::Args),
+}
+
+/// Runs a benchmark and prints its figures.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    if cfg!(debug_assertions) {
+        crate::say("this is a debug build: only a release build's figures mean anything");
+    }
+    match args.benchmark {
+        Benchmark::GroupCommit(args) => group_commit::run(args).await,
+        Benchmark::Memory(args) => memory::run(args).await,
+    }
+}
+
+/// A provider that creates people without looking them up first, and changes some of them afterwards.
+fn provider(topology: &Topology, workspace: &WorkspaceId, users: usize, in_flight: usize) -> Options {
+    let processes = topology.board.processes().into_iter();
+    let ingresses = processes.filter(|process| process.role == Role::Ingress).filter_map(|process| process.url);
+    Options {
+        base_urls: ingresses.map(|url| format!("{url}/scim/v2/{workspace}")).collect(),
+        token: Bearer::new(topology.ready.token.clone()),
+        users,
+        groups: 0,
+        concurrency: in_flight,
+        rate: None,
+        probe: false,
+        seed: 1,
+    }
+}
