@@ -24,7 +24,7 @@ use std::time::Duration;
 use async_nats::{Client, ConnectOptions, Event, jetstream};
 use protocol::message::lane::Lane;
 use protocol::ownership::OwnershipPolicy;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{RwLock, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -193,6 +193,7 @@ impl Session {
             clock: Clock::System,
             policy: OwnershipPolicy::default(),
             settled: RecentlySettled::default(),
+            alone: RwLock::new(()),
             batch: usize::from(self.config.batch),
         })
     }

@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::GatewayError;
 
 /// Unsettled operations in the log, per workspace, lane and ingress.
-const IN_LOG: usize = 64;
+const IN_LOG: usize = 128;
 /// Requests that wait for that, per workspace, lane and ingress.
 const WAITING: usize = 1024;
 

@@ -63,11 +63,16 @@ impl Asking {
         let attempts = async {
             let mut delays = delays();
             let mut attempts = FIRST_ATTEMPTS.into_iter();
+            let mut within = attempts.next().unwrap_or(FURTHER_ATTEMPTS);
             loop {
-                let within = attempts.next().unwrap_or(FURTHER_ATTEMPTS);
                 match self.attempt(workspace, query, within).await {
                     Ok(answer) => return answer,
-                    Err(error) => tracing::debug!(%workspace, %error, "asking again"),
+                    // Nobody took the question: the first who does has as long as the first attempt.
+                    Err(AskError::NoWorker) => tracing::debug!(%workspace, "no worker listens, asking again"),
+                    Err(error) => {
+                        tracing::debug!(%workspace, %error, "asking again");
+                        within = attempts.next().unwrap_or(FURTHER_ATTEMPTS);
+                    }
                 }
                 tokio::time::sleep(delays.next().unwrap_or(ATTEMPT)).await;
             }

@@ -32,6 +32,8 @@ pub(crate) struct Dispatcher {
     in_work: HashSet<u64>,
     /// What each running task has taken, also should it fail.
     taken: HashMap<Id, Vec<u64>>,
+    /// The running tasks that bring predecessors along.
+    bringing: HashSet<Id>,
     slots: usize,
     batch: usize,
     /// Whether due chains go before what waits in the lanes.
@@ -60,6 +62,7 @@ impl Dispatcher {
             running: JoinSet::new(),
             in_work: HashSet::new(),
             taken: HashMap::new(),
+            bringing: HashSet::new(),
             slots,
             batch,
             chains_turn: true,
@@ -140,8 +143,15 @@ impl Dispatcher {
 
     fn start_chains(&mut self, free: usize) -> bool {
         self.chains_turn = false;
+        // One slot is never theirs, so that what just came in finds it; only what is urgent may take that one, too.
+        let one_is_left = self.bringing.len() + 1 < self.slots;
+        let admitted = |lane| match lane {
+            Lane::Urgent => true,
+            Lane::Interactive => one_is_left,
+            Lane::Bulk => one_is_left && free > 1,
+        };
         let in_work = &self.in_work;
-        let due = self.held.take_due(Instant::now(), self.batch, free == 1, |sequence| in_work.contains(&sequence));
+        let due = self.held.take_due(Instant::now(), self.batch, admitted, |sequence| in_work.contains(&sequence));
         if due.is_empty() {
             return false;
         }
@@ -149,6 +159,7 @@ impl Dispatcher {
         let sequences = due.iter().map(Item::sequence).collect();
         let task = self.running.spawn(Arc::clone(&self.work).chain(due)).id();
         self.take(task, sequences);
+        self.bringing.insert(task);
         true
     }
 
@@ -174,6 +185,7 @@ impl Dispatcher {
     }
 
     fn forget(&mut self, task: Id) {
+        self.bringing.remove(&task);
         for sequence in self.taken.remove(&task).unwrap_or_default() {
             self.in_work.remove(&sequence);
         }

@@ -69,21 +69,21 @@ impl Held {
     }
 
     /// All held commands of chains of which one is due, each chain whole and in order, until there are `enough` commands.
-    /// A chain whose first command waits for one that is `in_work` here stays, and so does a chain of bulk work when only
-    /// the `last_slot` is free. A chain with a suspect goes alone.
+    /// A chain whose first command waits for one that is `in_work` here stays, and so does one of which no command is of
+    /// an `admitted` lane. A chain with a suspect goes alone.
     pub(crate) fn take_due(
         &mut self,
         now: Instant,
         enough: usize,
-        last_slot: bool,
+        admitted: impl Fn(Lane) -> bool,
         in_work: impl Fn(u64) -> bool,
     ) -> Vec<Item> {
-        let lane = |item: &Item| item.ticket.as_ref().map(|ticket| ticket.lane);
+        let admitted = |item: &Item| item.ticket.as_ref().is_none_or(|ticket| admitted(ticket.lane));
         let is_due = |items: &BTreeMap<u64, (Instant, Item)>| {
             let first = items.values().next().map(|(_, item)| item.logged.predecessor);
             items.values().any(|(due, _)| *due <= now)
                 && !first.is_some_and(&in_work)
-                && !(last_slot && items.values().all(|(_, item)| lane(item) == Some(Lane::Bulk)))
+                && items.values().any(|(_, item)| admitted(item))
         };
         let (mut due, mut commands) = (Vec::new(), 0);
         for (chain, items) in self.chains.iter().filter(|(_, items)| is_due(items)) {
@@ -162,9 +162,9 @@ mod tests {
         assert!(held.hold(command(1, 9, 7), now + PATIENCE).is_none());
         assert!(held.hold(command(1, 7, 5), now).is_none());
         assert!(held.hold(command(2, 8, 6), now + PATIENCE).is_none());
-        let due = held.take_due(now, 256, false, |_| false);
+        let due = held.take_due(now, 256, |_| true, |_| false);
         assert_eq!(sequences(&due), [7, 9]);
-        assert!(held.take_due(now, 256, false, |_| false).is_empty());
+        assert!(held.take_due(now, 256, |_| true, |_| false).is_empty());
         assert!(held.release(7).is_empty(), "what was taken is not released a second time");
         assert_eq!(held.next_due(), Some(now + PATIENCE));
     }
@@ -173,8 +173,8 @@ mod tests {
     fn a_chain_whose_predecessor_is_in_work_here_waits_for_that_batch() {
         let (mut held, now) = (Held::default(), Instant::now());
         assert!(held.hold(command(1, 7, 5), now).is_none());
-        assert!(held.take_due(now, 256, false, |sequence| sequence == 5).is_empty());
-        assert_eq!(sequences(&held.take_due(now, 256, false, |_| false)), [7]);
+        assert!(held.take_due(now, 256, |_| true, |sequence| sequence == 5).is_empty());
+        assert_eq!(sequences(&held.take_due(now, 256, |_| true, |_| false)), [7]);
     }
 
     #[test]
@@ -188,7 +188,7 @@ mod tests {
         }
         let mut taken: Vec<Vec<Item>> = Vec::new();
         while held.next_due().is_some() {
-            taken.push(held.take_due(now, 4, false, |_| false));
+            taken.push(held.take_due(now, 4, |_| true, |_| false));
         }
         assert!(taken.iter().all(|items| items.len() <= 4), "{taken:?}");
         let suspect = taken.iter().find(|items| items.iter().any(|item| item.suspect)).unwrap();

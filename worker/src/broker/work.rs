@@ -10,6 +10,7 @@ use protocol::id::OperationId;
 use protocol::message::lane::Lane;
 use protocol::message::outcome::Outcome;
 use protocol::ownership::OwnershipPolicy;
+use tokio::sync::RwLock;
 use tokio::time::Instant;
 use tracing::{error, warn};
 
@@ -38,6 +39,8 @@ pub(crate) struct Work {
     pub(crate) clock: Clock,
     pub(crate) policy: OwnershipPolicy,
     pub(crate) settled: RecentlySettled,
+    /// Read by whatever is applied, written by a suspect: it is alone in this process, so that a crash is its own.
+    pub(crate) alone: RwLock<()>,
     /// The most commands in one transaction.
     pub(crate) batch: usize,
 }
@@ -193,8 +196,14 @@ impl Work {
         };
         let (commands, tickets): (Vec<Accepted>, Vec<Option<Ticket>>) = segment.into_iter().filter_map(command).unzip();
         let applied = match commands.as_slice() {
-            [suspect] if alone => self.apply_suspect(suspect).await,
-            commands => self.apply(commands).await,
+            [suspect] if alone => {
+                let _alone = self.alone.write().await;
+                self.apply_suspect(suspect).await
+            }
+            commands => {
+                let _together = self.alone.read().await;
+                self.apply(commands).await
+            }
         };
         match applied {
             Ok(endings) => {
