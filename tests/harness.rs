@@ -2,9 +2,13 @@
 //! database and processes of the built binary, all under the guard.
 
 mod bench;
+mod broker;
 mod command;
 mod dev;
+mod part;
+mod postgresql;
 mod process;
+pub(crate) mod proxy;
 pub(crate) mod scim;
 mod servers;
 mod system;
@@ -14,8 +18,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub(crate) use bench::Bench;
+pub(crate) use broker::{OwnBroker, Snapshot};
 pub(crate) use command::demo;
 pub(crate) use dev::{Dev, Entry};
+pub(crate) use part::Part;
+pub(crate) use postgresql::OwnPostgresql;
 pub(crate) use process::{Process, is_running};
 pub(crate) use servers::Schema;
 pub(crate) use system::System;

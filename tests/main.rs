@@ -12,6 +12,8 @@ mod demonstration;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod harness_itself;
+#[cfg(test)]
 mod layering;
 #[cfg(test)]
 mod migrations;

@@ -1,6 +1,7 @@
 //! A namespace, a database and a folder, against which a test runs commands and processes of its own.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_nats::jetstream;
@@ -30,14 +31,64 @@ pub(crate) struct LogState {
 
 impl Bench {
     pub(crate) async fn new(database: Database, schema: Schema) -> Self {
+        Self::on(database, schema, None, None).await
+    }
+
+    /// On servers of its own, where they are given, and else on those of the run.
+    pub(super) async fn on(
+        database: Database,
+        schema: Schema,
+        own_broker: Option<String>,
+        own_database: Option<String>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self {
-            namespace: namespace(),
-            nats_url: broker_url().await,
-            database_url: database_url(database, schema, folder.path()).await,
-            started: AtomicUsize::new(0),
-            folder,
-        }
+        let nats_url = match own_broker {
+            Some(url) => url,
+            None => broker_url().await,
+        };
+        let database_url = match own_database {
+            Some(url) => url,
+            None => database_url(database, schema, folder.path()).await,
+        };
+        Self { namespace: namespace(), nats_url, database_url, started: AtomicUsize::new(0), folder }
+    }
+
+    /// What all subjects, streams and buckets of this test begin with.
+    pub(crate) const fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// The broker's servers, separated by commas.
+    pub(crate) fn nats_url(&self) -> &str {
+        &self.nats_url
+    }
+
+    /// The database, as a worker is told.
+    pub(crate) fn database_url(&self) -> &str {
+        &self.database_url
+    }
+
+    /// A connection to the broker.
+    pub(crate) async fn nats(&self) -> async_nats::Client {
+        let urls: Vec<&str> = self.nats_url.split(',').collect();
+        async_nats::connect(urls).await.unwrap()
+    }
+
+    /// The broker's streams.
+    pub(crate) async fn jetstream(&self) -> jetstream::Context {
+        jetstream::new(self.nats().await)
+    }
+
+    /// The log itself.
+    pub(crate) async fn stream(&self) -> jetstream::stream::Stream {
+        self.jetstream().await.get_stream(self.namespace.command_stream()).await.unwrap()
+    }
+
+    /// A connection to the database.
+    pub(crate) async fn sql(&self) -> sea_orm::DatabaseConnection {
+        let mut options = sea_orm::ConnectOptions::new(&self.database_url);
+        options.max_connections(2).sqlx_logging(false);
+        sea_orm::Database::connect(options).await.unwrap()
     }
 
     /// Runs a command of the operator.
@@ -50,22 +101,16 @@ impl Bench {
         self.process("worker", arguments).await
     }
 
-    /// Starts an ingress on a free port; it says `listening` and its URL.
-    pub(crate) async fn ingress(&self) -> Process {
-        self.process("ingress", &["--listen", "127.0.0.1:0"]).await
-    }
-
     /// Writes a message to the log behind the ingress's back; the subject is below the namespace.
     pub(crate) async fn publish(&self, subject: &str, payload: &'static [u8]) {
-        let context = jetstream::new(async_nats::connect(&self.nats_url).await.unwrap());
+        let context = self.jetstream().await;
         let subject = format!("{}.{subject}", self.namespace);
         context.publish(subject, payload.into()).await.unwrap().await.unwrap();
     }
 
     /// The state of the log.
     pub(crate) async fn log(&self) -> LogState {
-        let context = jetstream::new(async_nats::connect(&self.nats_url).await.unwrap());
-        let stream = context.get_stream(self.namespace.command_stream()).await.unwrap();
+        let stream = self.stream().await;
         let state = &stream.cached_info().state;
         LogState { messages: state.messages, last_sequence: state.last_sequence }
     }
@@ -93,9 +138,14 @@ impl Bench {
         ]
     }
 
-    async fn process(&self, role: &str, arguments: &[&str]) -> Process {
+    /// Where the next process of this role writes its log.
+    pub(super) fn log_file(&self, role: &str) -> PathBuf {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
-        let log = self.folder.path().join(format!("{role}-{number}.log"));
+        self.folder.path().join(format!("{role}-{number}.log"))
+    }
+
+    async fn process(&self, role: &str, arguments: &[&str]) -> Process {
+        let log = self.log_file(role);
         let arguments: Vec<&str> = std::iter::once(role).chain(arguments.iter().copied()).collect();
         Process::start(&arguments, &self.environment(), &log).await
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rosterd::servers::guard::{Guarded, Launch};
-use rustix::process::{Pid, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use super::{DEADLINE, ROSTERD};
 
@@ -44,6 +44,11 @@ impl Process {
         None
     }
 
+    /// Waits until it ends by itself; its exit status, or 128 and the signal.
+    pub(crate) async fn end(&mut self) -> Option<i32> {
+        tokio::time::timeout(DEADLINE, self.guarded.wait()).await.expect("it did not end")
+    }
+
     /// SIGTERM; the exit status, none if it had to be killed.
     pub(crate) async fn terminate(mut self) -> Option<i32> {
         self.guarded.terminate(DEADLINE).await
@@ -52,6 +57,14 @@ impl Process {
     /// SIGKILL.
     pub(crate) async fn kill(mut self) {
         self.guarded.kill().await;
+    }
+}
+
+/// Sends a signal to a process, which may have ended a moment ago.
+pub(crate) fn signal(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        // Nothing to signal is nothing to do.
+        let _ = kill_process(pid, signal);
     }
 }
 

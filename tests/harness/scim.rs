@@ -63,9 +63,14 @@ impl Scim {
         self.post(path, &body).await
     }
 
+    /// A GET that may find no server.
+    pub(crate) async fn try_get(&self, path: &str) -> Option<Answer> {
+        try_send(self.request(Method::GET, path)).await
+    }
+
     /// A POST that may find no server.
     pub(crate) async fn try_post(&self, path: &str, body: Value) -> Option<Answer> {
-        Some(read(self.json(Method::POST, path, &body).send().await.ok()?).await)
+        try_send(self.json(Method::POST, path, &body)).await
     }
 
     pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
@@ -126,13 +131,18 @@ impl Answer {
 
 /// Sends a request and reads the whole answer.
 pub(crate) async fn send(request: RequestBuilder) -> Answer {
-    read(request.send().await.unwrap()).await
+    read(request.send().await.unwrap()).await.unwrap()
 }
 
-async fn read(response: Response) -> Answer {
+/// The same with a server that may not be there, or end before it has answered.
+async fn try_send(request: RequestBuilder) -> Option<Answer> {
+    read(request.send().await.ok()?).await.ok()
+}
+
+async fn read(response: Response) -> reqwest::Result<Answer> {
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let bytes = response.bytes().await.unwrap();
-    Answer { status, headers, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) }
+    let bytes = response.bytes().await?;
+    Ok(Answer { status, headers, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) })
 }
 
 /// A user with this userName.

@@ -1,51 +1,196 @@
-//! A whole system without a supervisor, whose processes a test stops and starts itself.
+//! A whole system without a supervisor, whose processes and servers a test harms and starts again itself.
 
 use std::ops::Deref;
 
-use super::command::{Said, rosterd};
-use super::process::wait_for_end;
-use super::scim::Scim;
-use super::{Bench, Database, Process, Schema, eventually};
+use rosterd::servers::free_port;
+use rosterd::servers::nats::LogSync;
+use serde_json::Value;
 
-/// One system: `ingresses` and `workers` are there to be stopped.
+use super::command::{Said, rosterd};
+use super::part::{Part, Settings};
+use super::process::wait_for_end;
+use super::proxy::Proxy;
+use super::scim::Scim;
+use super::{Bench, Database, OwnBroker, OwnPostgresql, Schema};
+
+/// One system: its parts and its own servers are there to be harmed.
 pub(crate) struct System {
-    pub(crate) ingresses: Vec<Process>,
-    pub(crate) workers: Vec<Process>,
+    pub(crate) ingresses: Vec<Part>,
+    pub(crate) workers: Vec<Part>,
+    /// The broker, if it is the system's own.
+    broker: Option<OwnBroker>,
+    /// The PostgreSQL, if it is the system's own.
+    postgresql: Option<OwnPostgresql>,
+    plan: Plan,
+    /// The Base URL of each ingress's workspace begins with one of these.
     urls: Vec<String>,
     token: String,
-    started: Vec<u32>,
     bench: Bench,
 }
 
+/// What a system consists of.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    database: Database,
+    own_postgresql: bool,
+    broker: Broker,
+    proxied: bool,
+    ingresses: usize,
+    workers: usize,
+    worker_arguments: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Broker {
+    /// That of the run, which nobody may harm.
+    Shared,
+    One(LogSync),
+    Three(LogSync),
+}
+
+impl Plan {
+    pub(crate) const fn ingresses(mut self, ingresses: usize) -> Self {
+        self.ingresses = ingresses;
+        self
+    }
+
+    pub(crate) const fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// A broker of its own: one server.
+    pub(crate) const fn own_broker(mut self, log_sync: LogSync) -> Self {
+        self.broker = Broker::One(log_sync);
+        self
+    }
+
+    /// A broker of its own: three servers, which keep the log together.
+    pub(crate) const fn three_brokers(mut self, log_sync: LogSync) -> Self {
+        self.broker = Broker::Three(log_sync);
+        self
+    }
+
+    /// A PostgreSQL of its own.
+    pub(crate) const fn own_postgresql(mut self) -> Self {
+        self.database = Database::Postgresql;
+        self.own_postgresql = true;
+        self
+    }
+
+    /// Every part has a way of its own to the broker, every worker one to its PostgreSQL, which a test can harm.
+    ///
+    /// Not with three brokers: they tell their clients of each other.
+    pub(crate) const fn proxied(mut self) -> Self {
+        self.proxied = true;
+        self
+    }
+
+    /// What each worker is started with.
+    pub(crate) fn worker_arguments(mut self, arguments: &[&str]) -> Self {
+        self.worker_arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        self
+    }
+
+    /// Starts it all, and the workspace `acme` with a token.
+    pub(crate) async fn start(self) -> System {
+        let (broker, postgresql) = futures::join!(Box::pin(self.start_broker()), Box::pin(self.start_postgresql()));
+        let nats_url = broker.as_ref().map(OwnBroker::url);
+        let database_url = postgresql.as_ref().map(|server| server.url().to_owned());
+        let bench = Box::pin(Bench::on(self.database, Schema::Current, nats_url, database_url)).await;
+        let (ingresses, workers, urls, token) = (Vec::new(), Vec::new(), Vec::new(), String::new());
+        let (first_ingresses, first_workers) = (self.ingresses, self.workers);
+        let mut system = System { ingresses, workers, broker, postgresql, plan: self, urls, token, bench };
+        for _ in 0..first_workers {
+            system.add_worker().await;
+        }
+        for _ in 0..first_ingresses {
+            system.add_ingress().await;
+        }
+        system.enable_workspace().await;
+        system
+    }
+
+    async fn start_broker(&self) -> Option<OwnBroker> {
+        match self.broker {
+            Broker::Shared => None,
+            Broker::One(log_sync) => Some(OwnBroker::one(log_sync).await),
+            Broker::Three(log_sync) => Some(OwnBroker::three(log_sync).await),
+        }
+    }
+
+    async fn start_postgresql(&self) -> Option<OwnPostgresql> {
+        if self.own_postgresql { Some(OwnPostgresql::start(Schema::Current).await) } else { None }
+    }
+}
+
 impl System {
+    /// One ingress and one worker, on the servers of the run, unless the plan is changed.
+    pub(crate) const fn plan(database: Database) -> Plan {
+        Plan {
+            database,
+            own_postgresql: false,
+            broker: Broker::Shared,
+            proxied: false,
+            ingresses: 1,
+            workers: 1,
+            worker_arguments: Vec::new(),
+        }
+    }
+
     /// One ingress, one worker, and the workspace `acme` with a token.
     pub(crate) async fn start(database: Database) -> Self {
-        Self::start_with(database, 1, 1).await
+        Self::plan(database).start().await
     }
 
     /// So many ingresses and workers, and the workspace `acme` with a token.
     pub(crate) async fn start_with(database: Database, ingresses: usize, workers: usize) -> Self {
-        let bench = Bench::new(database, Schema::Current).await;
-        let (urls, token, started) = (Vec::new(), String::new(), Vec::new());
-        let mut system = Self { ingresses: Vec::new(), workers: Vec::new(), urls, token, started, bench };
-        for _ in 0..workers {
-            system.add_worker().await;
-        }
-        for _ in 0..ingresses {
-            system.add_ingress().await;
-        }
-        system.rosterd(&["workspace", "create", "acme", "--name", "Acme Inc."]).await.expect_success();
-        let enabled = system.rosterd(&["workspace", "enable", "acme", "-o", "json"]).await.expect_success().json();
-        enabled["token"].as_str().unwrap().clone_into(&mut system.token);
-        system
+        Self::plan(database).ingresses(ingresses).workers(workers).start().await
     }
 
     /// One more worker; returns when it is ready.
     pub(crate) async fn add_worker(&mut self) {
-        let mut worker = self.bench.worker(&[]).await;
-        assert!(worker.line("ready").await.is_some(), "a worker did not become ready: {}", self.logs());
-        self.started.push(worker.pid());
-        self.workers.push(worker);
+        let worker = self.new_worker().await;
+        worker.start().await;
+    }
+
+    /// One more worker, which does not run yet.
+    pub(crate) async fn new_worker(&mut self) -> &Part {
+        let mut arguments = vec!["worker".to_owned()];
+        arguments.extend(self.plan.worker_arguments.iter().cloned());
+        if matches!(self.plan.broker, Broker::Three(_)) {
+            arguments.extend(["--replicas".to_owned(), "3".to_owned()]);
+        }
+        let mut settings = self.settings("worker", arguments, "ready").await;
+        if self.plan.proxied && self.plan.database == Database::Postgresql {
+            let link = Proxy::to_url(self.bench.database_url()).await;
+            replace(&mut settings.environment, "ROSTERD_DATABASE_URL", &link.url(self.bench.database_url()));
+            settings.database_link = Some(link);
+        }
+        self.workers.push(Part::new(settings));
+        self.workers.last().unwrap()
+    }
+
+    /// One more ingress; returns when it is ready.
+    pub(crate) async fn add_ingress(&mut self) {
+        let address = format!("127.0.0.1:{}", free_port().unwrap());
+        let arguments = ["ingress", "--listen", &address].map(str::to_owned).to_vec();
+        let url = format!("http://{address}");
+        let mut settings = self.settings("ingress", arguments, "listening ").await;
+        settings.url = Some(url.clone());
+        self.urls.push(url);
+        self.ingresses.push(Part::new(settings));
+        self.ingresses.last().unwrap().start().await;
+    }
+
+    /// The system's own broker.
+    pub(crate) const fn broker(&self) -> &OwnBroker {
+        self.broker.as_ref().expect("a plan with a broker of its own")
+    }
+
+    /// The system's own PostgreSQL.
+    pub(crate) const fn postgresql(&self) -> &OwnPostgresql {
+        self.postgresql.as_ref().expect("a plan with a PostgreSQL of its own")
     }
 
     /// The workspace as a provider sees it at the first ingress.
@@ -56,6 +201,11 @@ impl System {
     /// The same at another ingress.
     pub(crate) fn scim_at(&self, ingress: usize) -> Scim {
         Scim::new(format!("{}/scim/v2/acme", self.urls[ingress]), &self.token)
+    }
+
+    /// The workspace's Base URL at every ingress.
+    pub(crate) fn base_urls(&self) -> Vec<String> {
+        self.urls.iter().map(|url| format!("{url}/scim/v2/acme")).collect()
     }
 
     /// The workspace's first token.
@@ -70,24 +220,41 @@ impl System {
         rosterd(arguments, &environment).await
     }
 
+    /// What a command of the operator prints as JSON.
+    pub(crate) async fn rosterd_json(&self, arguments: &[&str]) -> Value {
+        let arguments = [arguments, &["-o", "json"]].concat();
+        self.rosterd(&arguments).await.expect_success().json()
+    }
+
     /// Plays a provider from the command line.
     pub(crate) async fn simulate(&self, arguments: &[&str]) -> Said {
-        let base_urls: Vec<String> = self.urls.iter().map(|url| format!("{url}/scim/v2/acme")).collect();
-        let environment = [("ROSTERD_BASE_URL", &*base_urls.join(",")), ("ROSTERD_TOKEN", self.token())];
+        let environment = [("ROSTERD_BASE_URL", &*self.base_urls().join(",")), ("ROSTERD_TOKEN", self.token())];
         let arguments: Vec<&str> = std::iter::once("simulate").chain(arguments.iter().copied()).collect();
         rosterd(&arguments, &environment).await
     }
 
-    async fn add_ingress(&mut self) {
-        let mut ingress = self.bench.ingress().await;
-        let line = ingress.line("listening ").await;
-        let line = line.unwrap_or_else(|| panic!("an ingress did not become ready: {}", self.logs()));
-        let url = line.trim_start_matches("listening ").trim_end_matches('/').to_owned();
-        let probe = Scim::new(&url, "");
-        eventually("the ingress is ready", async || (probe.get("/readyz").await.status == 200).then_some(())).await;
-        self.started.push(ingress.pid());
-        self.urls.push(url);
-        self.ingresses.push(ingress);
+    async fn enable_workspace(&mut self) {
+        if self.urls.is_empty() || self.workers.is_empty() {
+            return;
+        }
+        self.rosterd(&["workspace", "create", "acme", "--name", "Acme Inc."]).await.expect_success();
+        let enabled = self.rosterd_json(&["workspace", "enable", "acme"]).await;
+        enabled["token"].as_str().unwrap().clone_into(&mut self.token);
+    }
+
+    async fn settings(&self, role: &str, arguments: Vec<String>, ready: &'static str) -> Settings {
+        let environment = self.bench.environment();
+        let mut environment: Vec<(String, String)> =
+            environment.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let mut broker_link = None;
+        if self.plan.proxied {
+            assert!(!matches!(self.plan.broker, Broker::Three(_)), "three brokers tell their clients of each other");
+            let link = Proxy::to_url(self.bench.nats_url()).await;
+            replace(&mut environment, "ROSTERD_NATS_URL", &link.url(self.bench.nats_url()));
+            broker_link = Some(link);
+        }
+        let log = self.bench.log_file(role);
+        Settings { arguments, environment, log, ready, url: None, broker_link, database_link: None }
     }
 }
 
@@ -103,10 +270,15 @@ impl Deref for System {
 impl Drop for System {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{}", self.logs());
+            let broker = self.broker.as_ref().map(OwnBroker::logs).unwrap_or_default();
+            eprintln!("{}{broker}", self.logs());
         }
-        self.ingresses.clear();
-        self.workers.clear();
-        wait_for_end(&self.started);
+        let parts = self.ingresses.drain(..).chain(self.workers.drain(..));
+        let pids: Vec<u32> = parts.map(|part| part.pid()).filter(|pid| *pid > 0).collect();
+        wait_for_end(&pids);
     }
+}
+
+fn replace(environment: &mut [(String, String)], name: &str, value: &str) {
+    environment.iter_mut().filter(|(set, _)| set == name).for_each(|(_, set)| value.clone_into(set));
 }

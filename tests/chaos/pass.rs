@@ -1,0 +1,100 @@
+//! Everything is killed in turn while providers write, and what was acknowledged is there.
+//!
+//! A longer pass, with another seed, as fast as what is delivered:
+//! `ROSTERD_CHAOS_SECONDS=900 ROSTERD_CHAOS_SEED=7 cargo test --profile chaos -p rosterd --test chaos -- pass --nocapture`;
+//! its report goes to the file that `ROSTERD_CHAOS_REPORT` names, too.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rosterd::servers::nats::LogSync;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::harness::{Database, System};
+use crate::history::{History, Snapshot, Summary, verify};
+use crate::nemesis::{Nemesis, Record};
+use crate::report::{Report, longest_gaps};
+use crate::rest::Rest;
+use crate::workload::{self, WorkloadOptions};
+
+/// Logical clients; each has one request under way.
+const CLIENTS: usize = 16;
+
+/// How long, and by which schedule.
+struct Settings {
+    time: Duration,
+    seed: u64,
+    /// Where else the report goes.
+    report: Option<PathBuf>,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_killed_nothing_acknowledged_is_lost_doubled_reordered_or_revived() {
+    let settings = Settings::read();
+    let plan = System::plan(Database::Postgresql).own_postgresql().own_broker(LogSync::Always);
+    let system = plan.proxied().ingresses(2).workers(3).start().await;
+
+    let began = Instant::now();
+    let (history, record) = run(&system, &settings).await;
+    let rest = Rest::of(&system, &history).await;
+    let report = Report {
+        seed: settings.seed,
+        took: began.elapsed(),
+        summary: Summary::of(&history),
+        violations: verify(&history, &rest.snapshot),
+        gaps: longest_gaps(&history),
+        record,
+        rest,
+    };
+    let text = report.to_string();
+    println!("\n{text}");
+    if let Some(path) = &settings.report {
+        std::fs::write(path, &text).unwrap();
+    }
+    let faults = report.faults();
+    if !faults.is_empty() {
+        let kept = keep(&system, &history, &report.rest.snapshot, &text);
+        panic!("{}\nhistory, logs and report are kept in {}", faults.join("\n"), kept.display());
+    }
+}
+
+/// Load and faults side by side, until both have ended.
+async fn run(system: &System, settings: &Settings) -> (History, Record) {
+    let until = CancellationToken::new();
+    let options =
+        WorkloadOptions { seed: settings.seed, clients: CLIENTS, until: until.clone(), ..WorkloadOptions::default() };
+    let urls = system.base_urls();
+    let load = workload::run(&urls, system.token(), options);
+    let harm = async {
+        let mut nemesis = Nemesis::new(system);
+        nemesis.harm(settings.seed, settings.time).await;
+        until.cancel();
+        nemesis.record
+    };
+    futures::join!(load, harm)
+}
+
+/// Keeps what is needed to find out why.
+fn keep(system: &System, history: &History, snapshot: &Snapshot, report: &str) -> PathBuf {
+    let folder = tempfile::Builder::new().prefix("rosterd-chaos-").tempdir().unwrap().keep();
+    let write = |name: &str, text: &str| std::fs::write(Path::new(&folder).join(name), text).unwrap();
+    write("report.md", report);
+    write("processes.log", &system.logs());
+    write("broker.log", &system.broker().logs());
+    history.save(Some(snapshot), &folder.join("history.jsonl")).unwrap();
+    folder
+}
+
+impl Settings {
+    fn read() -> Self {
+        let time = Duration::from_secs(environment("ROSTERD_CHAOS_SECONDS").map_or(60, |text| text.parse().unwrap()));
+        let seed = environment("ROSTERD_CHAOS_SEED").map_or(1, |text| text.parse().unwrap());
+        Self { time, seed, report: environment("ROSTERD_CHAOS_REPORT").map(PathBuf::from) }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where the chaos pass reads the environment")]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

@@ -1,0 +1,133 @@
+//! Requests below the Base URLs, and what their answers show.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{Client, Method, StatusCode};
+use serde_json::Value;
+
+use crate::history::{Attribute, GroupSight, Outcome, Sight, UserSight};
+
+/// How long Okta and Entra wait for an answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// The server, at all its URLs.
+#[derive(Debug, Clone)]
+pub(super) struct Http {
+    client: Client,
+    base_urls: Arc<[String]>,
+    token: Arc<str>,
+}
+
+/// One request below a Base URL.
+#[derive(Debug, Clone)]
+pub(super) struct Request {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) body: Option<Value>,
+}
+
+/// An answer, or why there is none.
+pub(super) enum Reply {
+    Answered(StatusCode, Value),
+    NotSent,
+    Lost(&'static str),
+}
+
+impl Http {
+    pub(super) fn new(base_urls: &[String], token: &str) -> Self {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let client = Client::builder().timeout(REQUEST_TIMEOUT).no_proxy().build().unwrap();
+        Self { client, base_urls: base_urls.into(), token: token.into() }
+    }
+
+    pub(super) fn servers(&self) -> usize {
+        self.base_urls.len()
+    }
+
+    /// Asks one of the servers, once.
+    pub(super) async fn send(&self, server: usize, request: Request) -> Reply {
+        let url = format!("{}{}", self.base_urls[server].trim_end_matches('/'), request.path);
+        let mut builder = self.client.request(request.method, url).bearer_auth(&self.token);
+        if let Some(body) = request.body {
+            builder = builder.header("content-type", "application/scim+json").body(body.to_string());
+        }
+        let answer = async {
+            let response = builder.send().await?;
+            let status = response.status();
+            Ok::<_, reqwest::Error>((status, response.bytes().await?))
+        };
+        match answer.await {
+            Ok((status, bytes)) => Reply::Answered(status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)),
+            Err(error) if error.is_timeout() => Reply::Lost("timeout"),
+            Err(error) if error.is_connect() => Reply::NotSent,
+            Err(_) => Reply::Lost("the connection broke"),
+        }
+    }
+}
+
+impl Request {
+    pub(super) fn new(method: Method, path: impl Into<String>) -> Self {
+        Self { method, path: path.into(), body: None }
+    }
+
+    pub(super) fn body(self, body: Value) -> Self {
+        Self { body: Some(body), ..self }
+    }
+}
+
+impl From<Reply> for Outcome {
+    /// 408 and every 5xx leave open what happened.
+    fn from(reply: Reply) -> Self {
+        match reply {
+            Reply::Answered(status, body) if status.is_success() => Self::Ok { shown: shown(&body) },
+            Reply::Answered(status, _) if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
+                let status = status.as_u16();
+                Self::Unknown { status: Some(status), why: status.to_string() }
+            }
+            Reply::Answered(status, _) => Self::Fail { status: Some(status.as_u16()) },
+            Reply::NotSent => Self::Fail { status: None },
+            Reply::Lost(why) => Self::Unknown { status: None, why: why.to_owned() },
+        }
+    }
+}
+
+/// The resources in a body: one, or a list.
+pub(super) fn shown(body: &Value) -> Vec<Sight> {
+    match body.get("Resources").and_then(Value::as_array) {
+        Some(resources) => resources.iter().filter_map(sight).collect(),
+        None => sight(body).into_iter().collect(),
+    }
+}
+
+fn sight(body: &Value) -> Option<Sight> {
+    let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    // A create whose resource was deleted before it was answered again shows an id, and no more.
+    if body.get("id").is_none() || body.get("userName").or_else(|| body.get("displayName")).is_none() {
+        return None;
+    }
+    if body.get("userName").is_some() {
+        let values = Attribute::ALL.into_iter().filter_map(|attribute| Some((attribute, value(body, attribute)?)));
+        return Some(Sight::User(UserSight {
+            id: text("id"),
+            user_name: text("userName"),
+            marker: text("externalId"),
+            values: values.collect(),
+            active: body.get("active").and_then(Value::as_bool).unwrap_or_default(),
+            version: body.pointer("/meta/version").and_then(Value::as_str).and_then(version),
+        }));
+    }
+    let members = body.get("members").and_then(Value::as_array).into_iter().flatten();
+    let members = members.filter_map(|member| Some(member.get("value")?.as_str()?.to_owned())).collect();
+    Some(Sight::Group(GroupSight { id: text("id"), name: text("displayName"), marker: text("externalId"), members }))
+}
+
+fn value(body: &Value, attribute: Attribute) -> Option<String> {
+    let pointer = format!("/{}", attribute.path().replace('.', "/"));
+    body.pointer(&pointer).and_then(Value::as_str).map(str::to_owned)
+}
+
+/// `W/"3"`.
+fn version(tag: &str) -> Option<u64> {
+    tag.trim_start_matches("W/").trim_matches('"').parse().ok()
+}
