@@ -4,11 +4,15 @@
 //! One broker and one PostgreSQL serve all tests of a run; each test has its own namespace, database and processes.
 
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod credentials;
 #[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
 mod demonstration;
+#[cfg(test)]
+mod faults;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
@@ -16,13 +20,19 @@ mod harness_itself;
 #[cfg(test)]
 mod layering;
 #[cfg(test)]
+mod lost_log;
+#[cfg(test)]
 mod migrations;
 #[cfg(test)]
 mod onboarding;
 #[cfg(test)]
+mod order;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod provisioning;
+#[cfg(test)]
+mod redelivery;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]

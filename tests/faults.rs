@@ -1,0 +1,20 @@
+//! Faults that review and measurement found, each reproduced against the real thing by a test that fails when the rule
+//! which answers it is taken out.
+
+mod chains;
+mod copies;
+mod crashes;
+mod failpoints;
+mod freezes;
+mod log;
+mod lost_answers;
+mod message;
+mod records;
+
+use std::time::Duration;
+
+/// The exit status of a process that died at a failpoint: 128 and SIGABRT.
+const ABORTED: i32 = 134;
+
+/// After so long the broker sends nothing more to a worker that has stopped asking.
+const PULL_EXPIRES: Duration = Duration::from_millis(1200);

@@ -1,0 +1,57 @@
+//! What was done and whose answer was lost: the ledger knows, and is asked.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::log::Log;
+use super::records::Records;
+use crate::harness::proxy::{COMMIT_ANSWER, Towards};
+use crate::harness::scim::user;
+use crate::harness::{Database, System, on_both};
+
+/// Before the message is delivered again, which takes 4 seconds: the answer came out of the ledger.
+const FROM_THE_LEDGER: Duration = Duration::from_millis(3500);
+
+on_both!(an_outcome_lost_on_its_way_is_asked_for);
+async fn an_outcome_lost_on_its_way_is_asked_for(database: Database) {
+    let mut system = System::start(database).await;
+    let (log, records, scim) = (Log::of(&system).await, Records::of(&system).await, system.scim());
+    system.workers[0].kill().await;
+    system.workers[0].arm("worker.answer.before=abort");
+    system.workers[0].start().await;
+    system.add_worker().await;
+
+    // Sooner or later a command goes to the worker that commits it and dies before it says so.
+    let (mut users, mut slowest) = (0, Duration::ZERO);
+    while system.workers[0].is_running() {
+        let began = Instant::now();
+        scim.post("/Users", &user(&format!("person-{users}"))).await.expect(201);
+        (users, slowest) = (users + 1, slowest.max(began.elapsed()));
+    }
+    assert!(slowest < FROM_THE_LEDGER, "the answer took {slowest:?}");
+    log.deliver_again().await;
+    log.drained().await;
+    assert_eq!((records.count("users").await, records.count("operations").await), (users, users));
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_was_lost_has_one_effect_and_the_right_answer() {
+    let system = System::plan(Database::Postgresql).proxied().start().await;
+    let (log, records, scim) = (Log::of(&system).await, Records::of(&system).await, system.scim());
+    let link = system.workers[0].database_link();
+    let began = Instant::now();
+    link.cut_before(Towards::Client, COMMIT_ANSWER);
+    let created = scim.post("/Users", &user("ann")).await.expect(201);
+    assert_eq!(link.trips(), 1, "the answer to the commit was cut off");
+    link.cut_before(Towards::Client, COMMIT_ANSWER);
+    let title = json!([{ "op": "replace", "path": "title", "value": "Dr." }]);
+    let changed = scim.patch(&format!("/Users/{}", created.id()), title).await.expect(200);
+    assert_eq!(link.trips(), 2, "the answer to the commit was cut off");
+
+    assert_eq!((&changed.body["title"], &changed.body["meta"]["version"]), (&json!("Dr."), &json!("W/\"2\"")));
+    assert!(began.elapsed() < FROM_THE_LEDGER, "{:?}", began.elapsed());
+    log.drained().await;
+    assert_eq!((records.count("users").await, records.count("operations").await), (1, 2));
+    assert_eq!((records.count("settled_copies").await, records.count("dead_letters").await), (0, 0));
+}

@@ -1,0 +1,122 @@
+//! What commands come to, one after the other: slow, obvious, and without a line of rosterd's own rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::ledger::Operation;
+use super::plan::Cast;
+use super::request::{Edit, Kind, Request, members};
+
+/// What a provider can change of a resource; a user has no members, and a group is always active.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Content {
+    pub(super) name: String,
+    pub(super) title: Option<String>,
+    pub(super) nickname: Option<String>,
+    pub(super) active: bool,
+    pub(super) members: BTreeSet<Uuid>,
+}
+
+/// A resource as it is at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Resource {
+    pub(super) content: Content,
+    pub(super) version: i64,
+    /// How many members a group says that it has.
+    pub(super) member_count: usize,
+}
+
+/// All resources of a run.
+pub(super) struct Model {
+    resources: BTreeMap<Uuid, Resource>,
+    /// The group whose members are deleted: that changes it, too, and from outside its own chain.
+    roster: Uuid,
+    roster_version: i64,
+}
+
+impl Content {
+    /// The body that a provider sends to create it, or to replace one.
+    pub(super) fn body(&self, kind: Kind) -> Value {
+        let mut body = match kind {
+            Kind::User => json!({ "userName": self.name, "title": self.title, "nickName": self.nickname }),
+            Kind::Group => json!({ "displayName": self.name, "members": members(&self.members) }),
+        };
+        body["schemas"] = json!([format!("urn:ietf:params:scim:schemas:core:2.0:{kind:?}")]);
+        body
+    }
+
+    /// What a provider reads, without the members.
+    pub(super) fn read(kind: Kind, body: &Value) -> Self {
+        let text = |name: &str| body[name].as_str().map(str::to_owned);
+        let (name, active) = match kind {
+            Kind::User => (text("userName"), body["active"] == true),
+            Kind::Group => (text("displayName"), true),
+        };
+        let name = name.unwrap_or_default();
+        Self { name, title: text("title"), nickname: text("nickName"), active, members: BTreeSet::new() }
+    }
+}
+
+impl Model {
+    /// As it is before the run.
+    pub(super) fn new(cast: &Cast) -> Self {
+        let created = |content: &Content| Resource { content: content.clone(), version: 1, member_count: 0 };
+        let resources = cast.contents.iter().map(|(id, content)| (*id, created(content))).collect();
+        Self { resources, roster: cast.roster, roster_version: 1 }
+    }
+
+    /// Carries out what the ledger says was accepted next; what the ledger should say, where it says something else.
+    pub(super) fn apply(&mut self, request: &Request, operation: &Operation) -> Option<String> {
+        let (status, version) = self.carry_out(request);
+        let version = if request.target == self.roster {
+            // Its members' deletions raise the version, too, and nothing orders them among its own commands.
+            let later = operation.version.filter(|version| *version > self.roster_version);
+            self.roster_version = later.unwrap_or(self.roster_version);
+            later.or(version)
+        } else {
+            version
+        };
+        let (expected, said) = ((status, version), (operation.status, operation.version));
+        let sequence = operation.sequence;
+        (said != expected).then(|| format!("sequence {sequence} ended as {said:?}, must be {expected:?}: {request:?}"))
+    }
+
+    /// The resource after all commands.
+    pub(super) fn shown(&self, id: Uuid) -> Option<Resource> {
+        let resource = self.resources.get(&id)?.clone();
+        Some(Resource { member_count: resource.content.members.len(), ..resource })
+    }
+
+    /// Status and version of the answer.
+    fn carry_out(&mut self, request: &Request) -> (u16, Option<i64>) {
+        let Some(resource) = self.resources.get_mut(&request.target) else { return (404, None) };
+        if request.if_match.is_some_and(|version| version != resource.version) {
+            return (412, None);
+        }
+        let (before, content) = (resource.content.clone(), &mut resource.content);
+        match request.edit.clone() {
+            Edit::Title(title) => content.title = title,
+            Edit::Nickname(nickname) => content.nickname = nickname,
+            Edit::Active(active) => content.active = active,
+            Edit::Rename(name) => content.name = name,
+            Edit::Join(ids) => content.members.extend(ids),
+            Edit::Leave(ids) => content.members.retain(|id| !ids.contains(id)),
+            Edit::Replace(new) => *content = Content { active: before.active, ..new },
+            Edit::Delete => {
+                self.delete(request.target);
+                return (204, None);
+            }
+        }
+        resource.version += i64::from(resource.content != before);
+        (request.status(), Some(resource.version))
+    }
+
+    fn delete(&mut self, id: Uuid) {
+        self.resources.remove(&id);
+        for group in self.resources.values_mut() {
+            group.version += i64::from(group.content.members.remove(&id));
+        }
+    }
+}
