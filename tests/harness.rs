@@ -58,7 +58,7 @@ macro_rules! on_both {
 pub(crate) use on_both;
 
 /// How long anything may take that has no bound of its own.
-const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Asks again and again until there is an answer.
 pub(crate) fn eventually<T>(what: &str, ask: impl AsyncFnMut() -> Option<T>) -> impl Future<Output = T> {

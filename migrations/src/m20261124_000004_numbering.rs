@@ -24,13 +24,15 @@ impl MigrationTrait for Migration {
 
 /// One row for each time that the log was found behind what is known of it: from then on, `shift` is added to the
 /// stream's sequences, so that none is used twice. Numbers of the time before end at `highest`, later ones begin at
-/// `since`.
+/// `since`; up to `inherited` are those of messages that the log had already, some of which were settled under their
+/// earlier numbers.
 fn log_numbering() -> TableCreateStatement {
     Table::create()
         .table("log_numbering")
         .col(integer("epoch").primary_key())
         .col(big_integer("shift"))
         .col(big_integer("since"))
+        .col(big_integer("inherited"))
         .col(big_integer("highest"))
         .col(big_integer("began_at"))
         .to_owned()

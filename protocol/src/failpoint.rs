@@ -11,97 +11,68 @@ use std::time::Duration;
 /// The environment variable that arms failpoints.
 pub const VARIABLE: &str = "ROSTERD_FAILPOINT";
 
-/// A place in the way of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Failpoint {
-    /// Ingress: the request is read and valid, nothing is published.
-    IngressReceived,
-    /// Ingress: before each publish of a command.
-    IngressPublishBefore,
-    /// Ingress: the log has acknowledged the command.
-    IngressPublishAfter,
-    /// Ingress: the outcome is known, the answer is not written.
-    IngressAnswerBefore,
-    /// Ingress: the answer has gone to the socket.
-    IngressAnswerAfter,
-    /// Worker: a message was delivered and read.
-    WorkerDelivered,
-    /// Worker: a predecessor was fetched from the log.
-    WorkerFetched,
-    /// Worker, in the transaction: the ledger was asked.
-    WorkerClaimed,
-    /// Worker, in the transaction: rows are locked and read.
-    WorkerLocked,
-    /// Worker, in the transaction: all commands are decided, nothing is written.
-    WorkerDecided,
-    /// Worker, in the transaction: ledger rows are written, effects are not.
-    WorkerLedgerWritten,
-    /// Worker: before each commit of any transaction.
-    WorkerCommitBefore,
-    /// Worker: after each commit of any transaction.
-    WorkerCommitAfter,
-    /// Worker: before an outcome is sent to the ingress that waits.
-    WorkerAnswerBefore,
-    /// Worker: after an outcome was sent.
-    WorkerAnswerAfter,
-    /// Worker: before an acknowledgement of any kind.
-    WorkerAckBefore,
-    /// Worker: after an acknowledgement.
-    WorkerAckAfter,
-    /// Worker: before the answer to a query.
-    WorkerReplyBefore,
-    /// Worker: after the answer to a query.
-    WorkerReplyAfter,
+/// One list, so that no failpoint can be forgotten in [`Failpoint::ALL`].
+macro_rules! failpoints {
+    ($($(#[$doc:meta])* $point:ident = $name:literal,)*) => {
+        /// A place in the way of a request.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Failpoint {
+            $($(#[$doc])* $point,)*
+        }
+
+        impl Failpoint {
+            /// All of them, in the order in which a request meets them.
+            pub const ALL: &[Self] = &[$(Self::$point,)*];
+
+            /// Its name in `ROSTERD_FAILPOINT`; begins with the process that has it.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$point => $name,)*
+                }
+            }
+        }
+    };
 }
 
-impl Failpoint {
-    /// All of them, in the order in which a request meets them.
-    pub const ALL: [Self; 19] = [
-        Self::IngressReceived,
-        Self::IngressPublishBefore,
-        Self::IngressPublishAfter,
-        Self::WorkerDelivered,
-        Self::WorkerFetched,
-        Self::WorkerClaimed,
-        Self::WorkerLocked,
-        Self::WorkerDecided,
-        Self::WorkerLedgerWritten,
-        Self::WorkerCommitBefore,
-        Self::WorkerCommitAfter,
-        Self::WorkerAnswerBefore,
-        Self::WorkerAnswerAfter,
-        Self::WorkerAckBefore,
-        Self::WorkerAckAfter,
-        Self::WorkerReplyBefore,
-        Self::WorkerReplyAfter,
-        Self::IngressAnswerBefore,
-        Self::IngressAnswerAfter,
-    ];
-
-    /// Its name in `ROSTERD_FAILPOINT`; begins with the process that has it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::IngressReceived => "ingress.received",
-            Self::IngressPublishBefore => "ingress.publish.before",
-            Self::IngressPublishAfter => "ingress.publish.after",
-            Self::IngressAnswerBefore => "ingress.answer.before",
-            Self::IngressAnswerAfter => "ingress.answer.after",
-            Self::WorkerDelivered => "worker.delivered",
-            Self::WorkerFetched => "worker.fetched",
-            Self::WorkerClaimed => "worker.claimed",
-            Self::WorkerLocked => "worker.locked",
-            Self::WorkerDecided => "worker.decided",
-            Self::WorkerLedgerWritten => "worker.ledger.written",
-            Self::WorkerCommitBefore => "worker.commit.before",
-            Self::WorkerCommitAfter => "worker.commit.after",
-            Self::WorkerAnswerBefore => "worker.answer.before",
-            Self::WorkerAnswerAfter => "worker.answer.after",
-            Self::WorkerAckBefore => "worker.ack.before",
-            Self::WorkerAckAfter => "worker.ack.after",
-            Self::WorkerReplyBefore => "worker.reply.before",
-            Self::WorkerReplyAfter => "worker.reply.after",
-        }
-    }
+failpoints! {
+    /// Ingress: the request is read and valid, nothing is published.
+    IngressReceived = "ingress.received",
+    /// Ingress: before each publish of a command.
+    IngressPublishBefore = "ingress.publish.before",
+    /// Ingress: the log has acknowledged the command.
+    IngressPublishAfter = "ingress.publish.after",
+    /// Worker: a message was delivered and read.
+    WorkerDelivered = "worker.delivered",
+    /// Worker: a predecessor was fetched from the log.
+    WorkerFetched = "worker.fetched",
+    /// Worker, in the transaction: the ledger was asked.
+    WorkerClaimed = "worker.claimed",
+    /// Worker, in the transaction: rows are locked and read.
+    WorkerLocked = "worker.locked",
+    /// Worker, in the transaction: all commands are decided, nothing is written.
+    WorkerDecided = "worker.decided",
+    /// Worker, in the transaction: ledger rows are written, effects are not.
+    WorkerLedgerWritten = "worker.ledger.written",
+    /// Worker: before each commit of any transaction.
+    WorkerCommitBefore = "worker.commit.before",
+    /// Worker: after each commit of any transaction.
+    WorkerCommitAfter = "worker.commit.after",
+    /// Worker: before an outcome is sent to the ingress that waits.
+    WorkerAnswerBefore = "worker.answer.before",
+    /// Worker: after an outcome was sent.
+    WorkerAnswerAfter = "worker.answer.after",
+    /// Worker: before an acknowledgement of any kind.
+    WorkerAckBefore = "worker.ack.before",
+    /// Worker: after an acknowledgement.
+    WorkerAckAfter = "worker.ack.after",
+    /// Worker: before the answer to a query.
+    WorkerReplyBefore = "worker.reply.before",
+    /// Worker: after the answer to a query.
+    WorkerReplyAfter = "worker.reply.after",
+    /// Ingress: the outcome is known, the answer is not written.
+    IngressAnswerBefore = "ingress.answer.before",
+    /// Ingress: the answer has gone to the socket.
+    IngressAnswerAfter = "ingress.answer.after",
 }
 
 /// What happens at a failpoint.
@@ -155,7 +126,7 @@ impl Trap {
     fn read(text: &str) -> Option<Self> {
         let (name, rest) = text.split_once('=')?;
         let (action, at) = rest.split_once('@').unwrap_or((rest, "1"));
-        let point = Failpoint::ALL.into_iter().find(|point| point.name() == name)?;
+        let point = Failpoint::ALL.iter().copied().find(|point| point.name() == name)?;
         let action = match action.strip_prefix("sleep(").and_then(|rest| rest.strip_suffix(')')) {
             Some(milliseconds) => Action::Sleep(Duration::from_millis(milliseconds.parse().ok()?)),
             None if action == "abort" => Action::Abort,

@@ -31,6 +31,7 @@ struct Settings {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_killed_nothing_acknowledged_is_lost_doubled_reordered_or_revived() {
+    const { assert!(cfg!(debug_assertions), "without debug assertions there are no failpoints: use --profile chaos") };
     let settings = Settings::read();
     let plan = System::plan(Database::Postgresql).own_postgresql().own_broker(LogSync::Always);
     let system = plan.proxied().ingresses(2).workers(3).start().await;

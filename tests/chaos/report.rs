@@ -13,6 +13,9 @@ use crate::rest::Rest;
 /// How many gaps are shown.
 const GAPS: usize = 5;
 
+/// Between two kills at least so many writes have to be acknowledged.
+const WRITES_PER_KILL: u64 = 10;
+
 /// A pass that has ended.
 pub(crate) struct Report {
     pub(crate) seed: u64,
@@ -55,6 +58,7 @@ impl Report {
         if !self.rest.left.is_empty() {
             faults.push(format!("the log is not empty:\n{}", self.rest.left));
         }
+        faults.extend(self.too_little());
         if self.rest.dead_letters > 0 {
             faults.push(format!("{} dead letters", self.rest.dead_letters));
         }
@@ -64,6 +68,21 @@ impl Report {
             faults.push(format!("{pending} requests were never answered"));
         }
         faults
+    }
+
+    /// A pass in which nothing was acknowledged, or something was never killed, proves nothing.
+    fn too_little(&self) -> Vec<String> {
+        let mut missing = Vec::new();
+        let (acknowledged, kills) = (self.summary.acknowledged_writes, u64::try_from(self.record.kills()).unwrap());
+        if acknowledged < kills * WRITES_PER_KILL {
+            missing.push(format!("only {acknowledged} acknowledged writes beside {kills} kills"));
+        }
+        for target in ["ingress", "worker", "broker", "PostgreSQL"] {
+            if !self.counts().contains_key(&("SIGKILL", target)) {
+                missing.push(format!("no SIGKILL of {target}"));
+            }
+        }
+        missing
     }
 
     /// How often each fault was done, by kind and target.

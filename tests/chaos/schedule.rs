@@ -153,7 +153,7 @@ impl Schedule {
             Target::Broker | Target::Database => return None,
         };
         let its: Vec<Failpoint> =
-            Failpoint::ALL.into_iter().filter(|failpoint| failpoint.name().starts_with(role)).collect();
+            Failpoint::ALL.iter().copied().filter(|failpoint| failpoint.name().starts_with(role)).collect();
         Some((*its.choose(&mut self.rng)?, self.rng.random_range(1..=30)))
     }
 }

@@ -12,7 +12,9 @@ use super::records::Records;
 use crate::harness::scim::{Scim, user};
 use crate::harness::{Database, System, on_both};
 
-/// Requests of another workspace that are answered while the work of one is done, on any machine.
+/// How long a request of another workspace may take beside the work of one.
+const SERVED: Duration = Duration::from_secs(1);
+/// Requests of another workspace that are answered meanwhile, where all of it takes long.
 const IN_TURN: i64 = 8;
 
 on_both!(a_worker_killed_with_the_head_of_a_chain_holds_up_nobody);
@@ -67,7 +69,8 @@ async fn commands_behind_bulk_work_that_nobody_reaches_hold_up_no_other_workspac
     let all = backlog.elapsed();
     println!("{requests} requests of another workspace, the slowest {slowest:?}, beside {all:?} of work");
     // Where all of it takes long, because the machine is busy with other things: at least they had their turns.
-    assert!(slowest < Duration::from_secs(1) || requests >= IN_TURN, "{requests} in {all:?}, the slowest {slowest:?}");
+    let in_turn = requests >= IN_TURN && slowest < 5 * SERVED;
+    assert!(requests > 0 && (slowest < SERVED || in_turn), "{requests} in {all:?}, the slowest {slowest:?}");
     let behind = "SELECT COUNT(*) FROM users WHERE workspace = 'acme' AND version = 2";
     assert_eq!(records.value::<i64>(behind).await, 1000, "each title after its create");
     assert_eq!(records.count("dead_letters").await, 0);

@@ -89,7 +89,7 @@ async fn members(scim: &Scim, team: &str) -> usize {
 
 /// The failpoints of one kind of process, so that none can be forgotten.
 fn points_of(process: &str) -> Vec<Failpoint> {
-    Failpoint::ALL.into_iter().filter(|point| point.name().starts_with(process)).collect()
+    Failpoint::ALL.iter().copied().filter(|point| point.name().starts_with(process)).collect()
 }
 
 /// Nothing is left in the log, and each of its sequences is one operation or one settled copy.

@@ -25,6 +25,7 @@ async fn an_outcome_lost_on_its_way_is_asked_for(database: Database) {
     // Sooner or later a command goes to the worker that commits it and dies before it says so.
     let (mut users, mut slowest) = (0, Duration::ZERO);
     while system.workers[0].is_running() {
+        assert!(users < 500, "no command went to the worker that dies");
         let began = Instant::now();
         scim.post("/Users", &user(&format!("person-{users}"))).await.expect(201);
         (users, slowest) = (users + 1, slowest.max(began.elapsed()));
@@ -33,6 +34,20 @@ async fn an_outcome_lost_on_its_way_is_asked_for(database: Database) {
     log.deliver_again().await;
     log.drained().await;
     assert_eq!((records.count("users").await, records.count("operations").await), (users, users));
+}
+
+#[tokio::test]
+async fn an_outcome_that_was_sent_and_lost_is_asked_for() {
+    let system = System::plan(Database::Sqlite).proxied().start().await;
+    let (log, records, scim) = (Log::of(&system).await, Records::of(&system).await, system.scim());
+    let link = system.ingresses[0].broker_link();
+    // The worker has sent it and acknowledged its message: nothing is delivered again.
+    link.cut_before(Towards::Client, b".outcome");
+    let created = scim.post("/Users", &user("ann")).await.expect(201);
+    assert_eq!(link.trips(), 1, "the outcome was cut off");
+    assert_eq!(created.body["userName"], "ann");
+    log.drained().await;
+    assert_eq!((records.count("users").await, records.count("operations").await), (1, 1));
 }
 
 #[tokio::test]

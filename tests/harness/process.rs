@@ -83,4 +83,6 @@ pub(crate) fn wait_for_end(pids: &[u32]) {
     while pids.iter().any(|pid| is_running(*pid)) && std::time::Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(5));
     }
+    let left: Vec<&u32> = pids.iter().filter(|pid| is_running(**pid)).collect();
+    assert!(left.is_empty() || std::thread::panicking(), "still running: {left:?}");
 }

@@ -85,14 +85,19 @@ async fn a_saved_history_is_judged_alike() {
 
 #[tokio::test]
 async fn what_is_not_answered_before_the_end_is_pending() {
-    // It connects, and nobody ever reads.
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    // It connects, and nobody ever answers.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let until = CancellationToken::new();
     let grace = Duration::from_millis(50);
     let options = WorkloadOptions { clients: 4, grace, until: until.clone(), ..WorkloadOptions::default() };
     let url = format!("http://{}", silent.local_addr().unwrap());
     let load = tokio::spawn(async move { workload::run(&[url], "token", options).await });
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut asked = Vec::new();
+    for _ in 0..4 {
+        let (connection, _) = silent.accept().await.unwrap();
+        connection.readable().await.unwrap();
+        asked.push(connection);
+    }
     until.cancel();
     let Summary { attempts, acknowledged_writes, .. } = Summary::of(&load.await.unwrap());
     assert!(attempts.keys().all(|(_, outcome)| *outcome == "pending") && !attempts.is_empty(), "{attempts:?}");

@@ -11,7 +11,9 @@ use crate::store::{CopyReason, SettledCopy};
 /// A command that the log has accepted, with its place in it.
 #[derive(Debug, Clone)]
 pub struct Accepted {
-    /// Its sequence in the stream: the order in which commands take effect.
+    /// The numbering of the log under which it was read.
+    pub epoch: u32,
+    /// Its number in the log: the order in which commands take effect.
     pub sequence: u64,
     /// The sequence of the resource's command before it; 0 for none pending at acceptance.
     pub predecessor: u64,

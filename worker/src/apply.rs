@@ -56,7 +56,7 @@ pub async fn apply(
 ) -> Result<Vec<Applied>, StoreError> {
     let attempt = || within("applying a batch", batch::together(store, policy, batch, clock.now()));
     let failure = match redone(attempt).await {
-        Err(failure) if failure.class() != Class::Unavailable => failure,
+        Err(failure) if matches!(failure.class(), Class::Contended | Class::Broken) => failure,
         done => return done,
     };
     if failure.class() == Class::Contended && store.takes_numbers_of_others(batch).await? {
@@ -68,5 +68,8 @@ pub async fn apply(
         "a batch fails as a whole, applying its commands one by one"
     );
     let attempt = || within("applying commands one by one", batch::one_by_one(store, policy, batch, clock.now()));
-    redone(attempt).await.map_err(StoreError::unavailable)
+    redone(attempt).await.map_err(|failure| match failure.class() {
+        Class::Renumber => failure,
+        Class::Unavailable | Class::Contended | Class::Broken => failure.unavailable(),
+    })
 }

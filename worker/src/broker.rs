@@ -21,6 +21,7 @@ mod work;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::connection::State;
 use async_nats::{Client, ConnectOptions, Event, jetstream};
 use protocol::message::lane::Lane;
 use protocol::ownership::OwnershipPolicy;
@@ -80,6 +81,11 @@ impl Connection {
         *self.generation.borrow()
     }
 
+    /// Whether what is sent now leaves now: the client keeps what is sent meanwhile, and sends it to the next broker.
+    fn is_up(&self) -> bool {
+        self.client.connection_state() == State::Connected
+    }
+
     /// Something failed that may mean that the log is another one: it is looked at again, as on a new connection.
     fn doubt(&self) {
         self.generation.send_modify(|generation| *generation += 1);
@@ -106,7 +112,7 @@ pub(crate) async fn connect(urls: Vec<String>) -> Result<Connection, async_nats:
         .reconnect_delay_callback(|attempts| Duration::from_millis(50 * u64::try_from(attempts.min(20)).unwrap_or(20)))
         .event_callback(move |event| {
             match event {
-                Event::Connected => connected.send_modify(|generation| *generation += 1),
+                Event::Connected | Event::Disconnected => connected.send_modify(|generation| *generation += 1),
                 Event::ClientError(_) => return std::future::ready(()),
                 _ => {}
             }
@@ -132,14 +138,14 @@ impl Session {
         let (session, renumbered) = (stop.child_token(), CancellationToken::new());
         let services = Services::default();
         let progress = Progress::default();
-        services.until_drained(|end| progress.clone().run(self.connection.client.clone(), end));
+        services.until_drained(|end| progress.clone().run(self.connection.clone(), end));
         services.until_drained(|end| reconcile(Arc::clone(&projection), self.store.clone(), end));
         let queries = self.queries(projection, soundness.clone(), log.clone());
         let subscriptions = queries.subscribe().await?;
         services.tasks.spawn(queries.run(subscriptions, session.clone()));
 
         let (verified, sound) = watch::channel(generation);
-        let work = self.work(soundness.clone(), log.clone());
+        let work = self.work(soundness.clone(), log.clone(), sound.clone());
         let ends = Ends { session: session.clone(), renumbered: renumbered.clone() };
         services.tasks.spawn(soundness.watch(log.numbering, self.connection.clone(), verified, ends));
         let (items, received) = mpsc::channel(LANE_ROOM);
@@ -169,6 +175,9 @@ impl Session {
         let context = jetstream::new(self.connection.client.clone());
         let generation = self.connection.generation();
         let stream = declare::log(&context, &self.config).await?;
+        if self.config.replicas == 1 && self.connection.client.server_info().cluster.is_some() {
+            warn!("the broker is a cluster and keeps the log once: with --replicas 3 it survives the loss of a server");
+        }
         let soundness = Soundness { stream: stream.clone(), store: self.store.clone(), clock: Clock::System };
         // Before there is a consumer to pull from.
         let numbering = soundness.verify().await?;
@@ -183,12 +192,13 @@ impl Session {
         Arc::new(Queries { client, log, store, projection, soundness, clock: Clock::System })
     }
 
-    fn work(&self, soundness: Soundness, log: LogView) -> Arc<Work> {
+    fn work(&self, soundness: Soundness, log: LogView, sound: watch::Receiver<u64>) -> Arc<Work> {
         let replies = Replies { connection: self.connection.clone(), namespace: self.config.namespace.clone() };
         Arc::new(Work {
             store: self.store.clone(),
             replies,
             soundness,
+            sound,
             log,
             clock: Clock::System,
             policy: OwnershipPolicy::default(),

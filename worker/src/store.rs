@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use protocol::failpoint::Failpoint;
 use sea_orm::{
-    AccessMode, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, IsolationLevel, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
+    AccessMode, ColumnTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, IsolationLevel, QueryFilter,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 
+use self::entity::attempt;
 use crate::failpoint;
 
 mod attempts;
@@ -76,12 +77,14 @@ impl Store {
         self.kind
     }
 
-    /// Whether the database answers.
+    /// Whether the database takes writes: one that is full or read-only answers, too.
     pub async fn probe(&self) -> Result<(), StoreError> {
-        let doing = "asking whether the database answers";
+        let doing = "asking whether the database takes writes";
         within(doing, async {
-            self.reader.execute_unprepared("SELECT 1").await.map_err(|error| StoreError::new(doing, &error))?;
-            Ok(())
+            let transaction = self.begin().await?;
+            let nothing = attempt::Entity::delete_many().filter(attempt::Column::N.lt(0));
+            nothing.exec(&transaction).await.doing(doing)?;
+            commit(transaction).await
         })
         .await
     }

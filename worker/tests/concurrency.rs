@@ -1,9 +1,12 @@
 //! Several workers on one database.
 
+use std::time::{Duration, Instant};
+
 use protocol::ownership::OwnershipPolicy;
 use protocol::scim::resource::ResourceType;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, TransactionTrait};
 use serde_json::json;
+use tokio::time::sleep;
 use worker::accepted::Accepted;
 use worker::apply::{Applied, Ending, apply};
 use worker::clock::Clock;
@@ -53,6 +56,11 @@ async fn the_same_names_in_opposite_order_go_to_one_each() {
             // Sessions report what they met when they end.
             bed.store.clone().close().await.unwrap();
             other.close().await.unwrap();
+            let others =
+                "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+            while bed.value::<i64>(others).await > 0 {
+                sleep(Duration::from_millis(5)).await;
+            }
             let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
             assert_eq!(bed.value::<i64>(deadlocks).await, 0, "they waited for each other in a circle");
         }
@@ -99,7 +107,11 @@ async fn locked_rows(bed: &Bed) -> DatabaseTransaction {
 async fn both_wait(bed: &Bed) {
     let waiting =
         "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while bed.value::<i64>(waiting).await < 2 {}
+    let until = Instant::now() + Duration::from_secs(30);
+    while bed.value::<i64>(waiting).await < 2 {
+        assert!(Instant::now() < until, "the two do not both wait");
+        sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -54,7 +54,7 @@ impl Log {
         };
         let payload = envelope.encode().unwrap().into();
         let raw = RawMessage { subject: "rosterd.cmd.x".to_owned(), headers: Vec::new(), payload };
-        Accepted { sequence, predecessor: 0, lane: Lane::Interactive, accepted_at: NOW, envelope, raw }
+        Accepted { epoch: 0, sequence, predecessor: 0, lane: Lane::Interactive, accepted_at: NOW, envelope, raw }
     }
 
     /// Accepts a command on a user.

@@ -25,6 +25,8 @@ use crate::edge::Terms;
 
 /// Outcomes can be lost on the way, so while waiting the ledger is asked this often.
 const ASK_EVERY: Duration = Duration::from_secs(2);
+/// How long until a command is appended again that a full log refused.
+const APPEND_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How long a read may take.
 const READ_WITHIN: Duration = Duration::from_secs(20);
 /// How long an operation that outlived its request still counts as one in the log, unless it is settled before.
@@ -142,6 +144,7 @@ impl Inner {
         by: Deadlines,
         in_log: &AtomicBool,
     ) -> Result<Outcome, GatewayError> {
+        let generation = self.link.connected().await;
         let appended = timeout_at(by.publish, self.chain.append(command)).await;
         let duplicate = match appended {
             Ok(appended) => appended?.duplicate,
@@ -154,21 +157,26 @@ impl Inner {
         }
         tokio::select! {
             outcome = self.found_in_ledger(command, ASK_EVERY) => Ok(outcome),
-            outcome = self.append_again(command, by) => Ok(outcome),
+            outcome = self.append_again(command, by, generation) => Ok(outcome),
         }
     }
 
     /// Appends the command again on every new connection, under its one id: a broker can come back without its newest
     /// messages. If it has the command still, that is a duplicate; if the ledger has it, one more copy.
-    async fn append_again(&self, command: &Outgoing, by: Deadlines) -> Outcome {
-        let mut generation = self.link.connected().await;
+    async fn append_again(&self, command: &Outgoing, by: Deadlines, mut generation: u64) -> Outcome {
         loop {
             generation = self.link.reconnected(generation).await;
             if let Some(outcome) = self.ask_ledger(command).await {
                 return outcome;
             }
             // Whatever comes of it: the first append was acknowledged, and its outcome is waited for all the same.
-            drop(timeout_at(by.publish, self.chain.append(command)).await);
+            while Instant::now() < by.publish {
+                match timeout_at(by.publish, self.chain.append(command)).await {
+                    Ok(Err(failure)) => tracing::debug!(%failure, "not appended again yet"),
+                    Ok(Ok(_)) | Err(_) => break,
+                }
+                sleep(APPEND_AGAIN_AFTER).await;
+            }
         }
     }
 

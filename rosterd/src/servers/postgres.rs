@@ -30,6 +30,9 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 const SHUT_DOWN_WITHIN: Duration = Duration::from_secs(10);
 /// How long one statement may take, connecting included.
 const STATEMENT_WITHIN: Duration = Duration::from_secs(30);
+/// In files of its folder, which go with it: what a killed server leaves in shared memory stays until a restart of the
+/// machine.
+const DYNAMIC_MEMORY: &str = "dynamic_shared_memory_type=mmap";
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -205,7 +208,7 @@ impl Cluster {
         let fsync = if self.settings.fsync { "fsync=on" } else { "fsync=off" };
         let port = format!("port={port}");
         let socket = "unix_socket_directories=";
-        for setting in [&port, "listen_addresses=127.0.0.1", socket, fsync, "max_connections=200"] {
+        for setting in [&port, "listen_addresses=127.0.0.1", socket, fsync, "max_connections=200", DYNAMIC_MEMORY] {
             command.extend(["-c".into(), setting.into()]);
         }
         let launch = Launch {

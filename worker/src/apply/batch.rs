@@ -137,6 +137,11 @@ struct Claim<'a> {
 
 impl<'a> Claim<'a> {
     async fn of(transaction: &DatabaseTransaction, batch: &'a [Accepted]) -> Result<Self, StoreError> {
+        // Another worker may have found that the log is another one: these numbers mean nothing any more.
+        let epoch = Store::epoch(transaction).await?;
+        if batch.iter().any(|accepted| accepted.epoch != epoch) {
+            return Err(StoreError::renumbered("claiming operations"));
+        }
         let operations: Vec<_> = batch.iter().map(|accepted| accepted.envelope.operation.0).collect();
         let rows = ledger::find(transaction, &operations).await?;
         failpoint::hit(Failpoint::WorkerClaimed).await;

@@ -54,7 +54,7 @@ async fn draw(soundness: &Soundness, log: &LogView) -> Result<Option<Balance>, S
     }
     // What was settled while the log was being read is not missing.
     let settled_meanwhile = store.settled(&absent).await?;
-    absent.retain(|sequence| !settled_meanwhile.contains(sequence));
+    absent.retain(|sequence| *sequence > numbering.inherited() && !settled_meanwhile.contains(sequence));
     let missing = u64::try_from(absent.len()).unwrap_or(u64::MAX);
     absent.truncate(MOST_LISTED);
     Ok(Some(Balance {

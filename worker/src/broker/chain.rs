@@ -63,7 +63,13 @@ impl Work {
 
     async fn fetch(&self, sequence: u64) -> Predecessor {
         let Some(in_stream) = self.log.numbering.in_stream(sequence) else { return Predecessor::Gone };
-        match self.soundness.stream.get_raw_message(in_stream).await {
+        // On a connection on which the log is not known to be sound, its answer means nothing.
+        let generation = self.replies.connection.generation();
+        let answer = self.soundness.stream.get_raw_message(in_stream).await;
+        if *self.sound.borrow() != generation || self.replies.connection.generation() != generation {
+            return Predecessor::Unknown;
+        }
+        match answer {
             Ok(message) => {
                 failpoint::hit(Failpoint::WorkerFetched).await;
                 Predecessor::Pending(Box::new(Item::fetched(&self.log, message)))
@@ -80,7 +86,9 @@ impl Work {
     /// nobody settled was deleted by hand: it is recorded, so that nothing waits for it again.
     async fn must_be_settled(&self, gone: &[u64]) -> Result<(), StoreError> {
         let settled = if gone.is_empty() { HashSet::new() } else { self.store.settled(gone).await? };
-        let removed = gone.iter().filter(|sequence| !settled.contains(sequence)).map(|sequence| {
+        let now_numbered = |sequence: &&u64| self.log.numbering.in_stream(**sequence).is_some();
+        let unsettled = gone.iter().filter(|sequence| !settled.contains(sequence)).filter(now_numbered);
+        let removed = unsettled.map(|sequence| {
             warn!(sequence, "message {sequence} was removed from the log without having been settled");
             SettledCopy { sequence: *sequence, reason: CopyReason::Removed, workspace: None, operation: None }
         });

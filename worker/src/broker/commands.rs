@@ -17,6 +17,11 @@ use crate::broker::schedule::{Schedule, Waiting};
 use crate::broker::work::{Work, WorkEnd};
 use crate::disposition::Ending;
 
+/// How many commands are enough to bring along together: with their predecessors they are many more, and what just came
+/// in waits for their transaction where the database has one writer.
+const CHAINS_BATCH: usize = 64;
+/// The most suspects in one batch.
+const MOST_SUSPECTS: usize = 8;
 /// How often the database is tried while it is away.
 const PROBE: Duration = Duration::from_millis(250);
 
@@ -131,7 +136,7 @@ impl Dispatcher {
         while self.running.len() < self.slots {
             let free = self.slots - self.running.len();
             // Turn by turn: however many chains are due, what just came in is not kept waiting by them.
-            let chains_first = self.urgent.is_empty() && self.chains_turn;
+            let chains_first = self.chains_turn;
             let started = (chains_first && self.start_chains(free))
                 || self.start_lane(free)
                 || (!chains_first && self.start_chains(free));
@@ -144,14 +149,15 @@ impl Dispatcher {
     fn start_chains(&mut self, free: usize) -> bool {
         self.chains_turn = false;
         // One slot is never theirs, so that what just came in finds it; only what is urgent may take that one, too.
-        let one_is_left = self.bringing.len() + 1 < self.slots;
+        let (one_is_left, nothing_urgent) = (self.bringing.len() + 1 < self.slots, self.urgent.is_empty());
         let admitted = |lane| match lane {
             Lane::Urgent => true,
-            Lane::Interactive => one_is_left,
-            Lane::Bulk => one_is_left && free > 1,
+            Lane::Interactive => one_is_left && nothing_urgent,
+            Lane::Bulk => one_is_left && nothing_urgent && free > 1,
         };
         let in_work = &self.in_work;
-        let due = self.held.take_due(Instant::now(), self.batch, admitted, |sequence| in_work.contains(&sequence));
+        let enough = self.batch.min(CHAINS_BATCH);
+        let due = self.held.take_due(Instant::now(), enough, admitted, |sequence| in_work.contains(&sequence));
         if due.is_empty() {
             return false;
         }
@@ -172,7 +178,7 @@ impl Dispatcher {
             Lane::Interactive => &mut self.interactive,
             Lane::Bulk => &mut self.bulk,
         };
-        let batch: Vec<Item> = queue.drain(..queue.len().min(self.batch)).collect();
+        let batch = first_of(queue, self.batch);
         let sequences = batch.iter().map(Item::sequence).collect();
         let task = self.running.spawn(Arc::clone(&self.work).batch(batch)).id();
         self.take(task, sequences);
@@ -242,6 +248,17 @@ impl Dispatcher {
         let soon = Instant::now() + Duration::from_millis(5);
         (self.running.len() < self.slots).then(|| self.held.next_due()).flatten().map(|due| due.max(soon))
     }
+}
+
+/// At most so many, and few suspects among them: each is alone in its process, and the others wait for it.
+fn first_of(queue: &mut VecDeque<Item>, most: usize) -> Vec<Item> {
+    let mut suspects = 0;
+    let few_suspects = |item: &&Item| {
+        suspects += usize::from(item.suspect);
+        suspects <= MOST_SUSPECTS
+    };
+    let count = queue.iter().take(most).take_while(few_suspects).count();
+    queue.drain(..count).collect()
 }
 
 async fn reopen(work: Arc<Work>, open: watch::Sender<bool>) {

@@ -126,7 +126,8 @@ impl LogView {
             }
             Ok((subject, envelope)) => {
                 let lane = subject.lane;
-                let accepted = Accepted { sequence, predecessor, lane, accepted_at: stored, envelope, raw };
+                let epoch = self.numbering.epoch;
+                let accepted = Accepted { epoch, sequence, predecessor, lane, accepted_at: stored, envelope, raw };
                 Reading::Command(Box::new(accepted))
             }
             Err(DecodeError::TooNew(version)) => Reading::TooNew(version),

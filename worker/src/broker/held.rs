@@ -1,5 +1,6 @@
 //! Commands that wait in this worker for a predecessor that is not settled yet. Pure: time comes in.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
@@ -51,8 +52,14 @@ impl Held {
         item.make_room();
         let sequence = item.sequence();
         self.waiting_for.entry(item.logged.predecessor).or_default().push((chain.clone(), sequence));
-        if self.chains.entry(chain).or_default().insert(sequence, (due, item)).is_none() {
-            self.count += 1;
+        match self.chains.entry(chain).or_default().entry(sequence) {
+            Entry::Vacant(place) => {
+                place.insert((due, item));
+                self.count += 1;
+            }
+            // A copy that was fetched settles nothing: the delivery keeps its place.
+            Entry::Occupied(place) if item.ticket.is_none() && place.get().1.ticket.is_some() => {}
+            Entry::Occupied(mut place) => drop(place.insert((due, item))),
         }
         None
     }
@@ -85,8 +92,11 @@ impl Held {
                 && !first.is_some_and(&in_work)
                 && items.values().any(|(_, item)| admitted(item))
         };
+        let first_due = |items: &BTreeMap<u64, (Instant, Item)>| items.values().map(|(due, _)| *due).min();
+        let mut waiting: Vec<_> = self.chains.iter().filter(|(_, items)| is_due(items)).collect();
+        waiting.sort_by_cached_key(|(_, items)| first_due(items));
         let (mut due, mut commands) = (Vec::new(), 0);
-        for (chain, items) in self.chains.iter().filter(|(_, items)| is_due(items)) {
+        for (chain, items) in waiting {
             let suspect = items.values().any(|(_, item)| item.suspect);
             if commands > 0 && (suspect || commands + items.len() > enough) {
                 continue;

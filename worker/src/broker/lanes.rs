@@ -8,6 +8,7 @@ use futures::StreamExt;
 use protocol::failpoint::Failpoint;
 use protocol::message::lane::Lane;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -20,6 +21,8 @@ use crate::failpoint;
 /// How long one pull waits. Short, so that a drain loses no message that is on its way here: the last pull ends by
 /// itself.
 const PULL_EXPIRES: Duration = Duration::from_secs(1);
+/// How much later than that the broker may say so. A later end is the client's own: the broker that kept the log is gone.
+const SILENCE: Duration = Duration::from_secs(2);
 /// The most messages of one pull.
 const PULL_AT_MOST: usize = 256;
 /// How many failed pulls in a row mean that the consumer itself is gone.
@@ -93,6 +96,7 @@ impl LanePull {
     }
 
     async fn pull(&mut self, mut room: OwnedSemaphorePermit, generation: u64) -> Result<(), String> {
+        let began = Instant::now();
         let batch = self.consumer.batch().max_messages(room.num_permits()).expires(PULL_EXPIRES).messages().await;
         let mut messages = batch.map_err(|error| error.to_string())?;
         loop {
@@ -102,7 +106,10 @@ impl LanePull {
                 () = self.connection.later_than(generation) => break,
                 message = messages.next() => message,
             };
-            let Some(message) = message else { break };
+            let Some(message) = message else {
+                let silent = began.elapsed() > PULL_EXPIRES + SILENCE;
+                return if silent { Err("the broker did not end the pull".to_owned()) } else { Ok(()) };
+            };
             let message = message.map_err(|error| error.to_string())?;
             let Some(own_room) = room.split(1) else { break };
             let Some(item) = Item::delivered(message, self.lane, &self.log, generation, &self.progress, own_room)

@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_nats::Subject;
 use async_nats::jetstream::AckKind;
-use async_nats::{Client, Subject};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::broker::Connection;
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -32,7 +34,7 @@ impl Progress {
     }
 
     /// Sends progress acks until cancelled.
-    pub(crate) async fn run(self, client: Client, stop: CancellationToken) {
+    pub(crate) async fn run(self, connection: Connection, stop: CancellationToken) {
         let mut tick = tokio::time::interval(INTERVAL);
         loop {
             tokio::select! {
@@ -41,7 +43,9 @@ impl Progress {
             }
             for reply in self.due() {
                 // Not connected: the broker will redeliver, and the ledger makes that harmless.
-                drop(client.publish(reply, AckKind::Progress.into()).await);
+                if connection.is_up() {
+                    drop(connection.client.publish(reply, AckKind::Progress.into()).await);
+                }
             }
         }
     }

@@ -24,6 +24,9 @@ impl Replies {
             Ok(payload) => payload,
             Err(error) => return warn!(%operation, %error, "the outcome of {operation} cannot be written as JSON"),
         };
+        if !self.connection.is_up() {
+            return debug!(%operation, "not answered: the broker is away; the ingress will ask");
+        }
         failpoint::hit(Failpoint::WorkerAnswerBefore).await;
         if let Err(error) = self.connection.client.publish(self.namespace.outcomes(ingress), payload.into()).await {
             warn!(%operation, %error, "the outcome of {operation} was not sent; the ingress will ask for it");
@@ -35,7 +38,7 @@ impl Replies {
     /// back without its newest messages would take it for another message's. What is not acknowledged comes again and
     /// finds the ledger.
     pub(crate) async fn settle(&self, ticket: Ticket, ending: Ending) {
-        if ticket.generation != self.connection.generation() {
+        if ticket.generation != self.connection.generation() || !self.connection.is_up() {
             return debug!(?ending, "not acknowledged: the connection is another one now");
         }
         failpoint::hit(Failpoint::WorkerAckBefore).await;

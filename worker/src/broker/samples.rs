@@ -30,7 +30,7 @@ pub(crate) fn command(user: u128, sequence: u64, predecessor: u64) -> Item {
     };
     let raw = RawMessage { subject: String::new(), headers: Vec::new(), payload: Bytes::new() };
     let accepted_at = Timestamp::from_millis(0);
-    let accepted = Accepted { sequence, predecessor, lane: Lane::Interactive, accepted_at, envelope, raw };
+    let accepted = Accepted { epoch: 0, sequence, predecessor, lane: Lane::Interactive, accepted_at, envelope, raw };
     Item {
         logged: Logged { sequence, predecessor, reading: Reading::Command(Box::new(accepted)) },
         ticket: None,

@@ -7,12 +7,14 @@
 //! applied before is found in the ledger by its operation; nothing has to be purged, and nobody has to stop publishing.
 
 use std::error::Error;
+use std::time::Duration;
 
 use async_nats::jetstream;
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{InfoError, LastRawMessageErrorKind, RawMessageError, State, Stream};
 use protocol::message::header;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tracing::{error, warn};
 
 use crate::broker::work::chain;
@@ -20,8 +22,10 @@ use crate::broker::{Connection, Ends};
 use crate::clock::Clock;
 use crate::store::{Newest, Numbering, Store, StoreError};
 
+/// How long a check may take before it is made again: a lost reply would hold up everything.
+const VERIFY_WITHIN: Duration = Duration::from_secs(2);
 /// How long until a check that failed is repeated.
-const RETRY: std::time::Duration = std::time::Duration::from_millis(250);
+const RETRY: Duration = Duration::from_millis(250);
 /// How often a check may find that the log has to be numbered anew, before it is given up for this time.
 const RENUMBERINGS: usize = 4;
 
@@ -73,7 +77,7 @@ impl Soundness {
                 known = newest.number,
                 "the log has lost messages that were settled: it is numbered anew from here on"
             );
-            self.store.renumber(numbering, first(&state), self.clock.now()).await?;
+            self.store.renumber(numbering, first(&state), state.last_sequence, self.clock.now()).await?;
         }
         Err(SoundnessError::Behind)
     }
@@ -82,7 +86,7 @@ impl Soundness {
     pub(crate) async fn renumber(&self, ended: Numbering) -> Result<(), SoundnessError> {
         let state = self.stream.get_info().await?.state;
         error!("the log holds a message under the number of another one: it is numbered anew");
-        Ok(self.store.renumber(ended, first(&state), self.clock.now()).await?)
+        Ok(self.store.renumber(ended, first(&state), state.last_sequence, self.clock.now()).await?)
     }
 
     /// Verifies again at every new connection and every doubt, and says so in `sound`; ends `session` if the log has
@@ -101,7 +105,14 @@ impl Soundness {
                 () = connection.later_than(verified) => {}
             }
             let seen = connection.generation();
-            match self.verify().await {
+            let verified_in_time = tokio::select! {
+                () = ends.session.cancelled() => return,
+                // The answer went to the connection that is gone.
+                () = connection.later_than(seen) => continue,
+                verified = timeout(VERIFY_WITHIN, self.verify()) => verified,
+            };
+            let Ok(found) = verified_in_time else { continue };
+            match found {
                 Ok(found) if found == numbering => {
                     verified = seen;
                     sound.send_replace(seen);

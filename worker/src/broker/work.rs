@@ -10,7 +10,7 @@ use protocol::id::OperationId;
 use protocol::message::lane::Lane;
 use protocol::message::outcome::Outcome;
 use protocol::ownership::OwnershipPolicy;
-use tokio::sync::RwLock;
+use tokio::sync::{RwLock, watch};
 use tokio::time::Instant;
 use tracing::{error, warn};
 
@@ -35,6 +35,8 @@ pub(crate) struct Work {
     pub(crate) store: Store,
     pub(crate) replies: Replies,
     pub(crate) soundness: Soundness,
+    /// The connection on which the log was last found sound.
+    pub(crate) sound: watch::Receiver<u64>,
     pub(crate) log: LogView,
     pub(crate) clock: Clock,
     pub(crate) policy: OwnershipPolicy,
@@ -247,9 +249,11 @@ impl Work {
     /// Applies a command that may crash this worker: the attempt is on record before it begins.
     async fn apply_suspect(&self, command: &Accepted) -> Result<Vec<apply::Ending>, StoreError> {
         let operation = command.envelope.operation;
+        if self.store.knows(operation).await? {
+            return self.apply(std::slice::from_ref(command)).await;
+        }
         let attempts = self.store.record_attempt(operation, self.clock.now()).await?;
-        let applied_before = self.store.settled(&[command.sequence]).await?.contains(&command.sequence);
-        if attempts > CRASHES_PROVE && !applied_before {
+        if attempts > CRASHES_PROVE {
             let reason = format!("{CRASHES_PROVE} attempts to apply it ended in a crash");
             error!(%operation, attempts, "operation {operation} crashes workers; it is a dead letter now");
             let dead = DeadMessage::Command { accepted: Box::new(command.clone()), reason: reason.clone() };

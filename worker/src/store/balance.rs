@@ -9,9 +9,6 @@ use sea_orm::{FromQueryResult, Statement};
 use super::ledger::State;
 use super::{Doing, Store, StoreError, column, sequence, within};
 
-/// The most stretches of unsettled sequences that are read at a time.
-const MOST_GAPS: u32 = 10_000;
-
 /// A stretch of sequences that SQL does not know, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromQueryResult)]
 struct Gap {
@@ -38,7 +35,8 @@ impl Store {
                     UNION SELECT sequence FROM settled_copies WHERE sequence BETWEEN {from} AND {end} \
                     UNION SELECT CAST({end} + 1 AS bigint) AS sequence\
                 ) AS known\
-            ) AS steps WHERE sequence > before + 1 ORDER BY sequence LIMIT {MOST_GAPS}"
+            ) AS steps WHERE sequence > before + 1 ORDER BY sequence LIMIT {}",
+            most.saturating_add(1)
         );
         let statement = Statement::from_string(self.reader().get_database_backend(), sql);
         let gaps = within(doing, async { Gap::find_by_statement(statement).all(self.reader()).await.doing(doing) });

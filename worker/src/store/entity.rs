@@ -125,6 +125,7 @@ pub(crate) mod log_numbering {
         pub epoch: i32,
         pub shift: i64,
         pub since: i64,
+        pub inherited: i64,
         pub highest: i64,
         pub began_at: i64,
     }

@@ -25,7 +25,7 @@ pub enum Class {
     Contended,
     /// The operation itself cannot be applied.
     Broken,
-    /// Its number in the log is that of another message: the log has to be numbered anew.
+    /// Its number in the log is that of another message: the log has to be numbered anew, unless it was already.
     Renumber,
 }
 
@@ -54,6 +54,11 @@ impl StoreError {
     pub(crate) fn number_taken(doing: &'static str) -> Self {
         let cause = Cause("another operation has its number".to_owned());
         Self { doing, class: Class::Renumber, cause }
+    }
+
+    /// The log was numbered anew since the command was read.
+    pub(crate) fn renumbered(doing: &'static str) -> Self {
+        Self { doing, class: Class::Renumber, cause: Cause("the log is numbered anew".to_owned()) }
     }
 
     /// A stored or sent value cannot be used; `why` must not quote it.

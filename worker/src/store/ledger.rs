@@ -1,5 +1,6 @@
 //! The ledger: one row for each operation that ended.
 
+use protocol::id::OperationId;
 use protocol::message::outcome::Outcome;
 use protocol::scim::error::{ScimError, ScimType};
 use protocol::scim::resource::Version;
@@ -8,7 +9,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryF
 use uuid::Uuid;
 
 use super::entity::operation;
-use super::{Doing, MOST_ROWS, StoreError, column};
+use super::{Doing, MOST_ROWS, Store, StoreError, column, within};
 use crate::accepted::Accepted;
 
 /// How an operation ended.
@@ -17,6 +18,13 @@ pub(crate) enum State {
     Applied,
     Rejected,
     Dead,
+}
+
+impl Store {
+    /// Whether an operation has ended.
+    pub(crate) async fn knows(&self, operation: OperationId) -> Result<bool, StoreError> {
+        within("reading the ledger", async { Ok(!find(self.reader(), &[operation.0]).await?.is_empty()) }).await
+    }
 }
 
 /// The rows of those operations that the ledger knows.

@@ -12,7 +12,7 @@ use super::{Doing, Store, StoreError, column, commit, sequence, within};
 use crate::accepted::Accepted;
 
 /// Numbers that are left out at a renumbering: more than workers can still have in their hands from before it.
-const MARGIN: u64 = 1 << 20;
+const MARGIN: u64 = 1 << 32;
 
 /// What has to be added to a sequence of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,6 +21,7 @@ pub struct Numbering {
     pub epoch: u32,
     shift: u64,
     since: u64,
+    inherited: u64,
 }
 
 /// What SQL knows of the newest messages that were settled.
@@ -43,6 +44,12 @@ impl Numbering {
         if number < self.since { None } else { number.checked_sub(self.shift) }
     }
 
+    /// The last number of a message that the log had when it was numbered anew: up to here, what is gone was settled
+    /// under an earlier number.
+    pub const fn inherited(&self) -> u64 {
+        self.inherited
+    }
+
     /// The first number of this numbering.
     pub const fn first(&self) -> u64 {
         if self.since == 0 { 1 } else { self.since }
@@ -58,6 +65,13 @@ impl Store {
     /// The newest messages that are settled.
     pub async fn newest(&self) -> Result<Newest, StoreError> {
         within("reading the newest settled message", newest(self.reader())).await
+    }
+
+    /// How often the log was numbered anew, as seen in a transaction.
+    pub(crate) async fn epoch(transaction: &impl ConnectionTrait) -> Result<u32, StoreError> {
+        let last = log_numbering::Entity::find().select_only().column_as(log_numbering::Column::Epoch.max(), "max");
+        let last = last.into_tuple::<Option<i32>>().one(transaction).await.doing("reading how the log is numbered")?;
+        Ok(last.flatten().and_then(|epoch| u32::try_from(epoch).ok()).unwrap_or(0))
     }
 
     /// Whether SQL knows another operation under the number of one of these commands.
@@ -77,9 +91,9 @@ impl Store {
         Ok(rows.iter().any(other))
     }
 
-    /// Numbers the log anew: `first` is the stream's first sequence that still matters. Does nothing if somebody did so
-    /// after `ended` was read.
-    pub async fn renumber(&self, ended: Numbering, first: u64, now: Timestamp) -> Result<(), StoreError> {
+    /// Numbers the log anew: from `first` to `last` are the stream's sequences that it holds. Does nothing if somebody did
+    /// so after `ended` was read.
+    pub async fn renumber(&self, ended: Numbering, first: u64, last: u64, now: Timestamp) -> Result<(), StoreError> {
         let doing = "numbering the log anew";
         within(doing, async {
             let transaction = self.begin().await?;
@@ -90,6 +104,7 @@ impl Store {
                 epoch: Set(i32::try_from(ended.epoch.saturating_add(1)).unwrap_or(i32::MAX)),
                 shift: Set(column(since.saturating_sub(first))),
                 since: Set(column(since)),
+                inherited: Set(column(last.saturating_add(since.saturating_sub(first)))),
                 highest: Set(column(highest)),
                 began_at: Set(now.as_millis()),
             };
@@ -109,6 +124,7 @@ async fn read(connection: &impl ConnectionTrait) -> Result<Numbering, StoreError
         epoch: u32::try_from(row.epoch).unwrap_or(0),
         shift: sequence(row.shift),
         since: sequence(row.since),
+        inherited: sequence(row.inherited),
     }))
 }
 
@@ -142,7 +158,7 @@ mod tests {
     fn a_shifted_number_leads_back_to_its_message_and_an_older_one_to_none() {
         let plain = Numbering::default();
         assert_eq!((plain.number(7), plain.in_stream(7), plain.number(0)), (7, Some(7), 0));
-        let shifted = Numbering { epoch: 1, shift: 1000, since: 1050 };
+        let shifted = Numbering { epoch: 1, shift: 1000, since: 1050, inherited: 1060 };
         assert_eq!((shifted.number(50), shifted.in_stream(1050)), (1050, Some(50)));
         assert_eq!((shifted.number(0), shifted.in_stream(950)), (0, None));
     }
