@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
+use futures::join;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::harness::proxy::{Proxy, Towards};
@@ -60,25 +62,24 @@ impl<'a> Nemesis<'a> {
 
     async fn carry_out(&mut self, step: Step) {
         let began = Instant::now();
+        self.armed.retain(|armed| step.endings.iter().all(|(target, _)| target != armed));
         if let Some((lasting, _)) = step.lasting {
             self.begin(lasting).await;
         }
-        for (target, ending) in &step.endings {
-            self.end(*target, *ending).await;
+        // Each by itself: an ingress that drains waits for the database that was killed with it.
+        let harmed: &Self = self;
+        let endings = step.endings.iter().map(|(target, ending)| harmed.end_and_launch(&step, *target, *ending));
+        let lasting = async {
+            if let Some((lasting, time)) = step.lasting {
+                sleep_until(began + time).await;
+                harmed.heal(lasting).await;
+            }
+        };
+        join!(join_all(endings), lasting);
+        if step.failpoint.is_some() && self.part(step.endings[0].0).is_some() {
+            self.armed.push(step.endings[0].0);
         }
-        sleep(step.away).await;
-        let mut endings: Vec<Target> = step.endings.iter().map(|(target, _)| *target).collect();
-        // Servers first: without them nobody becomes ready.
-        endings.sort_by_key(|target| std::cmp::Reverse(*target));
-        self.arm(&step);
-        for target in &endings {
-            self.launch(*target).await;
-        }
-        if let Some((lasting, time)) = step.lasting {
-            sleep_until(began + time).await;
-            self.heal(lasting).await;
-        }
-        for target in endings {
+        for (target, _) in step.endings.clone() {
             self.until_ready(target).await;
         }
         let took = began.elapsed();
@@ -87,15 +88,15 @@ impl<'a> Nemesis<'a> {
         self.record.steps.push(Done { step, began: began - self.began, took });
     }
 
-    fn arm(&mut self, step: &Step) {
-        for (target, _) in &step.endings {
-            self.armed.retain(|armed| armed != target);
-        }
-        let target = step.endings[0].0;
-        if let (Some((failpoint, hit)), Some(part)) = (step.failpoint, self.part(target)) {
+    async fn end_and_launch(&self, step: &Step, target: Target, ending: Ending) {
+        self.end(target, ending).await;
+        sleep(step.away).await;
+        if let (Some((failpoint, hit)), Some(part)) = (step.failpoint, self.part(target))
+            && target == step.endings[0].0
+        {
             part.arm(&format!("{}=abort@{hit}", failpoint.name()));
-            self.armed.push(target);
         }
+        self.launch(target).await;
     }
 
     async fn end(&self, target: Target, ending: Ending) {
