@@ -66,7 +66,7 @@ async fn left_in_log(system: &System) -> String {
     for sequence in state.first_sequence..=state.last_sequence {
         let Ok(message) = stream.get_raw_message(sequence).await else { continue };
         let operation = message.headers.get("Nats-Msg-Id").map_or("", |id| id.as_str()).to_owned();
-        let known = format!("SELECT state FROM operations WHERE id = '{operation}'");
+        let known = format!("SELECT state FROM operations WHERE operation = '{operation}'");
         let known = sql.query_one_raw(Statement::from_string(sql.get_database_backend(), known)).await;
         writeln!(text, "{sequence} {} {:?} ledger: {known:?}", message.subject, message.headers).unwrap();
     }

@@ -16,7 +16,7 @@ mod workspaces;
 /// The most dead letters in one list.
 const MOST_DEAD_LETTERS: u64 = 100;
 
-/// Carries out a call of one of [`AdminCall::WORKER_VERBS`].
+/// Carries out a call of one of [`AdminCall::WORKER_VERBS`], `audit-balance` aside: that one needs the log, too.
 pub async fn admin(store: &Store, call: AdminCall, now: Timestamp) -> AdminResult {
     let done = redone(|| within("carrying out an operator's call", settled(carry_out(store, &call, now))));
     done.await.unwrap_or_else(|error| {

@@ -58,7 +58,9 @@ async fn the_same_names_in_opposite_order_go_to_one_each() {
             other.close().await.unwrap();
             let others =
                 "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+            let until = Instant::now() + Duration::from_secs(30);
             while bed.value::<i64>(others).await > 0 {
+                assert!(Instant::now() < until, "a session does not end");
                 sleep(Duration::from_millis(5)).await;
             }
             let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";

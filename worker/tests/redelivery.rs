@@ -3,11 +3,15 @@
 use std::collections::HashSet;
 
 use protocol::message::query::{Answer, Query};
+use protocol::ownership::OwnershipPolicy;
 use protocol::scim::resource::ResourceType;
 use serde_json::json;
-use worker::store::{CopyReason, Newest, SettledCopy};
+use worker::accepted::Accepted;
+use worker::apply::apply;
+use worker::clock::Clock;
+use worker::store::{Class, CopyReason, Newest, SettledCopy};
 
-use crate::bed::{on_both, resource, statuses};
+use crate::bed::{Bed, on_both, resource, statuses};
 use crate::log::{Log, NOW, add_members, delete, group, new_group, new_user, set, user};
 
 #[tokio::test]
@@ -87,6 +91,44 @@ async fn the_outcome_can_be_asked_for_within_the_workspace_only() {
             assert_eq!(bed.ask("umbrella", query).await, Answer::Outcome { outcome: None });
         }
         assert_eq!(bed.get("acme", ResourceType::Group, group(9)).await, None);
+    })
+    .await;
+}
+
+async fn refusal_of(bed: &Bed, accepted: Accepted) -> Class {
+    let refused = apply(&bed.store, &OwnershipPolicy::default(), &[accepted], Clock::Fixed(NOW)).await;
+    refused.unwrap_err().class()
+}
+
+#[tokio::test]
+async fn numbers_of_before_a_renumbering_apply_to_nothing() {
+    on_both(async |bed| {
+        let mut log = Log::of("acme");
+        bed.apply_one(log.user(1, new_user("alice"))).await;
+        let ended = bed.store.numbering().await.unwrap();
+        bed.store.renumber(ended, 1, 1, NOW).await.unwrap();
+        assert_eq!(refusal_of(bed, log.user(1, delete())).await, Class::Renumber);
+        assert_eq!((bed.count("users").await, bed.count("operations").await), (1, 1));
+
+        let numbering = bed.store.numbering().await.unwrap();
+        assert!(numbering.epoch == 1 && numbering.number(1) > 2, "{numbering:?}");
+        assert_eq!((numbering.in_stream(numbering.number(1)), numbering.in_stream(1)), (Some(1), None));
+        // Another worker that found the same loss comes too late.
+        bed.store.renumber(ended, 1, 1, NOW).await.unwrap();
+        assert_eq!(bed.store.numbering().await.unwrap(), numbering);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_new_operation_under_the_number_of_another_is_not_applied() {
+    on_both(async |bed| {
+        let mut log = Log::of("acme");
+        bed.apply_one(log.user(1, new_user("alice"))).await;
+        let mut stranger = log.user(2, new_user("bob"));
+        stranger.sequence = 1;
+        assert_eq!(refusal_of(bed, stranger).await, Class::Renumber);
+        assert_eq!((bed.count("users").await, bed.count("operations").await), (1, 1));
     })
     .await;
 }

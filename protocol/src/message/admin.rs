@@ -226,7 +226,7 @@ pub struct WorkspaceBalance {
 impl Balance {
     /// How many messages the log has stored.
     pub const fn stored(&self) -> u64 {
-        (self.last + 1).saturating_sub(self.first)
+        self.last.saturating_add(1).saturating_sub(self.first)
     }
 }
 

@@ -127,11 +127,12 @@ impl Work {
         end.held = held.into_iter().map(|item| (item, later)).collect();
         let mut segments = segments(ready, self.batch).into_iter();
         while let Some(segment) = segments.next() {
-            if let Ok(settled) = self.apply_segment(segment).await {
-                end.settled.extend(settled);
-            } else {
-                end.outage = true;
-                self.hand_back(segments.by_ref().flatten().collect(), Ending::Outage).await;
+            match self.apply_segment(segment).await {
+                Ok(settled) => end.settled.extend(settled),
+                Err(class) => {
+                    end.outage = class != Class::Renumber;
+                    self.hand_back(segments.by_ref().flatten().collect(), Ending::Outage).await;
+                }
             }
         }
         self.settled.remember(end.settled.iter().copied());
@@ -189,8 +190,8 @@ impl Work {
         Ok(())
     }
 
-    /// Applies one run of commands, answers, settles. An outage hands the run back.
-    async fn apply_segment(&self, segment: Vec<Item>) -> Result<Vec<u64>, ()> {
+    /// Applies one run of commands, answers, settles. What could not be applied now is handed back.
+    async fn apply_segment(&self, segment: Vec<Item>) -> Result<Vec<u64>, Class> {
         let alone = segment.len() == 1 && segment.first().is_some_and(|item| item.suspect);
         let command = |item: Item| match item.logged.reading {
             Reading::Command(accepted) => Some((*accepted, item.ticket)),
@@ -218,7 +219,7 @@ impl Work {
                     self.renumber().await;
                 }
                 self.settle_later(tickets.into_iter().flatten().collect(), Ending::Outage);
-                Err(())
+                Err(failure.class())
             }
         }
     }
