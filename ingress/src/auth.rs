@@ -4,10 +4,12 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, USER_AGENT};
 use http::request::Parts;
 use protocol::credential::Token;
 use protocol::id::{TokenId, WorkspaceId};
+use protocol::profile::Profile;
+use protocol::scim::dialect::Dialect;
 
 use crate::edge::Edge;
 use crate::error::ApiError;
@@ -19,6 +21,10 @@ pub(crate) struct Caller {
     pub(crate) workspace: WorkspaceId,
     /// The token.
     pub(crate) token: TokenId,
+    /// How requests of the workspace are read.
+    pub(crate) profile: Profile,
+    /// The dialect of this request: the one that an operator chose, else what the request itself tells.
+    pub(crate) dialect: Dialect,
 }
 
 impl<S: Sync> FromRequestParts<S> for Caller {
@@ -33,7 +39,8 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 pub(crate) async fn authenticate(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
     let Some(workspace) = request.uri().path().strip_prefix("/scim/v2/") else { return next.run(request).await };
     let workspace = workspace.split('/').next().unwrap_or_default().parse();
-    match caller(&edge, request.headers(), workspace.ok()).await {
+    let seen = detected(&request);
+    match caller(&edge, request.headers(), workspace.ok(), seen).await {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
@@ -42,11 +49,25 @@ pub(crate) async fn authenticate(State(edge): State<Edge>, mut request: Request,
     }
 }
 
-async fn caller(edge: &Edge, headers: &HeaderMap, workspace: Option<WorkspaceId>) -> Result<Caller, ApiError> {
+fn detected(request: &Request) -> Option<Dialect> {
+    let agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
+    Dialect::detect(agent.unwrap_or_default(), request.uri().query().unwrap_or_default())
+}
+
+async fn caller(
+    edge: &Edge,
+    headers: &HeaderMap,
+    workspace: Option<WorkspaceId>,
+    seen: Option<Dialect>,
+) -> Result<Caller, ApiError> {
     let token = bearer(headers).ok_or(ApiError::Unauthorized)?;
     let workspace = workspace.ok_or(ApiError::Unauthorized)?;
-    if edge.credentials.admits(&token, &workspace, edge.gateway.as_ref()).await? {
-        return Ok(Caller { workspace, token: token.id().clone() });
+    if let Some(profile) = edge.credentials.admits(&token, &workspace, edge.gateway.as_ref()).await? {
+        if let Some(dialect) = seen {
+            edge.gateway.saw(&workspace, dialect);
+        }
+        let dialect = profile.dialect.or(seen).unwrap_or_default();
+        return Ok(Caller { workspace, token: token.id().clone(), profile, dialect });
     }
     tracing::debug!(%workspace, token = %token.id(), "refused a token");
     Err(ApiError::Unauthorized)

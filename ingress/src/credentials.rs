@@ -9,6 +9,7 @@ use std::time::Duration;
 use protocol::credential::{Credential, Token};
 use protocol::id::{TokenId, WorkspaceId};
 use protocol::message::query::{Answer, Query};
+use protocol::profile::Profile;
 use protocol::time::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -33,6 +34,9 @@ pub struct Credentials {
     asking: Semaphore,
 }
 
+/// No worker was asked for the token a moment ago.
+struct NotAsked;
+
 #[derive(Debug)]
 struct Asked {
     credential: Option<Credential>,
@@ -46,16 +50,17 @@ impl Default for Credentials {
 }
 
 impl Credentials {
-    /// Whether a token opens a workspace now. Without an answer from memory or from a worker that is an error, never a
-    /// no: a 401 by accident puts Entra into quarantine at once.
+    /// How requests are to be read, if a token opens the workspace now. Without an answer from memory or from a worker
+    /// that is an error, never a no: a 401 by accident puts Entra into quarantine at once.
     pub async fn admits(
         &self,
         token: &Token,
         workspace: &WorkspaceId,
         gateway: &dyn Gateway,
-    ) -> Result<bool, GatewayError> {
-        let known = locked(&self.watched).get(token.id()).map(|known| known.admits(token, workspace, clock::now()));
-        match known {
+    ) -> Result<Option<Profile>, GatewayError> {
+        let watched =
+            locked(&self.watched).get(token.id()).map(|known| admitted(known, token, workspace, clock::now()));
+        match watched {
             Some(admitted) => Ok(admitted),
             None => self.ask(token, workspace, gateway).await,
         }
@@ -74,15 +79,20 @@ impl Credentials {
         locked(&self.watched).remove(token);
     }
 
-    async fn ask(&self, token: &Token, workspace: &WorkspaceId, gateway: &dyn Gateway) -> Result<bool, GatewayError> {
+    async fn ask(
+        &self,
+        token: &Token,
+        workspace: &WorkspaceId,
+        gateway: &dyn Gateway,
+    ) -> Result<Option<Profile>, GatewayError> {
         let key = (workspace.clone(), token.id().clone());
-        if let Some(admitted) = self.recently_asked(&key, token, clock::now()) {
+        if let Ok(admitted) = self.recently_asked(&key, token, clock::now()) {
             return Ok(admitted);
         }
         let unanswered = GatewayError::Unanswered { in_log: None };
         let Ok(_permit) = self.asking.acquire().await else { return Err(unanswered) };
         // Somebody may have asked while this request waited.
-        if let Some(admitted) = self.recently_asked(&key, token, clock::now()) {
+        if let Ok(admitted) = self.recently_asked(&key, token, clock::now()) {
             return Ok(admitted);
         }
         let Answer::Credential { credential } =
@@ -90,15 +100,21 @@ impl Credentials {
         else {
             return Err(unanswered);
         };
-        let admitted = credential.as_ref().is_some_and(|found| found.admits(token, workspace, clock::now()));
+        let now = clock::now();
+        let admitted = credential.as_ref().and_then(|found| admitted(found, token, workspace, now));
         self.remember(key, credential);
         Ok(admitted)
     }
 
-    fn recently_asked(&self, key: &(WorkspaceId, TokenId), token: &Token, now: Timestamp) -> Option<bool> {
+    fn recently_asked(
+        &self,
+        key: &(WorkspaceId, TokenId),
+        token: &Token,
+        now: Timestamp,
+    ) -> Result<Option<Profile>, NotAsked> {
         let asked = locked(&self.asked);
-        let recent = asked.get(key).filter(|asked| asked.at.elapsed() < ASKED_COUNTS)?;
-        Some(recent.credential.as_ref().is_some_and(|found| found.admits(token, &key.0, now)))
+        let recent = asked.get(key).filter(|asked| asked.at.elapsed() < ASKED_COUNTS).ok_or(NotAsked)?;
+        Ok(recent.credential.as_ref().and_then(|found| admitted(found, token, &key.0, now)))
     }
 
     fn remember(&self, key: (WorkspaceId, TokenId), credential: Option<Credential>) {
@@ -110,6 +126,11 @@ impl Credentials {
             asked.insert(key, Asked { credential, at: Instant::now() });
         }
     }
+}
+
+/// How requests are to be read, if the credential admits the token.
+fn admitted(found: &Credential, token: &Token, workspace: &WorkspaceId, now: Timestamp) -> Option<Profile> {
+    found.admits(token, workspace, now).then(|| found.profile.clone())
 }
 
 /// What these maps hold is true after every single statement, so a panic elsewhere does not spoil it.
@@ -132,6 +153,7 @@ mod tests {
             created_at: Timestamp::from_millis(0),
             expires_at: None,
             revoked_at,
+            profile: Profile::default(),
         }
     }
 

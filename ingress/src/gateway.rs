@@ -8,6 +8,7 @@ mod jetstream;
 mod link;
 mod locks;
 mod publish_ack;
+mod sightings;
 
 use futures::future::BoxFuture;
 use protocol::id::{OperationId, WorkspaceId};
@@ -16,6 +17,7 @@ use protocol::message::envelope::Envelope;
 use protocol::message::lane::Lane;
 use protocol::message::outcome::Outcome;
 use protocol::message::query::{Answer, Query};
+use protocol::scim::dialect::Dialect;
 
 pub use jetstream::JetStream;
 pub use link::{ConnectError, Link};
@@ -27,6 +29,9 @@ pub trait Gateway: Send + Sync {
 
     /// Asks a worker about a workspace.
     fn ask<'a>(&'a self, workspace: &'a WorkspaceId, query: Query) -> BoxFuture<'a, Result<Answer, GatewayError>>;
+
+    /// Lets operators know whose dialect a workspace's requests speak. Waits for nothing.
+    fn saw(&self, workspace: &WorkspaceId, dialect: Dialect);
 
     /// The largest message that the broker takes, in bytes.
     fn max_payload(&self) -> usize;

@@ -2,27 +2,34 @@
 
 use axum::extract::FromRequestParts;
 use axum::response::Response;
-use http::HeaderMap;
 use http::request::Parts;
+use http::{HeaderMap, StatusCode};
 use protocol::failpoint::Failpoint;
-use protocol::message::command::Command;
+use protocol::id::WorkspaceId;
+use protocol::message::command::{Command, Precondition};
 use protocol::message::envelope::{Envelope, FORMAT_VERSION, Fingerprint};
 use protocol::message::lane::Lane;
+use protocol::message::outcome::Outcome;
+use protocol::message::query::{Answer, Query};
 use protocol::ownership::Source;
+use protocol::scim::error::ScimError;
+use protocol::scim::projection::Projection;
 use protocol::time::Timestamp;
 
 use crate::auth::Caller;
 use crate::edge::{Edge, Terms};
 use crate::error::ApiError;
-use crate::extract::{Arrived, Target};
-use crate::response::outcome_response;
+use crate::extract::{Arrived, Target, View};
+use crate::resources::refusal;
+use crate::response::{outcome_response, resource_response};
 use crate::{clock, failpoint, identity};
 
-/// Who asks, since when, and in which trace.
+/// Who asks, since when, in which trace, and what the answer is to show.
 pub(crate) struct Asking {
     caller: Caller,
     arrived: Timestamp,
     trace: String,
+    projection: Projection,
 }
 
 impl<S: Sync> FromRequestParts<S> for Asking {
@@ -31,7 +38,8 @@ impl<S: Sync> FromRequestParts<S> for Asking {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let caller = Caller::from_request_parts(parts, state).await?;
         let arrived = parts.extensions.get().map_or_else(clock::now, |Arrived(at)| *at);
-        Ok(Self { caller, arrived, trace: trace_of(&parts.headers) })
+        let View(projection) = View::from_request_parts(parts, state).await?;
+        Ok(Self { caller, arrived, trace: trace_of(&parts.headers), projection })
     }
 }
 
@@ -46,11 +54,18 @@ impl Asking {
     ) -> Result<Response, ApiError> {
         let lane = Lane::of(target.resource_type, &command);
         let base_url = edge.terms.base_url(&self.caller.workspace);
+        let (workspace, projection) = (self.caller.workspace.clone(), self.projection.clone());
         failpoint::hit(Failpoint::IngressReceived).await;
         let outcome = edge.gateway.submit(self.envelope(&edge.terms, target, command, fingerprint), lane).await?;
         failpoint::hit(Failpoint::IngressAnswerBefore).await;
         failpoint::hit_soon(Failpoint::IngressAnswerAfter);
-        Ok(outcome_response(&outcome, &base_url))
+        match outcome {
+            // RFC 7644 §3.5.2: who asks for attributes gets the resource.
+            Outcome::UpdatedWithoutBody { .. } if projection.is_asked_for() => {
+                read_again(edge, &workspace, target, &projection).await
+            }
+            outcome => Ok(outcome_response(&outcome, &base_url, &projection)),
+        }
     }
 
     fn envelope(self, terms: &Terms, target: Target, body: Command, fingerprint: Fingerprint) -> Envelope<Command> {
@@ -66,8 +81,28 @@ impl Asking {
             ingress: terms.ingress.clone(),
             deadline: terms.publish_deadline(self.arrived),
             trace: Some(self.trace),
+            extensions: self.caller.profile.extensions,
             body,
         }
+    }
+}
+
+/// The resource as it is after a change whose outcome does not hold it: a group, whose members were not read.
+async fn read_again(
+    edge: &Edge,
+    workspace: &WorkspaceId,
+    target: Target,
+    projection: &Projection,
+) -> Result<Response, ApiError> {
+    let (precondition, joined) = (Precondition::None, projection.joined());
+    let query = Query::Get { resource_type: target.resource_type, id: target.id, precondition, joined };
+    match edge.gateway.ask(workspace, query).await? {
+        Answer::Resource { resource: Some(resource) } => {
+            Ok(resource_response(StatusCode::OK, &resource, &edge.terms.base_url(workspace), projection))
+        }
+        // It was changed, and deleted since.
+        Answer::Resource { resource: None } => Err(ScimError::not_found().into()),
+        other => Err(refusal(other)),
     }
 }
 

@@ -13,11 +13,11 @@ use protocol::scim::render::ListResponse;
 use crate::auth::Caller;
 use crate::edge::Edge;
 use crate::error::ApiError;
-use crate::extract::{Bodiless, IfMatch, Kind, ListRequest, ScimBody, Target};
+use crate::extract::{Bodiless, Conditional, Kind, Posted, ScimBody, Search, Target, View};
 use crate::gateway::GatewayError;
 use crate::identity;
 use crate::request::Asking;
-use crate::response::{resource_response, scim_json};
+use crate::response::{not_modified, resource_response, scim_json};
 
 /// `POST /{kind}`.
 pub(crate) async fn create(
@@ -36,7 +36,7 @@ pub(crate) async fn replace(
     State(edge): State<Edge>,
     asking: Asking,
     target: Target,
-    IfMatch(precondition): IfMatch,
+    Conditional(precondition): Conditional,
     body: ScimBody<Attributes>,
 ) -> Result<Response, ApiError> {
     let command = Command::Replace { attributes: body.value, precondition };
@@ -48,7 +48,7 @@ pub(crate) async fn patch(
     State(edge): State<Edge>,
     asking: Asking,
     target: Target,
-    IfMatch(precondition): IfMatch,
+    Conditional(precondition): Conditional,
     body: ScimBody<PatchRequest>,
 ) -> Result<Response, ApiError> {
     let command = Command::Patch { request: body.value, precondition };
@@ -60,47 +60,66 @@ pub(crate) async fn delete(
     State(edge): State<Edge>,
     asking: Asking,
     target: Target,
-    IfMatch(precondition): IfMatch,
+    Conditional(precondition): Conditional,
     Bodiless(fingerprint): Bodiless,
 ) -> Result<Response, ApiError> {
     asking.submit(&edge, target, Command::Delete { precondition }, fingerprint).await
 }
 
 /// `GET /{kind}/{id}`.
-pub(crate) async fn get(State(edge): State<Edge>, caller: Caller, target: Target) -> Result<Response, ApiError> {
-    let query = Query::Get { resource_type: target.resource_type, id: target.id };
+pub(crate) async fn get(
+    State(edge): State<Edge>,
+    caller: Caller,
+    target: Target,
+    Conditional(precondition): Conditional,
+    View(projection): View,
+) -> Result<Response, ApiError> {
+    let joined = projection.joined();
+    let query = Query::Get { resource_type: target.resource_type, id: target.id, precondition, joined };
     match edge.gateway.ask(&caller.workspace, query).await? {
         Answer::Resource { resource: Some(resource) } => {
-            Ok(resource_response(StatusCode::OK, &resource, &edge.terms.base_url(&caller.workspace)))
+            let base_url = edge.terms.base_url(&caller.workspace);
+            Ok(resource_response(StatusCode::OK, &resource, &base_url, &projection))
         }
         Answer::Resource { resource: None } => Err(ScimError::not_found().into()),
+        Answer::NotModified { version } => Ok(not_modified(version)),
         other => Err(refusal(other)),
     }
 }
 
-/// `GET /{kind}`.
-pub(crate) async fn list(
-    State(edge): State<Edge>,
-    caller: Caller,
-    Kind(resource_type): Kind,
-    ListRequest { filter, page }: ListRequest,
-) -> Result<Response, ApiError> {
-    match edge.gateway.ask(&caller.workspace, Query::List { resource_type, filter, page }).await? {
+/// `GET /{kind}`, and at the Base URL for all kinds.
+pub(crate) async fn list(edge: State<Edge>, caller: Caller, search: Search) -> Result<Response, ApiError> {
+    found(edge, caller, search).await
+}
+
+/// `POST /{kind}/.search`, and at the Base URL for all kinds.
+pub(crate) async fn search(edge: State<Edge>, caller: Caller, Posted(search): Posted) -> Result<Response, ApiError> {
+    found(edge, caller, search).await
+}
+
+async fn found(State(edge): State<Edge>, caller: Caller, search: Search) -> Result<Response, ApiError> {
+    let Search { lists, sort, page, projection } = search;
+    let base_url = edge.terms.base_url(&caller.workspace);
+    let query = Query::List { lists, base_url: base_url.clone(), sort, page, joined: projection.joined() };
+    match edge.gateway.ask(&caller.workspace, query).await? {
         Answer::List { total, resources } => {
-            let base_url = edge.terms.base_url(&caller.workspace);
-            let list = ListResponse { total, page, resources: &resources, base_url: &base_url };
+            let list =
+                ListResponse { total, page, resources: &resources, base_url: &base_url, projection: &projection };
             Ok(scim_json(StatusCode::OK, &list))
         }
         other => Err(refusal(other)),
     }
 }
 
-fn refusal(answer: Answer) -> ApiError {
+/// An answer that is not the one that was asked for.
+pub(crate) fn refusal(answer: Answer) -> ApiError {
     match answer {
         Answer::Refused { error } => error.into(),
         Answer::Unavailable => GatewayError::Unanswered { in_log: None }.into(),
-        Answer::Resource { .. } | Answer::List { .. } | Answer::Outcome { .. } | Answer::Credential { .. } => {
-            GatewayError::UnexpectedAnswer.into()
-        }
+        Answer::Resource { .. }
+        | Answer::NotModified { .. }
+        | Answer::List { .. }
+        | Answer::Outcome { .. }
+        | Answer::Credential { .. } => GatewayError::UnexpectedAnswer.into(),
     }
 }

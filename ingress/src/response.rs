@@ -6,25 +6,26 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LOCATION};
 use http::{HeaderValue, StatusCode};
 use protocol::message::outcome::Outcome;
 use protocol::scim::error::ScimError;
+use protocol::scim::projection::Projection;
 use protocol::scim::resource::{Resource, Version};
 use serde::Serialize;
 
 use crate::error::error_response;
 
-/// The media type of everything that SCIM answers.
-const SCIM_JSON: HeaderValue = HeaderValue::from_static("application/scim+json");
+/// The media type of everything that SCIM answers (RFC 7644 §3.1).
+pub(crate) const SCIM_JSON: HeaderValue = HeaderValue::from_static("application/scim+json");
 
 /// The answer to a command.
-pub(crate) fn outcome_response(outcome: &Outcome, base_url: &str) -> Response {
+pub(crate) fn outcome_response(outcome: &Outcome, base_url: &str, projection: &Projection) -> Response {
     match outcome {
         Outcome::Created { resource } => {
-            let mut response = resource_response(StatusCode::CREATED, resource, base_url);
+            let mut response = resource_response(StatusCode::CREATED, resource, base_url, projection);
             if let Ok(value) = HeaderValue::from_str(&resource.location(base_url)) {
                 response.headers_mut().insert(LOCATION, value);
             }
             response
         }
-        Outcome::Updated { resource } => resource_response(StatusCode::OK, resource, base_url),
+        Outcome::Updated { resource } => resource_response(StatusCode::OK, resource, base_url, projection),
         Outcome::UpdatedWithoutBody { version } => tagged(no_content(), *version),
         Outcome::Deleted => no_content(),
         Outcome::Rejected { error } => error_response(error),
@@ -32,8 +33,20 @@ pub(crate) fn outcome_response(outcome: &Outcome, base_url: &str) -> Response {
 }
 
 /// One resource with its version.
-pub(crate) fn resource_response(status: StatusCode, resource: &Resource, base_url: &str) -> Response {
-    tagged(scim_json(status, &resource.render(base_url)), resource.meta.version)
+pub(crate) fn resource_response(
+    status: StatusCode,
+    resource: &Resource,
+    base_url: &str,
+    projection: &Projection,
+) -> Response {
+    tagged(scim_json(status, &resource.render(base_url, projection)), resource.meta.version)
+}
+
+/// 304: the client has this version already (RFC 7644 §3.14).
+pub(crate) fn not_modified(version: Version) -> Response {
+    let mut response = no_content();
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    tagged(response, version)
 }
 
 /// Anything as SCIM's JSON.

@@ -5,17 +5,19 @@ use std::time::{Duration, Instant};
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, any, get, post};
 use axum::{Extension, Router};
-use http::Uri;
+use http::header::{ACCEPT, CONTENT_TYPE};
 use http::uri::PathAndQuery;
-use protocol::scim::error::ScimError;
+use http::{HeaderValue, Uri};
+use protocol::scim::error::{ScimError, ScimType};
 use protocol::scim::resource::ResourceType;
 use tower::util::MapRequestLayer;
 
 use crate::edge::Edge;
 use crate::error::error_response;
 use crate::extract::Arrived;
+use crate::response::SCIM_JSON;
 use crate::{auth, clock, discovery, health, resources, unread};
 
 /// Reading the request and writing the answer may take this much longer than waiting for the outcome.
@@ -26,14 +28,26 @@ const HEAD_BYTES: usize = 16 * 1024;
 const HEAD_FIELDS: usize = 64;
 const TARGET_BYTES: usize = 8 * 1024;
 
+/// The version of SCIM in paths.
+const VERSION: &str = "v2";
+
 /// The router with everything that the edge serves.
 pub fn app(edge: Edge) -> Router {
     let table = Router::new()
+        .route("/scim/v2/{workspace}", get(resources::list))
+        .route("/scim/v2/{workspace}/.search", post(resources::search))
         .route("/scim/v2/{workspace}/Users", collection(ResourceType::User))
+        .route("/scim/v2/{workspace}/Users/.search", search(ResourceType::User))
         .route("/scim/v2/{workspace}/Users/{id}", member(ResourceType::User))
         .route("/scim/v2/{workspace}/Groups", collection(ResourceType::Group))
+        .route("/scim/v2/{workspace}/Groups/.search", search(ResourceType::Group))
         .route("/scim/v2/{workspace}/Groups/{id}", member(ResourceType::Group))
         .route("/scim/v2/{workspace}/ServiceProviderConfig", get(discovery::service_provider_config))
+        .route("/scim/v2/{workspace}/Schemas", get(discovery::schemas))
+        .route("/scim/v2/{workspace}/Schemas/{id}", get(discovery::schema))
+        .route("/scim/v2/{workspace}/ResourceTypes", get(discovery::resource_types))
+        .route("/scim/v2/{workspace}/ResourceTypes/{id}", get(discovery::resource_type))
+        .route("/scim/v2/{workspace}/Me", any(discovery::me))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .fallback(unknown_path)
@@ -43,6 +57,7 @@ pub fn app(edge: Edge) -> Router {
         .layer(middleware::from_fn_with_state(edge.clone(), auth::authenticate))
         .layer(middleware::from_fn(head_within_limits))
         .layer(middleware::from_fn(log))
+        .layer(middleware::from_fn(accepted))
         .layer(middleware::from_fn(unread::take_in))
         .layer(middleware::from_fn_with_state(edge.clone(), within_time))
         .with_state(edge);
@@ -62,7 +77,23 @@ fn member(resource_type: ResourceType) -> MethodRouter<Edge> {
         .layer(Extension(resource_type))
 }
 
-async fn unknown_path() -> Response {
+fn search(resource_type: ResourceType) -> MethodRouter<Edge> {
+    post(resources::search).layer(Extension(resource_type))
+}
+
+async fn unknown_path(uri: Uri) -> Response {
+    // RFC 7644 §3.13: a version in the path is obeyed, and this server speaks one.
+    let is_version = |part: &str| part.strip_prefix(['v', 'V']).is_some_and(|rest| rest.parse::<f32>().is_ok());
+    let parts: Vec<&str> = uri.path().split('/').skip(1).collect();
+    let wrong = match parts.as_slice() {
+        ["scim", version, ..] if *version != VERSION => is_version(version),
+        ["scim", _, _, version, ..] => is_version(version),
+        _ => false,
+    };
+    if wrong {
+        let detail = "this server speaks version 2 of SCIM: a version in the path must be v2";
+        return error_response(&ScimError::bad_request(ScimType::InvalidVers, detail));
+    }
     error_response(&ScimError::new(404, "there is nothing at this path"))
 }
 
@@ -96,6 +127,18 @@ async fn head_within_limits(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
+/// RFC 7644 §3.8: who takes only `application/json` gets the same JSON under that name. Errors keep the name of SCIM.
+async fn accepted(request: Request, next: Next) -> Response {
+    let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let accept = accept.to_ascii_lowercase();
+    let plain = accept.contains("application/json") && !accept.contains("application/scim+json");
+    let mut response = next.run(request).await;
+    if plain && response.status().is_success() && response.headers().get(CONTENT_TYPE) == Some(&SCIM_JSON) {
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    response
+}
+
 /// The route, never the path: ids stay out of logs, and so do the names in a query.
 async fn log(route: Option<MatchedPath>, request: Request, next: Next) -> Response {
     let method = request.method().clone();
@@ -107,13 +150,17 @@ async fn log(route: Option<MatchedPath>, request: Request, next: Next) -> Respon
     response
 }
 
-/// Tolerates doubled and trailing slashes: providers build URLs by pasting (Entra adds one, Okta forbids one).
+/// Tolerates doubled and trailing slashes: providers build URLs by pasting (Entra adds one, Okta forbids one). A version
+/// between Base URL and endpoint is the standard's own way to name one (RFC 7644 §3.13).
 fn normalized<B>(mut request: http::Request<B>) -> http::Request<B> {
     let path = request.uri().path();
-    if !path.contains("//") && (path.len() == 1 || !path.ends_with('/')) {
+    let names_version = path.split('/').nth(4) == Some(VERSION);
+    if !path.contains("//") && !names_version && (path.len() == 1 || !path.ends_with('/')) {
         return request;
     }
-    let mut normal: String = path.split('/').filter(|part| !part.is_empty()).flat_map(|part| ["/", part]).collect();
+    let parts = path.split('/').filter(|part| !part.is_empty()).enumerate();
+    let parts = parts.filter(|(index, part)| *index != 3 || *part != VERSION);
+    let mut normal: String = parts.flat_map(|(_, part)| ["/", part]).collect();
     if normal.is_empty() {
         normal.push('/');
     }
@@ -140,6 +187,8 @@ mod tests {
             ("/scim/v2/acme/Users", "/scim/v2/acme/Users"),
             ("//scim/v2//acme/Users/?count=1", "/scim/v2/acme/Users?count=1"),
             ("/scim/v2/acme/Users/?a=//", "/scim/v2/acme/Users?a=//"),
+            ("/scim/v2/acme/v2/Users/x", "/scim/v2/acme/Users/x"),
+            ("/scim/v2/v2/Users", "/scim/v2/v2/Users"),
             ("/", "/"),
             ("//", "/"),
         ] {

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::id::{TokenId, WorkspaceId};
+use crate::profile::Profile;
 use crate::time::Timestamp;
 
 const PREFIX: &str = "rst_";
@@ -131,6 +132,9 @@ pub struct Credential {
     pub expires_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+    /// How requests of its workspace are read.
+    #[serde(default, skip_serializing_if = "Profile::is_default")]
+    pub profile: Profile,
 }
 
 impl Credential {
@@ -219,6 +223,7 @@ mod tests {
             created_at: now,
             expires_at: Some(Timestamp::from_millis(2_000)),
             revoked_at: None,
+            profile: Profile::default(),
         };
         assert!(credential.admits(&token(), &acme, now));
         assert!(!credential.admits(&token(), &"globex".parse().unwrap(), now));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::id::ResourceId;
 use crate::message::command::{Command, Precondition};
@@ -13,6 +13,7 @@ use crate::scim::error::{ScimError, ScimType};
 use crate::scim::name::CanonicalName;
 use crate::scim::patch::PatchRequest;
 use crate::scim::resource::{Meta, Resource, ResourceType, Version};
+use crate::scim::schema::{Mutability, ResourceSchema};
 use crate::time::Timestamp;
 
 /// What is known of other rows, answered from the batch's working set.
@@ -104,7 +105,8 @@ pub fn decide(
     policy: &OwnershipPolicy,
     now: Timestamp,
 ) -> Result<Change, ScimError> {
-    let decision = Decision { resource_type: envelope.resource_type, id: envelope.resource, directory, now };
+    let schema = envelope.extensions.of(envelope.resource_type);
+    let decision = Decision { schema, resource_type: envelope.resource_type, id: envelope.resource, directory, now };
     if envelope.source == Source::Application && !matches!(envelope.body, Command::Patch { .. }) {
         return Err(ScimError::new(403, "the product may change single attributes only"));
     }
@@ -112,7 +114,7 @@ pub fn decide(
         Command::Create { attributes } => decision.create(current, attributes),
         Command::Replace { attributes, precondition } => {
             let current = existing(current, precondition)?;
-            let (after, members) = decision.replaced(current, attributes.clone());
+            let (after, members) = decision.replaced(current, attributes.clone())?;
             let written = BTreeSet::new();
             let owned = policy.enforce(envelope.source, &current.ownership, &current.attributes, after, &written)?;
             decision.update(current, owned, members)
@@ -131,15 +133,12 @@ pub fn decide(
 /// The resource, if it exists and has a version that the precondition allows.
 fn existing<'a>(current: Option<&'a Resource>, precondition: &Precondition) -> Result<&'a Resource, ScimError> {
     let current = current.ok_or_else(ScimError::not_found)?;
-    match precondition {
-        Precondition::None | Precondition::Exists => Ok(current),
-        Precondition::IfMatch(versions) if versions.contains(&current.meta.version) => Ok(current),
-        Precondition::IfMatch(_) => Err(ScimError::precondition_failed()),
-    }
+    if precondition.admits(current.meta.version) { Ok(current) } else { Err(ScimError::precondition_failed()) }
 }
 
 /// What a decision about one resource rests on.
 struct Decision<'a, D> {
+    schema: ResourceSchema,
     resource_type: ResourceType,
     id: ResourceId,
     directory: &'a D,
@@ -164,11 +163,17 @@ impl<D: Directory> Decision<'_, D> {
     }
 
     /// RFC 7644 §3.5.1: what the body leaves out is unassigned, a group's members included.
-    fn replaced(&self, current: &Resource, body: Attributes) -> (Attributes, MemberEdit) {
+    fn replaced(&self, current: &Resource, body: Attributes) -> Result<(Attributes, MemberEdit), ScimError> {
         let (mut after, add) = self.without_members(body);
         keep_active(current, &mut after);
+        for path in self.immutable() {
+            if path.of(&after).is_none() {
+                path.keep(&current.attributes, &mut after);
+            }
+        }
+        self.check_immutable(&current.attributes, &after)?;
         let clear = self.resource_type == ResourceType::Group;
-        (after, MemberEdit { clear, remove: BTreeSet::new(), add })
+        Ok((after, MemberEdit { clear, remove: BTreeSet::new(), add }))
     }
 
     fn patched(
@@ -189,6 +194,7 @@ impl<D: Directory> Decision<'_, D> {
         }
         let mut after = request.apply(&current.attributes)?;
         keep_active(current, &mut after);
+        self.check_immutable(&current.attributes, &after)?;
         Ok((after, members))
     }
 
@@ -212,7 +218,7 @@ impl<D: Directory> Decision<'_, D> {
 
     /// Schema and uniqueness. A resource may keep its own name, also in another letter case.
     fn check(&self, attributes: &Attributes, members: &MemberEdit) -> Result<(), ScimError> {
-        attributes.check_required(self.resource_type)?;
+        attributes.check_required(&self.schema)?;
         if members.add.contains(&self.id) {
             return Err(ScimError::bad_request(ScimType::InvalidValue, "a group cannot be a member of itself"));
         }
@@ -222,6 +228,25 @@ impl<D: Directory> Decision<'_, D> {
             Some(holder) if holder != self.id => Err(ScimError::uniqueness(unique)),
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// RFC 7643 §7: what is immutable is set once. Only extensions of a workspace's own have such attributes.
+    fn check_immutable(&self, before: &Attributes, after: &Attributes) -> Result<(), ScimError> {
+        let changed = |path: &InExtension| path.of(before).is_some() && path.of(before) != path.of(after);
+        match self.immutable().find(changed) {
+            Some(path) => Err(ScimError::bad_request(
+                ScimType::Mutability,
+                format!("{}:{} is immutable: it has a value already", path.urn, path.name),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn immutable(&self) -> impl Iterator<Item = InExtension> + '_ {
+        let attributes = self.schema.custom_attributes();
+        attributes
+            .filter(|(_, definition)| definition.mutability == Mutability::Immutable)
+            .map(|(urn, definition)| InExtension { urn, name: definition.name })
     }
 
     fn without_members(&self, mut attributes: Attributes) -> (Attributes, BTreeSet<ResourceId>) {
@@ -248,6 +273,27 @@ impl<D: Directory> Decision<'_, D> {
             return MemberEdit { add, ..MemberEdit::default() };
         }
         edit
+    }
+}
+
+/// An attribute of an extension.
+struct InExtension {
+    urn: &'static str,
+    name: &'static str,
+}
+
+impl InExtension {
+    fn of<'a>(&self, attributes: &'a Attributes) -> Option<&'a Value> {
+        attributes.as_map().get(self.urn)?.get(self.name)
+    }
+
+    /// Takes the value over, if there is one.
+    fn keep(&self, from: &Attributes, to: &mut Attributes) {
+        let Some(value) = self.of(from) else { return };
+        let extension = to.as_map_mut().entry(self.urn).or_insert_with(|| Value::Object(Map::new()));
+        if let Some(extension) = extension.as_object_mut() {
+            extension.insert(self.name.to_owned(), value.clone());
+        }
     }
 }
 

@@ -13,5 +13,6 @@ pub mod failpoint;
 pub mod id;
 pub mod message;
 pub mod ownership;
+pub mod profile;
 pub mod scim;
 pub mod time;

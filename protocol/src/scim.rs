@@ -1,14 +1,19 @@
 //! SCIM 2.0 as types: RFC 7643 (schema) and RFC 7644 (protocol).
 
 pub mod attributes;
+pub mod dialect;
+pub mod discovery;
 pub mod error;
 pub mod filter;
 pub mod list;
 pub mod name;
 pub mod patch;
 pub mod path;
+pub mod projection;
 pub mod render;
 pub mod resource;
 pub mod schema;
+mod search;
+pub mod sort;
 mod value;
 pub mod view;

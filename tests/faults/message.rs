@@ -11,6 +11,7 @@ use protocol::ownership::Source;
 use protocol::scim::attributes::Attributes;
 use protocol::scim::patch::PatchRequest;
 use protocol::scim::resource::ResourceType;
+use protocol::scim::schema::Extensions;
 use protocol::time::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
@@ -83,6 +84,7 @@ impl Message {
             ingress: "nobody".parse().unwrap(),
             deadline: FAR_AHEAD,
             trace: None,
+            extensions: Extensions::default(),
             body,
         };
         Self { lane: Lane::Interactive, id: operation.to_string(), envelope }

@@ -10,6 +10,7 @@ use crate::store::entity::dead_letter;
 use crate::store::redo::redone;
 use crate::store::{Doing, Store, StoreError, sequence, within};
 
+mod profiles;
 mod tokens;
 mod workspaces;
 
@@ -64,6 +65,12 @@ async fn carry_out(store: &Store, call: &AdminCall, now: Timestamp) -> Result<Ad
         AdminCall::TokenCreate { workspace, token } => tokens::create(store, workspace, token, now).await,
         AdminCall::TokenList { workspace } => tokens::list(store, workspace).await,
         AdminCall::TokenRevoke { workspace, token } => tokens::revoke(store, workspace, token, now).await,
+        AdminCall::SchemaAdd { workspace, schema } => profiles::add_schema(store, workspace, schema, now).await,
+        AdminCall::SchemaList { workspace } => profiles::list_schemas(store, workspace).await,
+        AdminCall::WorkspaceDialect { workspace, dialect } => {
+            profiles::choose_dialect(store, workspace, *dialect, now).await
+        }
+        AdminCall::DialectSeen { workspace, dialect } => profiles::see_dialect(store, workspace, *dialect).await,
         AdminCall::DeadLetterList => Ok(dead_letters(store).await?),
         AdminCall::AuditBalance => {
             let detail = "this call needs the log, not the database alone".to_owned();

@@ -2,10 +2,12 @@
 
 use protocol::credential::Credential;
 use protocol::id::{OperationId, ResourceId, TokenId, WorkspaceId};
+use protocol::message::command::Precondition;
 use protocol::message::outcome::Outcome;
-use protocol::message::query::{Answer, Query};
+use protocol::message::query::{Answer, Query, TypeFilter};
 use protocol::ownership::Ownership;
 use protocol::scim::attributes::Attributes;
+use protocol::scim::error::ScimError;
 use protocol::scim::resource::{Meta, Resource, ResourceType, Version};
 use protocol::time::Timestamp;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
@@ -16,7 +18,7 @@ use crate::apply::Ending;
 use crate::store::entity::{credential, group, operation, user, workspace};
 use crate::store::ledger::{self, State};
 use crate::store::row::{Image, set_members};
-use crate::store::{Doing, Store, StoreError, credentials, within};
+use crate::store::{Doing, Store, StoreError, credentials, profiles, within};
 
 mod list;
 pub(crate) mod members;
@@ -25,11 +27,14 @@ pub(crate) mod members;
 pub async fn answer(store: &Store, workspace: &WorkspaceId, query: &Query) -> Answer {
     let answered = within("answering a query", async {
         match query {
-            Query::Get { resource_type, id } => {
+            Query::Get { resource_type, id, precondition, joined: _ } => {
                 let resource = get(store, workspace, *resource_type, *id).await?.map(Box::new);
-                Ok(Answer::Resource { resource })
+                Ok(admitted(resource, precondition))
             }
-            Query::List { resource_type, filter, page } => {
+            Query::List { lists, base_url: _, sort: _, page, joined: _ } => {
+                let Some(TypeFilter { resource_type, filter }) = lists.first() else {
+                    return Ok(Answer::List { total: 0, resources: Vec::new() });
+                };
                 list::list(store, workspace, *resource_type, filter.as_ref(), *page).await
             }
             Query::Outcome { operation } => {
@@ -44,6 +49,20 @@ pub async fn answer(store: &Store, workspace: &WorkspaceId, query: &Query) -> An
         warn!(reason = error.reason(), "a query cannot be answered now");
         Answer::Unavailable
     })
+}
+
+/// The resource, unless the client has it already or asked for another version (RFC 7644 §3.14).
+fn admitted(resource: Option<Box<Resource>>, precondition: &Precondition) -> Answer {
+    match resource {
+        Some(resource) if !precondition.admits(resource.meta.version) => {
+            if precondition.is_for_caches() {
+                Answer::NotModified { version: resource.meta.version }
+            } else {
+                Answer::Refused { error: ScimError::precondition_failed() }
+            }
+        }
+        resource => Answer::Resource { resource },
+    }
 }
 
 /// One resource; a group with its members.
@@ -145,5 +164,8 @@ async fn live_credential(
     let live = credential::Entity::find_by_id(token.as_str())
         .filter(credential::Column::Workspace.eq(workspace.as_str()))
         .filter(credential::Column::RevokedAt.is_null());
-    live.one(store.reader()).await.doing(doing)?.map(credentials::read).transpose()
+    let live = live.one(store.reader()).await.doing(doing)?.map(credentials::read).transpose()?;
+    let Some(live) = live else { return Ok(None) };
+    let profile = profiles::find(store.reader(), Some(workspace)).await?.remove(workspace.as_str());
+    Ok(Some(Credential { profile: profile.unwrap_or_default(), ..live }))
 }

@@ -20,6 +20,7 @@ pub(crate) mod entity;
 mod error;
 pub(crate) mod ledger;
 mod numbering;
+pub(crate) mod profiles;
 pub(crate) mod redo;
 pub(crate) mod row;
 pub(crate) mod settled;

@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use protocol::id::{ResourceId, WorkspaceId};
+use protocol::message::command::Precondition;
 use protocol::message::outcome::Outcome;
-use protocol::message::query::{Answer, Query};
+use protocol::message::query::{Answer, Joined, Query};
 use protocol::ownership::OwnershipPolicy;
 use protocol::scim::resource::{Resource, ResourceType};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, TryGetable};
@@ -103,7 +104,8 @@ impl Bed {
 
     /// Reads a resource as a query does.
     pub(crate) async fn get(&self, workspace: &str, resource_type: ResourceType, id: ResourceId) -> Option<Resource> {
-        match self.ask(workspace, Query::Get { resource_type, id }).await {
+        let query = Query::Get { resource_type, id, precondition: Precondition::None, joined: Joined::ALL };
+        match self.ask(workspace, query).await {
             Answer::Resource { resource } => resource.map(|resource| *resource),
             other => panic!("{other:?}"),
         }

@@ -8,6 +8,7 @@ use protocol::ownership::Source;
 use protocol::scim::attributes::Attributes;
 use protocol::scim::patch::PatchRequest;
 use protocol::scim::resource::ResourceType;
+use protocol::scim::schema::Extensions;
 use protocol::time::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -50,6 +51,7 @@ impl Log {
             ingress: "ingress1".parse::<IngressId>().unwrap(),
             deadline: NOW,
             trace: None,
+            extensions: Extensions::default(),
             body,
         };
         let payload = envelope.encode().unwrap().into();

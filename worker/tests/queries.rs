@@ -1,7 +1,7 @@
 //! Lists: filters and pages.
 
 use protocol::id::ResourceId;
-use protocol::message::query::{Answer, Query};
+use protocol::message::query::{Answer, Joined, Query, TypeFilter};
 use protocol::scim::error::ScimType;
 use protocol::scim::filter::Filter;
 use protocol::scim::list::Page;
@@ -11,9 +11,14 @@ use serde_json::json;
 use crate::bed::{Bed, member_ids, on_both};
 use crate::log::{Log, group, new_group, new_user_with, user};
 
+fn query(resource_type: ResourceType, filter: Option<Filter>, page: Page) -> Query {
+    let lists = vec![TypeFilter { resource_type, filter }];
+    Query::List { lists, base_url: "https://scim.example.com".to_owned(), sort: None, page, joined: Joined::ALL }
+}
+
 async fn list(bed: &Bed, kind: ResourceType, filter: Option<&str>, page: Page) -> (u64, Vec<ResourceId>) {
     let filter = filter.map(|filter| Filter::parse(kind, filter).unwrap());
-    match bed.ask("acme", Query::List { resource_type: kind, filter, page }).await {
+    match bed.ask("acme", query(kind, filter, page)).await {
         Answer::List { total, resources } => (total, resources.iter().map(|resource| resource.id).collect()),
         other => panic!("{other:?}"),
     }
@@ -68,7 +73,7 @@ async fn pages_are_ordered_by_id_and_count_everything() {
 async fn a_list_of_groups_shows_members() {
     on_both(async |bed| {
         fill(bed).await;
-        let query = Query::List { resource_type: ResourceType::Group, filter: None, page: Page::new(None, None) };
+        let query = query(ResourceType::Group, None, Page::new(None, None));
         let Answer::List { total, resources } = bed.ask("acme", query).await else { panic!() };
         assert_eq!(total, 2);
         assert_eq!((member_ids(&resources[0]), member_ids(&resources[1])), (vec![user(1), user(3)], vec![]));
@@ -81,7 +86,7 @@ async fn a_filter_that_is_not_supported_is_refused() {
     on_both(async |bed| {
         for filter in [r#"userName sw "a""#, r#"title eq "x""#, r#"userName eq "a" or userName eq "b""#] {
             let filter = Some(Filter::parse(ResourceType::User, filter).unwrap());
-            let query = Query::List { resource_type: ResourceType::User, filter, page: Page::new(None, None) };
+            let query = query(ResourceType::User, filter, Page::new(None, None));
             let Answer::Refused { error } = bed.ask("acme", query).await else { panic!() };
             assert_eq!((error.status, error.scim_type.map(ScimType::as_str)), (400, Some("invalidFilter")));
         }

@@ -11,6 +11,7 @@ use protocol::message::envelope::Envelope;
 use protocol::message::lane::Lane;
 use protocol::message::outcome::Outcome;
 use protocol::message::query::{Answer, Query};
+use protocol::scim::dialect::Dialect;
 use protocol::time::Timestamp;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
@@ -19,6 +20,7 @@ use super::answered::{Waiter, Waiters};
 use super::asking::Asking;
 use super::chain::{Chain, Outgoing};
 use super::link::Link;
+use super::sightings::Sightings;
 use super::{Gateway, GatewayError};
 use crate::clock;
 use crate::edge::Terms;
@@ -48,6 +50,7 @@ struct Inner {
     waiters: Waiters,
     asking: Asking,
     admission: Admission,
+    sightings: Sightings,
 }
 
 impl JetStream {
@@ -66,7 +69,8 @@ impl JetStream {
         }
         let chain = Chain::new(link.clone());
         let asking = Asking::new(link.clone(), namespace.clone());
-        let inner = Inner { namespace, link, chain, waiters, asking, admission: Admission::default() };
+        let (admission, sightings) = (Admission::default(), Sightings::default());
+        let inner = Inner { namespace, link, chain, waiters, asking, admission, sightings };
         Ok(Self { inner: Arc::new(inner) })
     }
 }
@@ -88,6 +92,11 @@ impl Gateway for JetStream {
     fn ask<'a>(&'a self, workspace: &'a WorkspaceId, query: Query) -> BoxFuture<'a, Result<Answer, GatewayError>> {
         let deadline = Instant::now() + READ_WITHIN;
         Box::pin(async move { self.inner.asking.until(workspace, &query, deadline).await })
+    }
+
+    fn saw(&self, workspace: &WorkspaceId, dialect: Dialect) {
+        let Inner { sightings, link, namespace, .. } = self.inner.as_ref();
+        sightings.tell(link.client(), namespace, workspace, dialect);
     }
 
     fn max_payload(&self) -> usize {

@@ -21,6 +21,7 @@ use protocol::message::lane::Lane;
 use protocol::message::outcome::Outcome;
 use protocol::message::query::{Answer, Query};
 use protocol::scim::attributes::Attributes;
+use protocol::scim::dialect::Dialect;
 use protocol::scim::resource::{Meta, Resource, ResourceType, Version};
 use protocol::time::Timestamp;
 use serde_json::Value;
@@ -31,6 +32,7 @@ use tower::ServiceExt;
 pub(crate) struct Recording {
     pub(crate) submitted: Mutex<Vec<(Envelope<Command>, Lane)>>,
     pub(crate) asked: Mutex<Vec<(WorkspaceId, Query)>>,
+    pub(crate) seen: Mutex<Vec<(WorkspaceId, Dialect)>>,
     outcome: Mutex<Option<Result<Outcome, GatewayError>>>,
     answer: Mutex<Option<Result<Answer, GatewayError>>>,
 }
@@ -46,6 +48,10 @@ impl Gateway for Recording {
         self.asked.lock().unwrap().push((workspace.clone(), query));
         let answer = self.answer.lock().unwrap().take();
         Box::pin(async { answer.unwrap_or(Err(GatewayError::Unanswered { in_log: None })) })
+    }
+
+    fn saw(&self, workspace: &WorkspaceId, dialect: Dialect) {
+        self.seen.lock().unwrap().push((workspace.clone(), dialect));
     }
 
     fn max_payload(&self) -> usize {
@@ -177,6 +183,7 @@ pub(crate) fn credential(token: &Token, workspace: &str) -> Credential {
         created_at: Timestamp::from_millis(0),
         expires_at: None,
         revoked_at: None,
+        profile: protocol::profile::Profile::default(),
     }
 }
 

@@ -18,7 +18,17 @@ async fn what_cannot_be_understood_is_refused_at_the_edge() {
     let one = format!("{USERS}/{ID}");
     for (method, path, body, expected) in [
         ("GET", "/scim/v2/acme/Nothing", "", "404"),
-        ("GET", "/scim/v2/acme", "", "404"),
+        ("POST", "/scim/v2/acme", ALICE, "405"),
+        ("GET", "/scim/v2/acme/Devices", "", "404"),
+        ("GET", "/scim/v1/acme/Users", "", "400 invalidVers"),
+        ("GET", "/scim/v2/acme/v3/Users", "", "400 invalidVers"),
+        ("GET", "/scim/v2/acme/Me", "", "501"),
+        ("GET", "/scim/v2/acme/Schemas?filter=id%20pr", "", "403"),
+        ("GET", "/scim/v2/acme/Schemas/urn:x", "", "404"),
+        ("POST", "/scim/v2/acme/.search", "{}", "400 invalidSyntax"),
+        ("GET", "/scim/v2/acme?filter=shoeSize%20pr", "", "400 invalidFilter"),
+        ("GET", &format!("{USERS}?attributes=title&excludedAttributes=name"), "", "400 invalidValue"),
+        ("GET", &format!("{USERS}?sortBy=shoeSize"), "", "400 invalidPath"),
         ("GET", "/", "", "404"),
         ("GET", "/scim/v2/acme/users", "", "404"),
         ("POST", "/scim/v2/acme/ServiceProviderConfig", "", "405"),

@@ -4,7 +4,7 @@ use protocol::id::ResourceId;
 use protocol::message::command::{Command, Precondition};
 use protocol::message::lane::Lane;
 use protocol::message::outcome::Outcome;
-use protocol::message::query::{Answer, Query};
+use protocol::message::query::{Answer, Joined, Query, TypeFilter};
 use protocol::ownership::Source;
 use protocol::scim::list::Page;
 use protocol::scim::resource::{ResourceType, Version};
@@ -109,7 +109,8 @@ async fn a_resource_is_read_by_its_id() {
     is_alice(&read);
     assert_eq!(read.header("cache-control"), Some("no-store"));
     let asked = server.gateway.asked.lock().unwrap().clone();
-    let query = Query::Get { resource_type: ResourceType::User, id: ID.parse().unwrap() };
+    let (precondition, joined) = (Precondition::None, Joined::ALL);
+    let query = Query::Get { resource_type: ResourceType::User, id: ID.parse().unwrap(), precondition, joined };
     assert_eq!(asked, [("acme".parse().unwrap(), query)]);
 }
 
@@ -123,8 +124,9 @@ async fn a_list_says_how_many_there_are_and_which_part_this_is() {
     assert_eq!((&body["totalResults"], &body["startIndex"], &body["itemsPerPage"]), (&json!(7), &json!(5), &json!(1)));
     assert_eq!(body["Resources"][0]["displayName"], json!("Staff"));
     let asked = server.gateway.asked.lock().unwrap().clone();
-    let [(_, Query::List { filter: Some(filter), page, resource_type: ResourceType::Group })] = asked.as_slice() else {
-        panic!("{asked:?}")
+    let [(_, Query::List { lists, page, .. })] = asked.as_slice() else { panic!("{asked:?}") };
+    let [TypeFilter { resource_type: ResourceType::Group, filter: Some(filter) }] = lists.as_slice() else {
+        panic!("{lists:?}")
     };
     assert_eq!((filter.to_string().as_str(), *page), (r#"displayName eq "Staff""#, Page::new(Some(5), Some(1))));
 }

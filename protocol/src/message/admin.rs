@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::credential::{Credential, TokenHash};
 use crate::id::{ResourceId, TokenId, WorkspaceId};
+use crate::scim::dialect::Dialect;
+use crate::scim::schema::ExtensionText;
 use crate::time::Timestamp;
 
 /// One call. Its verb is the last part of the subject.
@@ -52,6 +54,32 @@ pub enum AdminCall {
         /// Which token.
         token: TokenId,
     },
+    /// Adds a schema to those that a workspace's resources may follow, or replaces it by one that continues it.
+    SchemaAdd {
+        /// To which workspace.
+        workspace: WorkspaceId,
+        /// The schema, and for which kind of resource.
+        schema: ExtensionText,
+    },
+    /// Lists a workspace's own schemas, by URN.
+    SchemaList {
+        /// Of which workspace.
+        workspace: WorkspaceId,
+    },
+    /// Chooses a workspace's dialect.
+    WorkspaceDialect {
+        /// Of which workspace.
+        workspace: WorkspaceId,
+        /// The dialect; as detected without it.
+        dialect: Option<Dialect>,
+    },
+    /// An ingress reports whose dialect a workspace's requests speak.
+    DialectSeen {
+        /// Of which workspace.
+        workspace: WorkspaceId,
+        /// The dialect.
+        dialect: Dialect,
+    },
     /// Lists dead letters, newest first, at most 100.
     DeadLetterList,
     /// Accounts for every message that the log has stored.
@@ -83,7 +111,7 @@ pub struct NewToken {
 
 impl AdminCall {
     /// The verbs that workers answer.
-    pub const WORKER_VERBS: [&'static str; 9] = [
+    pub const WORKER_VERBS: [&'static str; 13] = [
         "workspace-create",
         "workspace-list",
         "workspace-show",
@@ -91,6 +119,10 @@ impl AdminCall {
         "token-create",
         "token-list",
         "token-revoke",
+        "schema-add",
+        "schema-list",
+        "workspace-dialect",
+        "dialect-seen",
         "dead-letter-list",
         "audit-balance",
     ];
@@ -108,6 +140,10 @@ impl AdminCall {
             Self::TokenCreate { .. } => "token-create",
             Self::TokenList { .. } => "token-list",
             Self::TokenRevoke { .. } => "token-revoke",
+            Self::SchemaAdd { .. } => "schema-add",
+            Self::SchemaList { .. } => "schema-list",
+            Self::WorkspaceDialect { .. } => "workspace-dialect",
+            Self::DialectSeen { .. } => "dialect-seen",
             Self::DeadLetterList => "dead-letter-list",
             Self::AuditBalance => "audit-balance",
             Self::UserSetTimezone { .. } => Self::INGRESS_VERB,
@@ -122,7 +158,7 @@ pub type AdminResult = Result<AdminReply, AdminError>;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "reply")]
 pub enum AdminReply {
-    /// To `workspace-create`, `workspace-show` and `workspace-enable`.
+    /// To `workspace-create`, `workspace-show`, `workspace-enable`, `workspace-dialect` and `dialect-seen`.
     Workspace(Workspace),
     /// To `workspace-list`.
     Workspaces {
@@ -135,6 +171,11 @@ pub enum AdminReply {
     Tokens {
         /// Newest first.
         tokens: Vec<Credential>,
+    },
+    /// To `schema-add` and `schema-list`: the workspace's own schemas.
+    Schemas {
+        /// By URN.
+        schemas: Vec<ExtensionText>,
     },
     /// To `dead-letter-list`.
     DeadLetters {
@@ -165,6 +206,10 @@ pub struct Workspace {
     pub enabled: bool,
     /// When it was created.
     pub created_at: Timestamp,
+    /// The dialect that an operator chose.
+    pub dialect: Option<Dialect>,
+    /// The dialect that its requests were last seen to speak.
+    pub seen_dialect: Option<Dialect>,
     /// How many users it has; counted by `workspace-show` only.
     pub users: Option<u64>,
     /// How many groups it has; counted by `workspace-show` only.

@@ -6,10 +6,12 @@ use crate::id::{IngressId, OperationId, ResourceId, TokenId, WorkspaceId};
 use crate::message::command::Command;
 use crate::ownership::Source;
 use crate::scim::resource::ResourceType;
+use crate::scim::schema::Extensions;
 use crate::time::Timestamp;
 
-/// The format that this build writes. Readers accept every version from 1 up to this one.
-pub const FORMAT_VERSION: u16 = 1;
+/// The format that this build writes. Readers accept every version from 1 up to this one. Version 2 added extensions
+/// and `If-None-Match`, which a reader of version 1 would leave out.
+pub const FORMAT_VERSION: u16 = 2;
 
 /// A command with everything that applying it needs. JSON on the wire, serialised once; the predecessor is not in here
 /// but in the header that the broker itself checked ([`header::PREDECESSOR`](super::header::PREDECESSOR)).
@@ -38,6 +40,9 @@ pub struct Envelope<T> {
     pub deadline: Timestamp,
     /// W3C trace context (`traceparent`) of the HTTP request.
     pub trace: Option<String>,
+    /// The workspace's own schemas, as they were when the command was accepted.
+    #[serde(default, skip_serializing_if = "Extensions::is_empty")]
+    pub extensions: Extensions,
     /// What is asked for.
     pub body: T,
 }

@@ -4,11 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::credential::Credential;
 use crate::id::{OperationId, ResourceId, TokenId};
+use crate::message::command::Precondition;
 use crate::message::outcome::Outcome;
 use crate::scim::error::ScimError;
 use crate::scim::filter::Filter;
 use crate::scim::list::Page;
-use crate::scim::resource::{Resource, ResourceType};
+use crate::scim::resource::{Resource, ResourceType, Version};
+use crate::scim::sort::Sort;
 
 /// A question about one workspace, sent to [`Namespace::queries`](crate::id::Namespace::queries).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,15 +22,23 @@ pub enum Query {
         resource_type: ResourceType,
         /// Its id.
         id: ResourceId,
+        /// When it is to be answered: RFC 7644 §3.14.
+        precondition: Precondition,
+        /// What is read beside its own row.
+        joined: Joined,
     },
-    /// A page of the resources that match (RFC 7644 §3.4.2), ordered by id.
+    /// A page of the resources that match (RFC 7644 §3.4.2), in a total order.
     List {
-        /// The kind of resource.
-        resource_type: ResourceType,
-        /// Only those that match; all without it.
-        filter: Option<Filter>,
+        /// The kinds of resource that are searched, in this order.
+        lists: Vec<TypeFilter>,
+        /// What locations begin with: a filter may compare them.
+        base_url: String,
+        /// The order; by kind and id without it.
+        sort: Option<Sort>,
         /// Which part of them.
         page: Page,
+        /// What is read beside their own rows.
+        joined: Joined,
     },
     /// What became of an operation whose outcome may have been lost on the way.
     Outcome {
@@ -42,6 +52,31 @@ pub enum Query {
     },
 }
 
+/// One kind of resource in a search.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TypeFilter {
+    /// The kind.
+    pub resource_type: ResourceType,
+    /// Only those that match; all without it.
+    pub filter: Option<Filter>,
+}
+
+/// What is read of resources beside their own rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joined {
+    /// A group's `members`.
+    pub members: bool,
+    /// A user's `groups`.
+    pub groups: bool,
+}
+
+impl Joined {
+    /// Everything.
+    pub const ALL: Self = Self { members: true, groups: true };
+    /// Nothing.
+    pub const NONE: Self = Self { members: false, groups: false };
+}
+
 /// The answer to a [`Query`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "answer")]
@@ -50,6 +85,11 @@ pub enum Answer {
     Resource {
         /// The resource.
         resource: Option<Box<Resource>>,
+    },
+    /// To `Get`: the resource has a version that the client has already (304).
+    NotModified {
+        /// That version.
+        version: Version,
     },
     /// To `List`.
     List {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::id::ResourceId;
 use crate::scim::error::{ScimError, ScimType};
-use crate::scim::resource::ResourceType;
+use crate::scim::schema::ResourceSchema;
 use crate::scim::value::{self, invalid_value};
 use crate::scim::view::{GroupView, UserView};
 
@@ -21,7 +21,9 @@ impl Attributes {
     /// Ignored without an error are attributes and extensions that the schema does not know (providers send their own),
     /// read-only attributes, `schemas` (its order, its case and its completeness differ between providers; what is
     /// answered is derived from the attributes), and `password`, which is never kept.
-    pub fn parse(resource_type: ResourceType, body: Value) -> Result<Self, ScimError> {
+    pub fn parse(schema: impl Into<ResourceSchema>, body: Value) -> Result<Self, ScimError> {
+        let schema = schema.into();
+        let resource_type = schema.resource_type();
         let Value::Object(members) = body else {
             return Err(ScimError::bad_request(ScimType::InvalidSyntax, "the body must be a JSON object"));
         };
@@ -31,7 +33,7 @@ impl Attributes {
                 if value::is_kept(definition) {
                     value::insert(&mut kept, definition, value, definition.name)?;
                 }
-            } else if let Some(extension) = resource_type.extension(&name)
+            } else if let Some(extension) = schema.extension(&name)
                 && !value.is_null()
                 && let Some(value) = value::complex(extension.attributes, value, extension.id)?
                 && kept.insert(extension.id.to_owned(), value).is_some()
@@ -40,7 +42,7 @@ impl Attributes {
             }
         }
         let attributes = Self(kept);
-        attributes.check_required(resource_type)?;
+        attributes.check_required(&schema)?;
         attributes.check_members()?;
         Ok(attributes)
     }
@@ -99,12 +101,26 @@ impl Attributes {
         self.members().filter_map(member_id)
     }
 
-    /// 400 `invalidValue` unless every required attribute has a value that is not blank.
-    pub(crate) fn check_required(&self, resource_type: ResourceType) -> Result<(), ScimError> {
-        let mut required = resource_type.schema().attributes.iter().filter(|definition| definition.required);
-        let blank = |name: &str| self.string(name).is_none_or(|text| text.trim().is_empty());
-        match required.find(|definition| blank(definition.name)) {
-            Some(missing) => Err(invalid_value(missing.name, "is required and must not be empty")),
+    /// 400 `invalidValue` unless every required attribute has a value that is not blank: those of the core schema, and
+    /// those of the workspace's own extensions that the resource follows.
+    pub(crate) fn check_required(&self, schema: &ResourceSchema) -> Result<(), ScimError> {
+        let core = schema.resource_type().schema().attributes;
+        let blank = |value: Option<&Value>| match value {
+            Some(Value::String(text)) => text.trim().is_empty(),
+            Some(_) => false,
+            None => true,
+        };
+        let missing = core.iter().find(|definition| definition.required && blank(self.0.get(definition.name)));
+        if let Some(missing) = missing {
+            return Err(invalid_value(missing.name, "is required and must not be empty"));
+        }
+        let missing = schema.custom_attributes().find(|(urn, definition)| {
+            definition.required && self.0.get(*urn).is_some_and(|extension| blank(extension.get(definition.name)))
+        });
+        match missing {
+            Some((urn, definition)) => {
+                Err(invalid_value(&format!("{urn}:{}", definition.name), "is required and must not be empty"))
+            }
             None => Ok(()),
         }
     }

@@ -101,9 +101,9 @@ impl ScimError {
         Self { status: 409, scim_type: Some(ScimType::Uniqueness), detail }
     }
 
-    /// 412: the resource has another version than `If-Match` asked for.
+    /// 412: the resource has another version than `If-Match` or `If-None-Match` asked for.
     pub fn precondition_failed() -> Self {
-        Self::new(412, "the resource has changed since the version in If-Match; read it again and retry")
+        Self::new(412, "the resource's version does not meet If-Match or If-None-Match; read it again and retry")
     }
 
     /// The body of the answer (RFC 7644 §3.12): `status` is a string.

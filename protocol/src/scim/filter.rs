@@ -2,6 +2,7 @@
 
 mod matches;
 mod parse;
+mod root;
 
 use std::fmt;
 
@@ -13,6 +14,7 @@ pub(crate) use parse::resolve_value_filter;
 use crate::scim::error::ScimError;
 use crate::scim::path::AttributePath;
 use crate::scim::resource::ResourceType;
+use crate::scim::schema::{Extensions, ResourceSchema, Schema};
 use crate::time::Timestamp;
 
 /// A filter whose attributes exist and whose values have their types. Travels as its text, with the kind of resource.
@@ -92,8 +94,8 @@ impl Filter {
     pub const MAX_TERMS: usize = 128;
 
     /// Reads a filter over resources of one kind: 400 `invalidFilter` says what is wrong and where.
-    pub fn parse(resource_type: ResourceType, text: &str) -> Result<Self, ScimError> {
-        parse::parse(resource_type, text)
+    pub fn parse(schema: impl Into<ResourceSchema>, text: &str) -> Result<Self, ScimError> {
+        parse::parse(&schema.into(), text)
     }
 
     /// Attribute and value, if the filter is one comparison by `eq`.
@@ -111,6 +113,19 @@ impl Filter {
             Self::Not(filter) => filter.resource_type(),
             Self::Present(path) | Self::Compare { path, .. } | Self::ValuePath { attribute: path, .. } => {
                 path.resource_type()
+            }
+        }
+    }
+
+    /// Adds the extensions that the filter's paths belong to. Paths within brackets belong to that of the brackets.
+    fn collect_extensions(&self, schemas: &mut Vec<&'static Schema>) {
+        match self {
+            Self::And(filters) | Self::Or(filters) => {
+                filters.iter().for_each(|filter| filter.collect_extensions(schemas));
+            }
+            Self::Not(filter) => filter.collect_extensions(schemas),
+            Self::Present(path) | Self::Compare { path, .. } | Self::ValuePath { attribute: path, .. } => {
+                schemas.extend(path.extension());
             }
         }
     }
@@ -225,11 +240,17 @@ impl fmt::Display for FilterValue {
 struct FilterText {
     resource_type: ResourceType,
     text: String,
+    /// The workspace's own schemas that it names.
+    #[serde(default, skip_serializing_if = "Extensions::is_empty")]
+    extensions: Extensions,
 }
 
 impl From<Filter> for FilterText {
     fn from(filter: Filter) -> Self {
-        Self { resource_type: filter.resource_type(), text: filter.to_string() }
+        let resource_type = filter.resource_type();
+        let mut schemas = Vec::new();
+        filter.collect_extensions(&mut schemas);
+        Self { resource_type, text: filter.to_string(), extensions: Extensions::holding(resource_type, schemas) }
     }
 }
 
@@ -238,6 +259,6 @@ impl TryFrom<FilterText> for Filter {
 
     fn try_from(filter: FilterText) -> Result<Self, ScimError> {
         // Not bounded in length again: the canonical form may be a little longer than what was sent.
-        parse::parse_unbounded(filter.resource_type, &filter.text)
+        parse::parse_unbounded(&filter.extensions.of(filter.resource_type), &filter.text)
     }
 }

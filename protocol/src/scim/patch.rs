@@ -15,6 +15,7 @@ pub use path::PatchPath;
 use crate::id::ResourceId;
 use crate::scim::error::ScimError;
 use crate::scim::resource::ResourceType;
+use crate::scim::schema::{Extensions, ResourceSchema};
 
 /// The URN of a PATCH request's body.
 pub const PATCH_SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
@@ -66,9 +67,10 @@ impl PatchRequest {
     /// Reads a request's body: 400 with `invalidSyntax`, `invalidPath`, `invalidFilter`, `invalidValue`, `noTarget` or
     /// `mutability`. Without a path, attributes that the schema does not know and those that are read-only are ignored,
     /// as in the body of a PUT; `password` is never kept.
-    pub fn parse(resource_type: ResourceType, body: Value) -> Result<Self, ScimError> {
-        let operations = parse::operations(resource_type, body)?;
-        Ok(Self { resource_type, operations })
+    pub fn parse(schema: impl Into<ResourceSchema>, body: Value) -> Result<Self, ScimError> {
+        let schema = schema.into();
+        let operations = parse::operations(&schema, body)?;
+        Ok(Self { resource_type: schema.resource_type(), operations })
     }
 
     /// The kind of resource that is changed.
@@ -128,12 +130,18 @@ impl PatchOp {
 struct PatchText {
     resource_type: ResourceType,
     operations: Vec<Value>,
+    /// The workspace's own schemas that the paths name.
+    #[serde(default, skip_serializing_if = "Extensions::is_empty")]
+    extensions: Extensions,
 }
 
 impl From<PatchRequest> for PatchText {
     fn from(request: PatchRequest) -> Self {
+        let resource_type = request.resource_type;
+        let schemas = request.operations.iter().filter_map(|operation| operation.path()?.attribute().extension());
+        let extensions = Extensions::holding(resource_type, schemas);
         let operations = request.operations.into_iter().map(PatchOp::into_json).collect();
-        Self { resource_type: request.resource_type, operations }
+        Self { resource_type, operations, extensions }
     }
 }
 
@@ -142,9 +150,10 @@ impl TryFrom<PatchText> for PatchRequest {
 
     fn try_from(text: PatchText) -> Result<Self, ScimError> {
         let resource_type = text.resource_type;
+        let schema = text.extensions.of(resource_type);
         let mut operations = Vec::with_capacity(text.operations.len());
         for operation in text.operations {
-            operations.extend(parse::operation(resource_type, operation)?);
+            operations.extend(parse::operation(&schema, operation)?);
         }
         Ok(Self { resource_type, operations })
     }

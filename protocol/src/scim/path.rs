@@ -2,12 +2,17 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::scim::resource::ResourceType;
-use crate::scim::schema::{AttributeDefinition, Kind, Schema};
+use crate::scim::schema::{AttributeDefinition, Extensions, Kind, ResourceSchema, Schema};
 
 /// An attribute, or a sub-attribute of it, of one kind of resource. Printed with canonical names, the extension's URN
 /// in front where there is one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Travels as its text, with the schema that it points into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "PathText", into = "PathText")]
 pub struct AttributePath {
     resource_type: ResourceType,
     extension: Option<&'static Schema>,
@@ -34,15 +39,16 @@ pub enum PathError {
 impl AttributePath {
     /// Reads a path such as `userName`, `name.givenName` or `urn:…:enterprise:2.0:User:manager.value`, in any letter
     /// case.
-    pub fn parse(resource_type: ResourceType, text: &str) -> Result<Self, PathError> {
+    pub fn parse(schema: impl Into<ResourceSchema>, text: &str) -> Result<Self, PathError> {
         match text.parse() {
-            Ok(scim_v2::filter::PatchPath::Attr(path)) => Self::resolve(resource_type, &path),
+            Ok(scim_v2::filter::PatchPath::Attr(path)) => Self::resolve(&schema.into(), &path),
             Ok(scim_v2::filter::PatchPath::Value(_)) | Err(_) => Err(PathError::Malformed),
         }
     }
 
     /// Looks a parsed path up in the schema.
-    pub(crate) fn resolve(resource_type: ResourceType, path: &scim_v2::filter::AttrPath) -> Result<Self, PathError> {
+    pub(crate) fn resolve(schema: &ResourceSchema, path: &scim_v2::filter::AttrPath) -> Result<Self, PathError> {
+        let resource_type = schema.resource_type();
         let unknown = || PathError::Unknown { resource_type, path: path.to_string() };
         let (extension, attribute) = match path.uri.as_deref() {
             None => (None, resource_type.attribute(&path.name)),
@@ -50,7 +56,7 @@ impl AttributePath {
                 (None, resource_type.attribute(&path.name))
             }
             Some(urn) => {
-                let extension = resource_type.extension(urn).ok_or_else(unknown)?;
+                let extension = schema.extension(urn).ok_or_else(unknown)?;
                 (Some(extension), extension.attribute(&path.name))
             }
         };
@@ -130,6 +136,30 @@ impl fmt::Display for AttributePath {
             Some(sub_attribute) => write!(f, ".{}", sub_attribute.name),
             None => Ok(()),
         }
+    }
+}
+
+/// How a path travels.
+#[derive(Serialize, Deserialize)]
+struct PathText {
+    resource_type: ResourceType,
+    text: String,
+    #[serde(default, skip_serializing_if = "Extensions::is_empty")]
+    extensions: Extensions,
+}
+
+impl From<AttributePath> for PathText {
+    fn from(path: AttributePath) -> Self {
+        let extensions = Extensions::holding(path.resource_type, path.extension);
+        Self { resource_type: path.resource_type, text: path.to_string(), extensions }
+    }
+}
+
+impl TryFrom<PathText> for AttributePath {
+    type Error = PathError;
+
+    fn try_from(path: PathText) -> Result<Self, PathError> {
+        Self::parse(path.extensions.of(path.resource_type), &path.text)
     }
 }
 

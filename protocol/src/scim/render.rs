@@ -4,15 +4,16 @@ use std::fmt;
 
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::scim::list::{LIST_SCHEMA, Page};
+use crate::scim::projection::{Projection, Shown};
 use crate::scim::resource::{Resource, ResourceType};
 
 impl Resource {
     /// The resource as SCIM JSON. `base_url` is `<public url>/scim/v2/<workspace>`, without a slash at its end.
-    pub const fn render<'a>(&'a self, base_url: &'a str) -> RenderedResource<'a> {
-        RenderedResource { resource: self, base_url }
+    pub const fn render<'a>(&'a self, base_url: &'a str, projection: &'a Projection) -> RenderedResource<'a> {
+        RenderedResource { resource: self, base_url, projection }
     }
 
     /// The resource's URL: `meta.location` and the `Location` header.
@@ -20,38 +21,120 @@ impl Resource {
         format!("{base_url}/{}/{}", self.resource_type.endpoint(), self.id)
     }
 
-    /// The URNs that `schemas` lists: exactly those in use (RFC 7643 §3).
-    fn schemas(&self) -> impl Iterator<Item = &'static str> + '_ {
-        let in_use = |urn: &&str| self.attributes.as_map().contains_key(*urn);
-        let extensions = self.resource_type.extensions().iter().map(|schema| schema.id).filter(in_use);
+    /// The URNs that `schemas` lists: exactly those in use (RFC 7643 §3). Extensions stand under their URNs.
+    fn schemas(&self) -> impl Iterator<Item = &str> + '_ {
+        let extensions = self.attributes.as_map().keys().map(String::as_str).filter(|name| is_urn(name));
         std::iter::once(self.resource_type.schema().id).chain(extensions)
     }
 }
 
-/// A [`Resource`] with `schemas`, `id` and `meta`, each member of a group with its `$ref`.
+/// A [`Resource`] with `schemas`, `id` and `meta`, each reference to a member or a group with its `$ref`.
 #[derive(Debug, Clone, Copy)]
 pub struct RenderedResource<'a> {
     resource: &'a Resource,
     base_url: &'a str,
+    projection: &'a Projection,
 }
 
 impl Serialize for RenderedResource<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { resource, base_url } = *self;
-        let attributes = resource.attributes.as_map();
-        let mut body = serializer.serialize_map(Some(attributes.len() + 3))?;
+        let resource = self.resource;
+        let mut body = serializer.serialize_map(None)?;
         body.serialize_entry("schemas", &Sequence(|| resource.schemas()))?;
         body.serialize_entry("id", &resource.id)?;
-        for (name, value) in attributes {
+        for (name, value) in resource.attributes.as_map() {
             match value {
-                Value::Array(members) if resource.resource_type == ResourceType::Group && name == "members" => {
-                    body.serialize_entry(name, &Sequence(|| members.iter().map(|member| Member { member, base_url })))?;
+                Value::Object(extension) if is_urn(name) => {
+                    if let Some(extension) = self.extension(name, extension) {
+                        body.serialize_entry(name, &extension)?;
+                    }
                 }
-                value => body.serialize_entry(name, value)?,
+                value => self.attribute(&mut body, name, value)?,
             }
         }
-        body.serialize_entry("meta", &RenderedMeta(self))?;
+        match self.shown("meta") {
+            Shown::Nothing => {}
+            shown => body.serialize_entry("meta", &RenderedMeta { rendered: self, shown })?,
+        }
         body.end()
+    }
+}
+
+impl RenderedResource<'_> {
+    fn shown(&self, name: &str) -> Shown {
+        self.projection.core(self.resource.resource_type, name)
+    }
+
+    fn attribute<M: SerializeMap>(&self, body: &mut M, name: &str, value: &Value) -> Result<(), M::Error> {
+        let shown = self.shown(name);
+        if shown == Shown::Nothing {
+            return Ok(());
+        }
+        let references = match (self.resource.resource_type, name) {
+            (ResourceType::Group, "members") => Some(None),
+            (ResourceType::User, "groups") => Some(Some(ResourceType::Group)),
+            _ => None,
+        };
+        match (references, value) {
+            (Some(target), Value::Array(references)) => {
+                let reference = |value| Reference { value, target, base_url: self.base_url, shown: &shown };
+                body.serialize_entry(name, &Sequence(|| references.iter().map(reference)))
+            }
+            (_, value) => body.serialize_entry(name, &Part { value, shown: &shown }),
+        }
+    }
+
+    /// An extension with what is shown of it; none if that is nothing.
+    fn extension<'a>(&self, urn: &str, extension: &'a Map<String, Value>) -> Option<Extension<'a>> {
+        let shown = |name: &String| self.projection.of_extension(self.resource.resource_type, urn, name);
+        let shown = extension.iter().map(|(name, value)| (name, value, shown(name)));
+        let attributes: Vec<_> = shown.filter(|(.., shown)| *shown != Shown::Nothing).collect();
+        if attributes.is_empty() { None } else { Some(Extension { attributes }) }
+    }
+}
+
+fn is_urn(name: &str) -> bool {
+    name.contains(':')
+}
+
+/// An extension's attributes that are shown.
+struct Extension<'a> {
+    attributes: Vec<(&'a String, &'a Value, Shown)>,
+}
+
+impl Serialize for Extension<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.attributes.iter().map(|(name, value, shown)| (name, Part { value, shown })))
+    }
+}
+
+/// A value with those of its parts that are shown.
+struct Part<'a> {
+    value: &'a Value,
+    shown: &'a Shown,
+}
+
+impl Serialize for Part<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match (self.shown, self.value) {
+            (Shown::Whole, value) => value.serialize(serializer),
+            (shown, Value::Array(values)) => serializer.collect_seq(values.iter().map(|value| Part { value, shown })),
+            (shown, Value::Object(parts)) => {
+                serializer.collect_map(parts.iter().filter(|(name, _)| shown.has_part(name)))
+            }
+            (_, value) => value.serialize(serializer),
+        }
+    }
+}
+
+impl Shown {
+    fn has_part(&self, name: &str) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Whole => true,
+            Self::Only(parts) => parts.contains(&name),
+            Self::Except(parts) => !parts.contains(&name),
+        }
     }
 }
 
@@ -68,41 +151,56 @@ impl<F: Fn() -> I, I: Iterator<Item: Serialize>> Serialize for Sequence<F> {
     }
 }
 
-/// One of a group's members, with `$ref` (RFC 7643 §4.2).
-struct Member<'a> {
-    member: &'a Value,
+/// One of a group's members or of a user's groups, with `$ref` (RFC 7643 §4.1.2, §4.2).
+struct Reference<'a> {
+    value: &'a Value,
+    /// What it refers to; none where its `type` says so.
+    target: Option<ResourceType>,
     base_url: &'a str,
+    shown: &'a Shown,
 }
 
-impl Serialize for Member<'_> {
+impl Serialize for Reference<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut body = serializer.serialize_map(None)?;
-        let sub_attributes = self.member.as_object().into_iter().flatten();
-        for (name, value) in sub_attributes.filter(|(name, _)| *name != "$ref") {
+        let parts = self.value.as_object().into_iter().flatten();
+        for (name, value) in parts.filter(|(name, _)| *name != "$ref" && self.shown.has_part(name)) {
             body.serialize_entry(name, value)?;
         }
-        if let Some(id) = self.member.get("value").and_then(Value::as_str) {
-            let is_group = self.member.get("type").and_then(Value::as_str) == Some(ResourceType::Group.name());
-            let member_type = if is_group { ResourceType::Group } else { ResourceType::User };
-            body.serialize_entry("$ref", &Text(format_args!("{}/{}/{id}", self.base_url, member_type.endpoint())))?;
+        if let Some(id) = self.value.get("value").and_then(Value::as_str).filter(|_| self.shown.has_part("$ref")) {
+            let endpoint = self.target().endpoint();
+            body.serialize_entry("$ref", &Text(format_args!("{}/{endpoint}/{id}", self.base_url)))?;
         }
         body.end()
     }
 }
 
+impl Reference<'_> {
+    fn target(&self) -> ResourceType {
+        let is_group = self.value.get("type").and_then(Value::as_str) == Some(ResourceType::Group.name());
+        self.target.unwrap_or(if is_group { ResourceType::Group } else { ResourceType::User })
+    }
+}
+
 /// `meta` (RFC 7643 §3.1).
-struct RenderedMeta<'a>(&'a RenderedResource<'a>);
+struct RenderedMeta<'a> {
+    rendered: &'a RenderedResource<'a>,
+    shown: Shown,
+}
 
 impl Serialize for RenderedMeta<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let RenderedResource { resource, base_url } = *self.0;
-        let mut body = serializer.serialize_map(Some(5))?;
-        body.serialize_entry("resourceType", resource.resource_type.name())?;
-        body.serialize_entry("created", &Text(resource.meta.created))?;
-        body.serialize_entry("lastModified", &Text(resource.meta.last_modified))?;
-        body.serialize_entry("location", &resource.location(base_url))?;
-        body.serialize_entry("version", &Text(resource.meta.version))?;
-        body.end()
+        let RenderedResource { resource, base_url, .. } = *self.rendered;
+        let location = resource.location(base_url);
+        let parts: [(&str, &dyn fmt::Display); 5] = [
+            ("resourceType", &resource.resource_type.name()),
+            ("created", &resource.meta.created),
+            ("lastModified", &resource.meta.last_modified),
+            ("location", &location),
+            ("version", &resource.meta.version),
+        ];
+        let shown = parts.into_iter().filter(|(name, _)| self.shown.has_part(name));
+        serializer.collect_map(shown.map(|(name, value)| (name, Text(value))))
     }
 }
 
@@ -126,6 +224,8 @@ pub struct ListResponse<'a> {
     pub resources: &'a [Resource],
     /// As for [`Resource::render`].
     pub base_url: &'a str,
+    /// What is shown of them.
+    pub projection: &'a Projection,
 }
 
 impl Serialize for ListResponse<'_> {
@@ -135,7 +235,7 @@ impl Serialize for ListResponse<'_> {
         body.serialize_entry("totalResults", &self.total)?;
         body.serialize_entry("itemsPerPage", &self.resources.len())?;
         body.serialize_entry("startIndex", &self.page.start_index())?;
-        let rendered = || self.resources.iter().map(|resource| resource.render(self.base_url));
+        let rendered = || self.resources.iter().map(|resource| resource.render(self.base_url, self.projection));
         body.serialize_entry("Resources", &Sequence(rendered))?;
         body.end()
     }

@@ -20,6 +20,9 @@ pub enum ResourceType {
 }
 
 impl ResourceType {
+    /// All kinds, in the order in which they are listed together.
+    pub const ALL: [Self; 2] = [Self::User, Self::Group];
+
     /// The name, as in `meta.resourceType`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -38,7 +41,7 @@ impl ResourceType {
 
     /// Reads a path segment.
     pub fn from_endpoint(text: &str) -> Option<Self> {
-        [Self::User, Self::Group].into_iter().find(|kind| kind.endpoint() == text)
+        Self::ALL.into_iter().find(|kind| kind.endpoint() == text)
     }
 
     /// The attribute whose value is unique within the workspace.

@@ -2,10 +2,14 @@
 
 mod definition;
 mod enterprise;
+mod extensions;
 mod group;
+mod text;
 mod user;
 
 pub use definition::{AttributeDefinition, Kind, Mutability, Returned, Uniqueness};
+pub use extensions::{ExtensionText, Extensions, ResourceSchema};
+pub use text::{AttributeText, SchemaText};
 
 use crate::scim::resource::ResourceType;
 
@@ -38,17 +42,12 @@ impl ResourceType {
         }
     }
 
-    /// The schemas that a resource of the kind may follow in addition.
-    pub const fn extensions(self) -> &'static [&'static Schema] {
+    /// The extensions that every workspace's resources of the kind may follow.
+    pub(crate) const fn built_in(self) -> &'static [&'static Schema] {
         match self {
             Self::User => &[&enterprise::SCHEMA],
             Self::Group => &[],
         }
-    }
-
-    /// The extension with that URN, in any letter case.
-    pub fn extension(self, urn: &str) -> Option<&'static Schema> {
-        self.extensions().iter().copied().find(|schema| schema.id.eq_ignore_ascii_case(urn))
     }
 
     /// The attribute of that name outside extensions, in any letter case: of the core schema or common to all resources.
@@ -70,8 +69,10 @@ pub const COMMON: &[AttributeDefinition] = &[
         .mutability(Mutability::ReadOnly)
         .returned(Returned::Always)
         .uniqueness(Uniqueness::Server),
-    AttributeDefinition::string("externalId").case_exact(),
-    AttributeDefinition::complex("meta", META).mutability(Mutability::ReadOnly),
+    AttributeDefinition::string("externalId").case_exact().about("The identity provider's own id of the resource"),
+    AttributeDefinition::complex("meta", META)
+        .mutability(Mutability::ReadOnly)
+        .about("What the server knows of the resource"),
 ];
 
 const META: &[AttributeDefinition] = &[
@@ -92,7 +93,7 @@ mod tests {
         assert_eq!(ResourceType::Group.attribute("externalid").unwrap().name, "externalId");
         assert!(ResourceType::Group.attribute("userName").is_none());
         let urn = "URN:ietf:params:scim:schemas:extension:ENTERPRISE:2.0:user";
-        assert!(ResourceType::User.extension(urn).unwrap().attribute("COSTCENTER").is_some());
+        assert!(ResourceSchema::from(ResourceType::User).extension(urn).unwrap().attribute("COSTCENTER").is_some());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use expect_test::expect;
 use protocol::scim::list::Page;
+use protocol::scim::projection::Projection;
 use protocol::scim::render::ListResponse;
 use protocol::scim::resource::ResourceType;
 
@@ -36,7 +37,7 @@ fn a_user_has_its_schemas_and_metadata() {
             "version": "W/\"1\""
           }
         }"#]]
-    .assert_eq(&serde_json::to_string_pretty(&user.render(BASE_URL)).unwrap());
+    .assert_eq(&serde_json::to_string_pretty(&user.render(BASE_URL, &Projection::default())).unwrap());
     assert_eq!(user.location(BASE_URL), format!("{BASE_URL}/Users/{}", id(1)));
 }
 
@@ -51,15 +52,17 @@ fn members_are_referenced_by_their_kind() {
             id(3)
         ),
     );
-    expect![[r#"{"schemas":["urn:ietf:params:scim:schemas:core:2.0:Group"],"id":"01900000-0000-7000-8000-000000000001","displayName":"g","members":[{"value":"01900000-0000-7000-8000-000000000002","$ref":"https://scim.example.com/scim/v2/acme/Users/01900000-0000-7000-8000-000000000002"},{"type":"Group","value":"01900000-0000-7000-8000-000000000003","$ref":"https://scim.example.com/scim/v2/acme/Groups/01900000-0000-7000-8000-000000000003"}],"meta":{"resourceType":"Group","created":"2023-11-14T22:13:20.000Z","lastModified":"2023-11-14T22:13:20.000Z","location":"https://scim.example.com/scim/v2/acme/Groups/01900000-0000-7000-8000-000000000001","version":"W/\"1\""}}"#]].assert_eq(&serde_json::to_string(&group.render(BASE_URL)).unwrap());
+    expect![[r#"{"schemas":["urn:ietf:params:scim:schemas:core:2.0:Group"],"id":"01900000-0000-7000-8000-000000000001","displayName":"g","members":[{"value":"01900000-0000-7000-8000-000000000002","$ref":"https://scim.example.com/scim/v2/acme/Users/01900000-0000-7000-8000-000000000002"},{"type":"Group","value":"01900000-0000-7000-8000-000000000003","$ref":"https://scim.example.com/scim/v2/acme/Groups/01900000-0000-7000-8000-000000000003"}],"meta":{"resourceType":"Group","created":"2023-11-14T22:13:20.000Z","lastModified":"2023-11-14T22:13:20.000Z","location":"https://scim.example.com/scim/v2/acme/Groups/01900000-0000-7000-8000-000000000001","version":"W/\"1\""}}"#]].assert_eq(&serde_json::to_string(&group.render(BASE_URL, &Projection::default())).unwrap());
 }
 
 #[test]
 fn a_list_counts_in_numbers_and_always_has_resources() {
     let page = Page::new(Some(3), Some(2));
-    let list = ListResponse { total: 3, page, resources: &[], base_url: BASE_URL };
+    let projection = &Projection::default();
+    let list = ListResponse { total: 3, page, resources: &[], base_url: BASE_URL, projection };
     expect![[r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:ListResponse"],"totalResults":3,"itemsPerPage":0,"startIndex":3,"Resources":[]}"#]].assert_eq(&serde_json::to_string(&list).unwrap());
     let group = resource(ResourceType::Group, id(1), r#"{"displayName":"g"}"#);
-    let list = serde_json::to_value(ListResponse { total: 3, page, resources: &[group], base_url: BASE_URL }).unwrap();
+    let list = ListResponse { total: 3, page, resources: &[group], base_url: BASE_URL, projection };
+    let list = serde_json::to_value(list).unwrap();
     assert_eq!((&list["itemsPerPage"], &list["Resources"][0]["displayName"]), (&1.into(), &"g".into()));
 }

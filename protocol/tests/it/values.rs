@@ -8,6 +8,7 @@ use protocol::scim::attributes::Attributes;
 use protocol::scim::error::ScimError;
 use protocol::scim::patch::PatchRequest;
 use protocol::scim::resource::{Meta, Resource, ResourceType, Version};
+use protocol::scim::schema::Extensions;
 use protocol::time::Timestamp;
 use serde_json::Value;
 
@@ -55,6 +56,7 @@ pub(crate) fn envelope(resource_type: ResourceType, source: Source, body: Comman
         ingress: "edge1".parse().unwrap(),
         deadline: NOW,
         trace: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+        extensions: Extensions::default(),
         body,
     }
 }

@@ -152,6 +152,7 @@ mod tests {
             created_at: Timestamp::from_millis(1_700_000_000_123),
             expires_at: None,
             revoked_at: Some(Timestamp::from_millis(1_700_000_000_456)),
+            profile: protocol::profile::Profile::default(),
         };
         expect![[r#"
             {

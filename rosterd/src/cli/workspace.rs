@@ -3,6 +3,7 @@
 use clap::Subcommand;
 use protocol::id::WorkspaceId;
 use protocol::message::admin::{AdminCall, AdminReply, Workspace};
+use protocol::scim::dialect::{Dialect, UnknownDialect};
 use serde_json::{Value, json};
 
 use super::connection::Connection;
@@ -10,7 +11,8 @@ use super::management::{CallError, Management, new_token};
 use super::output::{print, table};
 use super::token::{Expiry, expires_at};
 
-const ONE_AS_JSON: &str = "With -o json: {id, name, enabled, created_at, users, groups}; times are RFC 3339.";
+const ONE_AS_JSON: &str =
+    "With -o json: {id, name, enabled, created_at, dialect, seen_dialect, users, groups}; times are RFC 3339.";
 
 /// Settings of `rosterd workspace`.
 #[derive(Debug, clap::Args)]
@@ -42,6 +44,15 @@ enum Action {
         /// Which one.
         workspace: WorkspaceId,
     },
+    /// Say which provider's dialect a workspace's requests are read by. Needed where the requests do not tell: `ping`.
+    #[command(after_help = ONE_AS_JSON)]
+    Dialect {
+        /// Of which workspace.
+        workspace: WorkspaceId,
+        /// standard, okta, entra, google, jumpcloud, onelogin or ping; `detect` leaves it to the requests.
+        #[arg(value_parser = dialect)]
+        dialect: Chosen,
+    },
     /// Turn SCIM on; prints the Base URL, and the first token once.
     #[command(after_help = "With -o json: {workspace, base_url, token}.")]
     Enable(Enable),
@@ -65,6 +76,17 @@ struct Enable {
     public_url: Option<String>,
 }
 
+/// A dialect, or none: detection.
+#[derive(Debug, Clone, Copy)]
+struct Chosen(Option<Dialect>);
+
+fn dialect(word: &str) -> Result<Chosen, String> {
+    match word {
+        "detect" => Ok(Chosen(None)),
+        word => word.parse().map(|dialect| Chosen(Some(dialect))).map_err(|error: UnknownDialect| error.to_string()),
+    }
+}
+
 pub(super) async fn run(Args { connection, action }: Args) -> anyhow::Result<()> {
     let management = connection.open().await?;
     let call = match action {
@@ -75,6 +97,7 @@ pub(super) async fn run(Args { connection, action }: Args) -> anyhow::Result<()>
         }
         Action::List => AdminCall::WorkspaceList,
         Action::Show { workspace } => AdminCall::WorkspaceShow { workspace },
+        Action::Dialect { workspace, dialect: Chosen(dialect) } => AdminCall::WorkspaceDialect { workspace, dialect },
     };
     match management.call(call).await? {
         AdminReply::Workspace(one) => print(connection.output, &shown(&one), || table_of(std::slice::from_ref(&one))),
@@ -108,6 +131,8 @@ fn shown(workspace: &Workspace) -> Value {
         "name": workspace.name,
         "enabled": workspace.enabled,
         "created_at": workspace.created_at.to_string(),
+        "dialect": workspace.dialect,
+        "seen_dialect": workspace.seen_dialect,
         "users": workspace.users,
         "groups": workspace.groups,
     })
@@ -116,18 +141,29 @@ fn shown(workspace: &Workspace) -> Value {
 fn table_of(workspaces: &[Workspace]) -> String {
     let count = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
     table(
-        ["WORKSPACE", "NAME", "SCIM", "USERS", "GROUPS", "CREATED"],
+        ["WORKSPACE", "NAME", "SCIM", "DIALECT", "USERS", "GROUPS", "CREATED"],
         workspaces.iter().map(|one| {
             let scim = if one.enabled { "on" } else { "off" };
             let created = one.created_at.to_string();
-            [one.id.to_string(), one.name.clone(), scim.to_owned(), count(one.users), count(one.groups), created]
+            let (users, groups) = (count(one.users), count(one.groups));
+            [one.id.to_string(), one.name.clone(), scim.to_owned(), spoken(one), users, groups, created]
         }),
     )
+}
+
+/// The dialect that holds, and where it comes from.
+fn spoken(workspace: &Workspace) -> String {
+    match (workspace.dialect, workspace.seen_dialect) {
+        (Some(chosen), _) => format!("{chosen} (chosen)"),
+        (None, Some(seen)) => format!("{seen} (seen)"),
+        (None, None) => "-".to_owned(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
+    use protocol::scim::dialect::Dialect;
     use protocol::time::Timestamp;
 
     use super::*;
@@ -138,6 +174,8 @@ mod tests {
             name: "Acme Inc.".to_owned(),
             enabled: true,
             created_at: Timestamp::from_millis(1_700_000_000_123),
+            dialect: None,
+            seen_dialect: Some(Dialect::Okta),
             users: Some(3),
             groups: None,
         }
@@ -148,10 +186,12 @@ mod tests {
         expect![[r#"
             {
               "created_at": "2023-11-14T22:13:20.123Z",
+              "dialect": null,
               "enabled": true,
               "groups": null,
               "id": "acme",
               "name": "Acme Inc.",
+              "seen_dialect": "okta",
               "users": 3
             }"#]]
         .assert_eq(&format!("{:#}", shown(&acme())));
@@ -160,8 +200,8 @@ mod tests {
     #[test]
     fn a_workspace_for_people_is_one_line() {
         expect![[r"
-            WORKSPACE  NAME       SCIM  USERS  GROUPS  CREATED
-            acme       Acme Inc.  on    3      -       2023-11-14T22:13:20.123Z"]]
+            WORKSPACE  NAME       SCIM  DIALECT      USERS  GROUPS  CREATED
+            acme       Acme Inc.  on    okta (seen)  3      -       2023-11-14T22:13:20.123Z"]]
         .assert_eq(&table_of(&[acme()]));
     }
 }

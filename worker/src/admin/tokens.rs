@@ -3,6 +3,7 @@
 use protocol::credential::Credential;
 use protocol::id::{TokenId, WorkspaceId};
 use protocol::message::admin::{AdminError, AdminReply, NewToken};
+use protocol::profile::Profile;
 use protocol::time::Timestamp;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter,
@@ -87,7 +88,17 @@ pub(super) async fn add(
 ) -> Result<Credential, StoreError> {
     let NewToken { id, label, hash, expires_at } = token.clone();
     let workspace = workspace.clone();
-    let added = Credential { id, workspace, label, hash, version: 1, created_at: now, expires_at, revoked_at: None };
+    let added = Credential {
+        id,
+        workspace,
+        label,
+        hash,
+        version: 1,
+        created_at: now,
+        expires_at,
+        revoked_at: None,
+        profile: Profile::default(),
+    };
     let insert = credential::Entity::insert(row(&added).into_active_model());
     insert.exec_without_returning(transaction).await.doing("adding a token")?;
     Ok(added)

@@ -10,7 +10,7 @@ use sea_orm::{
 
 use super::{Failure, tokens};
 use crate::store::entity::{group, user, workspace};
-use crate::store::{Doing, Store, StoreError, commit};
+use crate::store::{Doing, Store, StoreError, commit, profiles};
 
 /// Adds a workspace, SCIM still off.
 pub(super) async fn create(store: &Store, id: &WorkspaceId, name: &str, now: Timestamp) -> Result<AdminReply, Failure> {
@@ -25,6 +25,8 @@ pub(super) async fn create(store: &Store, id: &WorkspaceId, name: &str, now: Tim
         version: 1,
         created_at: now.as_millis(),
         updated_at: now.as_millis(),
+        dialect: None,
+        seen_dialect: None,
     };
     let insert = workspace::Entity::insert(row.clone().into_active_model());
     insert.exec_without_returning(&transaction).await.doing("creating a workspace")?;
@@ -88,8 +90,12 @@ pub(super) fn not_found(id: &WorkspaceId) -> AdminError {
     AdminError::NotFound { what: format!("workspace {id}") }
 }
 
-fn read(row: workspace::Model) -> Result<Workspace, StoreError> {
+/// Reads a row, without counts.
+pub(super) fn read(row: workspace::Model) -> Result<Workspace, StoreError> {
     let id = WorkspaceId::try_from(row.id).map_err(|error| StoreError::broken("reading a workspace", error))?;
     let created_at = Timestamp::from_millis(row.created_at);
-    Ok(Workspace { id, name: row.name, enabled: row.enabled, created_at, users: None, groups: None })
+    let dialect = |word: Option<String>| word.as_deref().map(profiles::dialect).transpose();
+    let (dialect, seen_dialect) = (dialect(row.dialect)?, dialect(row.seen_dialect)?);
+    let (name, enabled) = (row.name, row.enabled);
+    Ok(Workspace { id, name, enabled, created_at, dialect, seen_dialect, users: None, groups: None })
 }

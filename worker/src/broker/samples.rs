@@ -7,6 +7,7 @@ use protocol::message::envelope::{Envelope, FORMAT_VERSION, Fingerprint};
 use protocol::message::lane::Lane;
 use protocol::ownership::Source;
 use protocol::scim::resource::ResourceType;
+use protocol::scim::schema::Extensions;
 use protocol::time::Timestamp;
 
 use crate::accepted::{Accepted, RawMessage};
@@ -26,6 +27,7 @@ pub(crate) fn command(user: u128, sequence: u64, predecessor: u64) -> Item {
         ingress: "one".parse().unwrap(),
         deadline: Timestamp::from_millis(i64::MAX),
         trace: None,
+        extensions: Extensions::default(),
         body: Command::Delete { precondition: Precondition::None },
     };
     let raw = RawMessage { subject: String::new(), headers: Vec::new(), payload: Bytes::new() };

@@ -2,11 +2,12 @@
 
 use protocol::credential::{Credential, TokenHash};
 use protocol::id::{TokenId, WorkspaceId};
+use protocol::profile::Profile;
 use protocol::time::Timestamp;
 use sea_orm::{EntityTrait, QueryOrder};
 
 use super::entity::credential;
-use super::{Doing, Store, StoreError, within};
+use super::{Doing, Store, StoreError, profiles, within};
 
 impl Store {
     /// All credentials of all workspaces, revoked ones included, for the projection.
@@ -14,13 +15,16 @@ impl Store {
         let doing = "reading the credentials";
         within(doing, async {
             let rows = credential::Entity::find().order_by_asc(credential::Column::Id);
-            rows.all(self.reader()).await.doing(doing)?.into_iter().map(read).collect()
+            let rows = rows.all(self.reader()).await.doing(doing)?;
+            let profiles = profiles::find(self.reader(), None).await?;
+            let profile = |row: &credential::Model| profiles.get(&row.workspace).cloned().unwrap_or_default();
+            rows.into_iter().map(|row| Ok(Credential { profile: profile(&row), ..read(row)? })).collect()
         })
         .await
     }
 }
 
-/// Reads a row.
+/// Reads a row; the profile is in others.
 pub(crate) fn read(row: credential::Model) -> Result<Credential, StoreError> {
     let invalid = |error| StoreError::broken("reading a credential", error);
     Ok(Credential {
@@ -32,6 +36,7 @@ pub(crate) fn read(row: credential::Model) -> Result<Credential, StoreError> {
         created_at: Timestamp::from_millis(row.created_at),
         expires_at: row.expires_at.map(Timestamp::from_millis),
         revoked_at: row.revoked_at.map(Timestamp::from_millis),
+        profile: Profile::default(),
     })
 }
 

@@ -168,6 +168,26 @@ pub(crate) mod operation {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+pub(crate) mod schema {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "schemas")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub workspace: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub urn: String,
+        pub definition: Json,
+        pub changed_at: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
 pub(crate) mod settled_copy {
     use sea_orm::entity::prelude::*;
 
@@ -232,6 +252,8 @@ pub(crate) mod workspace {
         pub version: i64,
         pub created_at: i64,
         pub updated_at: i64,
+        pub dialect: Option<String>,
+        pub seen_dialect: Option<String>,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -1,44 +1,68 @@
 //! Text to [`Filter`]: the grammar is `scim_v2`'s, the schema and the limits are ours.
 
+use std::collections::BTreeSet;
+
 use chrono::DateTime;
 use scim_v2::filter as grammar;
 
 use super::{CompareOp, Filter, FilterValue};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::path::{AttributePath, PathError};
-use crate::scim::resource::ResourceType;
-use crate::scim::schema::{AttributeDefinition, Kind};
+use crate::scim::schema::{AttributeDefinition, Kind, ResourceSchema};
 use crate::scim::value;
 use crate::time::Timestamp;
 
-pub(super) fn parse(resource_type: ResourceType, text: &str) -> Result<Filter, ScimError> {
+pub(super) fn parse(schema: &ResourceSchema, text: &str) -> Result<Filter, ScimError> {
+    check_length(text)?;
+    parse_unbounded(schema, text)
+}
+
+pub(super) fn parse_unbounded(schema: &ResourceSchema, text: &str) -> Result<Filter, ScimError> {
+    let parsed: grammar::Filter = text.parse().map_err(|error| syntax_error(&error))?;
+    Resolver { schema, within: None, terms: 0, lacking: None }.filter(&parsed, 1)
+}
+
+/// A filter in which everything about attributes that are not there is decided: true is an empty `and`, false an empty
+/// `or`.
+pub(super) struct Lack {
+    pub(super) filter: Filter,
+    /// The attributes that are not there, as they were named, in lower case.
+    pub(super) lacking: BTreeSet<String>,
+}
+
+pub(super) fn parse_lenient(schema: &ResourceSchema, text: &str) -> Result<Lack, ScimError> {
+    check_length(text)?;
+    let parsed: grammar::Filter = text.parse().map_err(|error| syntax_error(&error))?;
+    let mut resolver = Resolver { schema, within: None, terms: 0, lacking: Some(BTreeSet::new()) };
+    let filter = resolver.filter(&parsed, 1)?;
+    Ok(Lack { filter, lacking: resolver.lacking.unwrap_or_default() })
+}
+
+fn check_length(text: &str) -> Result<(), ScimError> {
     if text.len() > Filter::MAX_LENGTH {
         return Err(invalid(format!("the filter is longer than {} bytes", Filter::MAX_LENGTH)));
     }
-    parse_unbounded(resource_type, text)
-}
-
-pub(super) fn parse_unbounded(resource_type: ResourceType, text: &str) -> Result<Filter, ScimError> {
-    let parsed: grammar::Filter = text.parse().map_err(|error| syntax_error(&error))?;
-    Resolver { resource_type, within: None, terms: 0 }.filter(&parsed, 1)
+    Ok(())
 }
 
 /// Resolves the filter in brackets of a value path.
 pub(crate) fn resolve_value_filter(
+    schema: &ResourceSchema,
     attribute: &AttributePath,
     filter: &grammar::ValFilter,
 ) -> Result<Filter, ScimError> {
     if attribute.attribute().sub_attributes.is_empty() || attribute.sub_attribute().is_some() {
         return Err(invalid(format!("{attribute} has no sub-attributes to filter by")));
     }
-    let resource_type = attribute.resource_type();
-    Resolver { resource_type, within: Some(attribute), terms: 0 }.value_filter(filter, 1)
+    Resolver { schema, within: Some(attribute), terms: 0, lacking: None }.value_filter(filter, 1)
 }
 
 struct Resolver<'a> {
-    resource_type: ResourceType,
+    schema: &'a ResourceSchema,
     within: Option<&'a AttributePath>,
     terms: usize,
+    /// Where attributes that are not there have no value instead of being an error: those found so far.
+    lacking: Option<BTreeSet<String>>,
 }
 
 impl Resolver<'_> {
@@ -58,11 +82,11 @@ impl Resolver<'_> {
     }
 
     fn value_path(&mut self, path: &grammar::ValuePath, depth: usize) -> Result<Filter, ScimError> {
-        let attribute = AttributePath::resolve(self.resource_type, &path.attr).map_err(|error| unknown(&error))?;
+        let Some(attribute) = self.known(&path.attr)? else { return Ok(nothing()) };
         if attribute.attribute().sub_attributes.is_empty() || attribute.sub_attribute().is_some() {
             return Err(invalid(format!("{attribute} has no sub-attributes to filter by")));
         }
-        let mut inner = Resolver { resource_type: self.resource_type, within: Some(&attribute), terms: self.terms };
+        let mut inner = Resolver { schema: self.schema, within: Some(&attribute), terms: self.terms, lacking: None };
         let filter = inner.value_filter(&path.filter, depth + 1)?;
         self.terms = inner.terms;
         Ok(Filter::ValuePath { attribute, filter: Box::new(filter) })
@@ -90,10 +114,14 @@ impl Resolver<'_> {
             return Err(invalid(format!("the filter has more than {} comparisons", Filter::MAX_TERMS)));
         }
         match expression {
-            grammar::AttrExp::Present(path) => Ok(Filter::Present(self.path(path)?)),
+            grammar::AttrExp::Present(path) => Ok(self.path(path)?.map_or_else(nothing, Filter::Present)),
             grammar::AttrExp::Comparison(path, op, value) => {
-                let path = self.path(path)?;
                 let op = operator(op);
+                let Some(path) = self.path(path)? else {
+                    let is_null = matches!(value, grammar::CompValue::Null);
+                    let holds = matches!((op, is_null), (CompareOp::Eq, true) | (CompareOp::Ne, false));
+                    return Ok(if holds { Filter::And(Vec::new()) } else { nothing() });
+                };
                 let compared = path.compared();
                 let compared = compared.ok_or_else(|| invalid(format!("{path} is complex: name a sub-attribute")))?;
                 let value = typed(&path, compared, op, value)?;
@@ -102,14 +130,29 @@ impl Resolver<'_> {
         }
     }
 
-    fn path(&self, path: &grammar::AttrPath) -> Result<AttributePath, ScimError> {
-        let Some(attribute) = self.within else {
-            return AttributePath::resolve(self.resource_type, path).map_err(|error| unknown(&error));
-        };
+    /// The attribute; none if it is not there and that is no error.
+    fn path(&mut self, path: &grammar::AttrPath) -> Result<Option<AttributePath>, ScimError> {
+        let Some(attribute) = self.within else { return self.known(path) };
         let sub_attribute =
             if path.uri.is_none() && path.sub_attr.is_none() { attribute.sub(&path.name) } else { None };
-        sub_attribute.ok_or_else(|| invalid(format!("{attribute} has no sub-attribute '{path}'")))
+        sub_attribute.map(Some).ok_or_else(|| invalid(format!("{attribute} has no sub-attribute '{path}'")))
     }
+
+    fn known(&mut self, path: &grammar::AttrPath) -> Result<Option<AttributePath>, ScimError> {
+        match (AttributePath::resolve(self.schema, path), &mut self.lacking) {
+            (Ok(path), _) => Ok(Some(path)),
+            (Err(_), Some(lacking)) => {
+                lacking.insert(path.to_string().to_ascii_lowercase());
+                Ok(None)
+            }
+            (Err(error), None) => Err(unknown(&error)),
+        }
+    }
+}
+
+/// What never holds.
+const fn nothing() -> Filter {
+    Filter::Or(Vec::new())
 }
 
 fn check_depth(depth: usize) -> Result<(), ScimError> {

@@ -16,7 +16,7 @@ impl PatchRequest {
         for operation in &self.operations {
             apply(operation, &mut after)?;
         }
-        after.check_required(self.resource_type)?;
+        after.check_required(&self.resource_type.into())?;
         Ok(after)
     }
 }

@@ -6,7 +6,7 @@ use super::{PATCH_SCHEMA, PatchOp, PatchPath, PatchRequest, members};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::ResourceType;
-use crate::scim::schema::Schema;
+use crate::scim::schema::{ResourceSchema, Schema};
 use crate::scim::value::invalid_value;
 
 /// `op` (RFC 7644 §3.5.2).
@@ -18,7 +18,7 @@ pub(super) enum Verb {
 }
 
 /// The operations of a request's body.
-pub(super) fn operations(resource_type: ResourceType, body: Value) -> Result<Vec<PatchOp>, ScimError> {
+pub(super) fn operations(schema: &ResourceSchema, body: Value) -> Result<Vec<PatchOp>, ScimError> {
     let Value::Object(mut body) = body else { return Err(invalid_syntax("the body must be a JSON object")) };
     let schemas = take(&mut body, "schemas");
     let mut schemas = schemas.iter().filter_map(Value::as_array).flatten().filter_map(Value::as_str);
@@ -33,13 +33,13 @@ pub(super) fn operations(resource_type: ResourceType, body: Value) -> Result<Vec
     }
     let mut parsed = Vec::with_capacity(operations.len());
     for each in operations {
-        parsed.extend(operation(resource_type, each)?);
+        parsed.extend(operation(schema, each)?);
     }
     Ok(parsed)
 }
 
 /// One operation: one [`PatchOp`] for each attribute that it names; none if it changes nothing that is kept.
-pub(super) fn operation(resource_type: ResourceType, operation: Value) -> Result<Vec<PatchOp>, ScimError> {
+pub(super) fn operation(schema: &ResourceSchema, operation: Value) -> Result<Vec<PatchOp>, ScimError> {
     let Value::Object(mut operation) = operation else { return Err(invalid_syntax("an operation must be an object")) };
     // Entra capitalises: "Add", "Replace", "Remove".
     let verb = match take(&mut operation, "op").as_ref().and_then(Value::as_str).map(str::to_ascii_lowercase).as_deref()
@@ -56,11 +56,11 @@ pub(super) fn operation(resource_type: ResourceType, operation: Value) -> Result
         Some(_) => return Err(ScimError::bad_request(ScimType::InvalidPath, "path must be a string")),
     };
     match path.trim() {
-        "" => without_path(resource_type, verb, value),
-        path if path.eq_ignore_ascii_case(resource_type.schema().id) => without_path(resource_type, verb, value),
-        path => match resource_type.extension(path) {
-            Some(extension) => on_extension(resource_type, extension, verb, value),
-            None => on_path(PatchPath::parse(resource_type, path)?, verb, value),
+        "" => without_path(schema, verb, value),
+        path if path.eq_ignore_ascii_case(schema.resource_type().schema().id) => without_path(schema, verb, value),
+        path => match schema.extension(path) {
+            Some(extension) => on_extension(schema.resource_type(), extension, verb, value),
+            None => on_path(PatchPath::parse(schema, path)?, verb, value),
         },
     }
 }
@@ -68,7 +68,7 @@ pub(super) fn operation(resource_type: ResourceType, operation: Value) -> Result
 /// RFC 7644 §3.5.2.1, §3.5.2.3: without a path, the value is a set of attributes. Its names may be paths themselves
 /// (Entra: `name.givenName`, `urn:…:User:department`). What the schema does not know or the server alone may write is
 /// ignored: Okta repeats `id`, others `schemas` and `meta`.
-fn without_path(resource_type: ResourceType, verb: Verb, value: Option<Value>) -> Result<Vec<PatchOp>, ScimError> {
+fn without_path(schema: &ResourceSchema, verb: Verb, value: Option<Value>) -> Result<Vec<PatchOp>, ScimError> {
     if verb == Verb::Remove {
         return Err(ScimError::bad_request(ScimType::NoTarget, "a remove needs a path"));
     }
@@ -77,9 +77,9 @@ fn without_path(resource_type: ResourceType, verb: Verb, value: Option<Value>) -
     };
     let mut parsed = Vec::with_capacity(attributes.len());
     for (name, value) in attributes {
-        if let Some(extension) = resource_type.extension(&name) {
-            parsed.extend(on_extension(resource_type, extension, verb, Some(value))?);
-        } else if let Ok(path) = PatchPath::parse(resource_type, &name)
+        if let Some(extension) = schema.extension(&name) {
+            parsed.extend(on_extension(schema.resource_type(), extension, verb, Some(value))?);
+        } else if let Ok(path) = PatchPath::parse(schema, &name)
             && path.is_kept()
         {
             parsed.extend(on_path(path, verb, Some(value))?);

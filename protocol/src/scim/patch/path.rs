@@ -8,8 +8,7 @@ use serde_json::Value;
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::filter::{Bracketed, Filter, resolve_value_filter};
 use crate::scim::path::AttributePath;
-use crate::scim::resource::ResourceType;
-use crate::scim::schema::Mutability;
+use crate::scim::schema::{Mutability, ResourceSchema};
 use crate::scim::value;
 
 /// A PATCH path: `attribute`, `attribute.sub`, `attribute[filter]` or `attribute[filter].sub`, with an extension's URN
@@ -22,17 +21,16 @@ pub struct PatchPath {
 
 impl PatchPath {
     /// Reads a path: 400 `invalidPath`, or `invalidFilter` for what stands in the brackets.
-    pub fn parse(resource_type: ResourceType, text: &str) -> Result<Self, ScimError> {
+    pub fn parse(schema: &ResourceSchema, text: &str) -> Result<Self, ScimError> {
         if text.len() > Filter::MAX_LENGTH {
             return Err(invalid_path(format!("the path is longer than {} bytes", Filter::MAX_LENGTH)));
         }
-        let resolve =
-            |path| AttributePath::resolve(resource_type, path).map_err(|error| invalid_path(error.to_string()));
+        let resolve = |path| AttributePath::resolve(schema, path).map_err(|error| invalid_path(error.to_string()));
         match text.parse() {
             Ok(grammar::PatchPath::Attr(path)) => Ok(Self { attribute: resolve(&path)?, filter: None }),
             Ok(grammar::PatchPath::Value(path)) => {
                 let attribute = resolve(&path.attr)?;
-                let filter = Some(resolve_value_filter(&attribute, &path.filter)?);
+                let filter = Some(resolve_value_filter(schema, &attribute, &path.filter)?);
                 let Some(name) = &path.sub_attr else { return Ok(Self { attribute, filter }) };
                 let unknown = || invalid_path(format!("{attribute} has no sub-attribute '{name}'"));
                 Ok(Self { attribute: attribute.sub(name).ok_or_else(unknown)?, filter })

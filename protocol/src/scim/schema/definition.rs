@@ -1,10 +1,14 @@
 //! What a schema says of one attribute (RFC 7643 §2.2, §7).
 
+use serde::{Deserialize, Serialize};
+
 /// An attribute's characteristics.
 #[derive(Debug, PartialEq, Eq)]
 pub struct AttributeDefinition {
     /// The canonical name.
     pub name: &'static str,
+    /// What it is, for people.
+    pub description: &'static str,
     /// The type of a single value.
     pub kind: Kind,
     /// Whether it holds a list of values.
@@ -28,9 +32,11 @@ pub struct AttributeDefinition {
 }
 
 /// The type of a value (RFC 7643 §2.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Kind {
     /// Text.
+    #[default]
     String,
     /// `true` or `false`.
     Boolean,
@@ -49,11 +55,13 @@ pub enum Kind {
 }
 
 /// Who may write an attribute, and when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Mutability {
     /// The server alone.
     ReadOnly,
     /// Anybody, at any time.
+    #[default]
     ReadWrite,
     /// Anybody, once.
     Immutable,
@@ -62,22 +70,26 @@ pub enum Mutability {
 }
 
 /// When an attribute is part of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Returned {
     /// Whatever is asked for.
     Always,
     /// Whatever is asked for, not.
     Never,
     /// Unless other attributes are asked for.
+    #[default]
     Default,
     /// Only if it is asked for.
     Request,
 }
 
 /// Among which resources a value may occur only once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Uniqueness {
     /// It may occur again.
+    #[default]
     None,
     /// Those of the workspace.
     Server,
@@ -94,6 +106,7 @@ impl AttributeDefinition {
     const fn new(name: &'static str, kind: Kind) -> Self {
         Self {
             name,
+            description: "",
             kind,
             multi_valued: false,
             required: false,
@@ -134,6 +147,11 @@ impl AttributeDefinition {
         let mut definition = Self::new(name, Kind::Complex);
         definition.sub_attributes = sub_attributes;
         definition
+    }
+
+    pub(super) const fn about(mut self, description: &'static str) -> Self {
+        self.description = description;
+        self
     }
 
     pub(super) const fn multi_valued(mut self) -> Self {

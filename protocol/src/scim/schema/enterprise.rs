@@ -10,16 +10,16 @@ pub(super) const SCHEMA: Schema = Schema {
 };
 
 const ATTRIBUTES: &[Attribute] = &[
-    Attribute::string("employeeNumber"),
-    Attribute::string("costCenter"),
-    Attribute::string("organization"),
-    Attribute::string("division"),
-    Attribute::string("department"),
-    Attribute::complex("manager", MANAGER),
+    Attribute::string("employeeNumber").about("A number or code that the organization gives the person"),
+    Attribute::string("costCenter").about("The name of a cost center"),
+    Attribute::string("organization").about("The name of an organization"),
+    Attribute::string("division").about("The name of a division"),
+    Attribute::string("department").about("The name of a department"),
+    Attribute::complex("manager", MANAGER).about("The person's manager"),
 ];
 
 const MANAGER: &[Attribute] = &[
-    Attribute::string("value"),
-    Attribute::reference("$ref", &["User"]),
-    Attribute::string("displayName").mutability(Mutability::ReadOnly),
+    Attribute::string("value").about("The id of the manager's user"),
+    Attribute::reference("$ref", &["User"]).about("The URI of the manager's user"),
+    Attribute::string("displayName").mutability(Mutability::ReadOnly).about("The manager's name for display"),
 ];

@@ -11,14 +11,17 @@ pub(super) const SCHEMA: Schema = Schema {
 
 const ATTRIBUTES: &[Attribute] = &[
     // Required by the text of §4.2. Unique by our own rule: Entra matches groups by it and relies on the 409.
-    Attribute::string("displayName").required().uniqueness(Uniqueness::Server),
-    Attribute::complex("members", MEMBERS).multi_valued(),
+    Attribute::string("displayName")
+        .required()
+        .uniqueness(Uniqueness::Server)
+        .about("The group's name; unique within the workspace, in any letter case"),
+    Attribute::complex("members", MEMBERS).multi_valued().about("Users and groups that belong to the group"),
 ];
 
 const MEMBERS: &[Attribute] = &[
-    Attribute::string("value").case_exact().mutability(Mutability::Immutable),
-    Attribute::reference("$ref", &["User", "Group"]).mutability(Mutability::Immutable),
-    Attribute::string("type").canonical(&["User", "Group"]).mutability(Mutability::Immutable),
+    Attribute::string("value").case_exact().mutability(Mutability::Immutable).about("The member's id"),
+    Attribute::reference("$ref", &["User", "Group"]).mutability(Mutability::Immutable).about("The member's URI"),
+    Attribute::string("type").canonical(&["User", "Group"]).mutability(Mutability::Immutable).about("User or Group"),
     // Not in §8.7.1, but named in §2.4 for every multi-valued attribute, and sent by Okta.
-    Attribute::string("display").mutability(Mutability::Immutable),
+    Attribute::string("display").mutability(Mutability::Immutable).about("The member's name for display"),
 ];

@@ -1,0 +1,174 @@
+//! What a list asks for: in the query string of a GET (RFC 7644 §3.4.2) or in the body of a POST to `.search` (§3.4.3).
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use http::request::Parts;
+use protocol::message::query::TypeFilter;
+use protocol::profile::Profile;
+use protocol::scim::error::{ScimError, ScimType};
+use protocol::scim::filter::Filter;
+use protocol::scim::list::Page;
+use protocol::scim::projection::Projection;
+use protocol::scim::resource::ResourceType;
+use protocol::scim::sort::Sort;
+use serde_json::{Map, Value};
+
+use super::{Parameters, body, kinds};
+use crate::auth::Caller;
+use crate::edge::Edge;
+use crate::error::ApiError;
+
+/// The URN of a search's body.
+const SEARCH_SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:SearchRequest";
+
+/// A search, resolved against the schemas of the caller's workspace.
+pub(crate) struct Search {
+    /// Which resources.
+    pub(crate) lists: Vec<TypeFilter>,
+    /// In which order.
+    pub(crate) sort: Option<Sort>,
+    /// Which part of them.
+    pub(crate) page: Page,
+    /// What of them is shown.
+    pub(crate) projection: Projection,
+}
+
+impl<S: Sync> FromRequestParts<S> for Search {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        let parameters = Parameters::of(parts)?;
+        let integer = |name| parameters.value(name).map(|text| integer(name, text)).transpose();
+        let asked = Asked {
+            filter: parameters.value("filter"),
+            sort_by: parameters.value("sortBy"),
+            sort_order: parameters.value("sortOrder"),
+            start_index: integer("startIndex")?,
+            count: integer("count")?,
+            attributes: parameters.names("attributes"),
+            excluded: parameters.names("excludedAttributes"),
+        };
+        Ok(asked.resolve(&caller.profile, &kinds(parts))?)
+    }
+}
+
+/// A search in the body of a POST.
+pub(crate) struct Posted(pub(crate) Search);
+
+impl FromRequest<Edge> for Posted {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, edge: &Edge) -> Result<Self, ApiError> {
+        let (mut parts, sent) = request.into_parts();
+        let caller = Caller::from_request_parts(&mut parts, edge).await?;
+        body::media_type(&parts.headers)?;
+        let limit = edge.terms.body_limit(ResourceType::User, edge.gateway.max_payload());
+        let bytes = body::read(sent, limit).await?;
+        let Value::Object(members) = body::json(&bytes)? else {
+            return Err(syntax("the body must be a JSON object").into());
+        };
+        Ok(Self(Asked::of(&members)?.resolve(&caller.profile, &kinds(&parts))?))
+    }
+}
+
+/// A search as it was sent.
+struct Asked<'a> {
+    filter: Option<&'a str>,
+    sort_by: Option<&'a str>,
+    sort_order: Option<&'a str>,
+    start_index: Option<i64>,
+    count: Option<i64>,
+    attributes: Vec<&'a str>,
+    excluded: Vec<&'a str>,
+}
+
+impl<'a> Asked<'a> {
+    /// From the body of a search; its names in any letter case (RFC 7643 §2.1).
+    fn of(body: &'a Map<String, Value>) -> Result<Self, ScimError> {
+        let member = |name: &str| {
+            let found = body.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+            found.map(|(_, value)| value).filter(|value| !value.is_null())
+        };
+        let schemas = member("schemas").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        if !schemas.into_iter().any(|schema| schema.eq_ignore_ascii_case(SEARCH_SCHEMA)) {
+            return Err(syntax(&format!("schemas must contain {SEARCH_SCHEMA}")));
+        }
+        let text = |name| member(name).map(|value| value.as_str().ok_or_else(|| wrong(name, "a string"))).transpose();
+        let number = |name| member(name).map(|value| whole(value).ok_or_else(|| wrong(name, "an integer"))).transpose();
+        let names =
+            |name| member(name).map_or(Ok(Vec::new()), |value| names(value).ok_or_else(|| wrong(name, "a list")));
+        Ok(Self {
+            filter: text("filter")?,
+            sort_by: text("sortBy")?,
+            sort_order: text("sortOrder")?,
+            start_index: number("startIndex")?,
+            count: number("count")?,
+            attributes: names("attributes")?,
+            excluded: names("excludedAttributes")?,
+        })
+    }
+
+    fn resolve(&self, profile: &Profile, kinds: &[ResourceType]) -> Result<Search, ScimError> {
+        let extensions = &profile.extensions;
+        let lists = match (self.filter, kinds) {
+            (None, kinds) => kinds.iter().map(|kind| TypeFilter { resource_type: *kind, filter: None }).collect(),
+            (Some(text), [kind]) => {
+                vec![TypeFilter { resource_type: *kind, filter: Some(Filter::parse(extensions.of(*kind), text)?) }]
+            }
+            (Some(text), kinds) => Filter::parse_for_each(extensions, kinds, text)?,
+        };
+        let sort = self.sort_by.map(|by| Sort::parse(extensions, kinds, by, self.sort_order)).transpose()?;
+        let projection = Projection::parse(extensions, kinds, &self.attributes, &self.excluded)?;
+        Ok(Search { lists, sort, page: Page::new(self.start_index, self.count), projection })
+    }
+}
+
+/// A list of names, or one name.
+fn names(value: &Value) -> Option<Vec<&str>> {
+    match value {
+        Value::Array(names) => names.iter().map(Value::as_str).collect(),
+        Value::String(names) => Some(names.split(',').collect()),
+        _ => None,
+    }
+}
+
+/// A number without a fraction; what does not fit is as good as the largest that does.
+fn whole(value: &Value) -> Option<i64> {
+    match value {
+        Value::Number(number) if number.is_u64() && !number.is_i64() => Some(i64::MAX),
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => integer("", text).ok(),
+        _ => None,
+    }
+}
+
+/// An integer of any length: what does not fit is as good as the largest that does.
+fn integer(name: &str, text: &str) -> Result<i64, ScimError> {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(wrong(name, "an integer"));
+    }
+    let beyond = if text.starts_with('-') { i64::MIN } else { i64::MAX };
+    Ok(text.parse().unwrap_or(beyond))
+}
+
+fn wrong(name: &str, expected: &str) -> ScimError {
+    ScimError::bad_request(ScimType::InvalidValue, format!("{name} must be {expected}"))
+}
+
+fn syntax(detail: &str) -> ScimError {
+    ScimError::bad_request(ScimType::InvalidSyntax, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_beyond_all_limits_is_the_largest() {
+        assert_eq!(integer("count", "9223372036854775808"), Ok(i64::MAX));
+        assert_eq!(integer("count", "-9223372036854775809"), Ok(i64::MIN));
+        assert_eq!(integer("count", "1e9").unwrap_err().scim_type, Some(ScimType::InvalidValue));
+        assert_eq!(integer("count", "").unwrap_err().status, 400);
+    }
+}

@@ -1,0 +1,53 @@
+//! Tells workers which dialect a workspace's requests speak, once for each change.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_nats::Client;
+use protocol::id::{Namespace, WorkspaceId};
+use protocol::message::admin::{AdminCall, AdminResult};
+use protocol::scim::dialect::Dialect;
+
+/// How long a worker may take to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How many workspaces are remembered.
+const MOST: usize = 10_000;
+
+/// What was told. Nothing depends on it but what operators are shown.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sightings(Arc<Mutex<HashMap<WorkspaceId, Dialect>>>);
+
+impl Sightings {
+    /// Tells of a dialect, unless it was the last one told of this workspace.
+    pub(super) fn tell(&self, client: &Client, namespace: &Namespace, workspace: &WorkspaceId, dialect: Dialect) {
+        if !self.is_news(workspace, dialect) {
+            return;
+        }
+        let call = AdminCall::DialectSeen { workspace: workspace.clone(), dialect };
+        let (client, subject, sightings) = (client.clone(), namespace.admin(call.verb()), self.clone());
+        tokio::spawn(async move {
+            let Ok(payload) = serde_json::to_vec(&call) else { return };
+            let asked = tokio::time::timeout(ANSWER_WITHIN, client.request(subject, payload.into())).await;
+            let told = asked.ok().and_then(Result::ok).is_some_and(|reply| {
+                serde_json::from_slice::<AdminResult>(&reply.payload).is_ok_and(|result| result.is_ok())
+            });
+            if !told && let AdminCall::DialectSeen { workspace, .. } = call {
+                sightings.forget(&workspace);
+            }
+        });
+    }
+
+    fn is_news(&self, workspace: &WorkspaceId, dialect: Dialect) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.get(workspace) == Some(&dialect) || (told.len() >= MOST && !told.contains_key(workspace)) {
+            return false;
+        }
+        told.insert(workspace.clone(), dialect);
+        true
+    }
+
+    fn forget(&self, workspace: &WorkspaceId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(workspace);
+    }
+}

@@ -1,0 +1,100 @@
+//! What a server says of itself (RFC 7643 §5 to §7, RFC 7644 §4), written from the very tables that requests are checked
+//! against.
+
+use serde_json::{Value, json};
+
+use crate::scim::list::{LIST_SCHEMA, Page};
+use crate::scim::resource::ResourceType;
+use crate::scim::schema::{AttributeText, Extensions, Schema, SchemaText};
+
+/// The URN of a schema as a resource.
+const SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:Schema";
+/// The URN of a resource type as a resource.
+const RESOURCE_TYPE: &str = "urn:ietf:params:scim:schemas:core:2.0:ResourceType";
+/// The URN of the server's configuration.
+const SERVICE_PROVIDER_CONFIG: &str = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig";
+
+/// A collection of discovery: complete, whatever page is asked for (RFC 7644 §4).
+pub fn list(resources: &[Value]) -> Value {
+    json!({
+        "schemas": [LIST_SCHEMA],
+        "totalResults": resources.len(),
+        "itemsPerPage": resources.len(),
+        "startIndex": 1,
+        "Resources": resources,
+    })
+}
+
+/// `/Schemas`: every schema that the workspace's resources may follow.
+pub fn schemas(extensions: &Extensions, base_url: &str) -> Vec<Value> {
+    let mut all: Vec<(ResourceType, &Schema)> = Vec::new();
+    for kind in ResourceType::ALL {
+        all.push((kind, kind.schema()));
+        all.extend(extensions.of(kind).extensions().map(|schema| (kind, schema)));
+    }
+    all.into_iter().map(|(kind, schema)| described(kind, schema, base_url)).collect()
+}
+
+/// `/ResourceTypes`.
+pub fn resource_types(extensions: &Extensions, base_url: &str) -> Vec<Value> {
+    ResourceType::ALL.into_iter().map(|kind| resource_type(kind, extensions, base_url)).collect()
+}
+
+fn described(kind: ResourceType, schema: &Schema, base_url: &str) -> Value {
+    let text = SchemaText::from(schema);
+    let mut attributes = text.attributes;
+    // Common to all resources and part of no schema (RFC 7643 §3.1), yet clients want to see that they may send it.
+    if schema.id == kind.schema().id {
+        attributes.extend(kind.attribute("externalId").map(AttributeText::from));
+    }
+    json!({
+        "schemas": [SCHEMA],
+        "id": text.id,
+        "name": text.name,
+        "description": text.description,
+        "attributes": attributes,
+        "meta": meta("Schema", &format!("{base_url}/Schemas/{}", schema.id)),
+    })
+}
+
+fn resource_type(kind: ResourceType, extensions: &Extensions, base_url: &str) -> Value {
+    let schema = extensions.of(kind);
+    // Nobody has to send an extension.
+    let extensions: Vec<Value> =
+        schema.extensions().map(|extension| json!({ "schema": extension.id, "required": false })).collect();
+    json!({
+        "schemas": [RESOURCE_TYPE],
+        "id": kind.name(),
+        "name": kind.name(),
+        "description": kind.schema().description,
+        "endpoint": format!("/{}", kind.endpoint()),
+        "schema": kind.schema().id,
+        "schemaExtensions": extensions,
+        "meta": meta("ResourceType", &format!("{base_url}/ResourceTypes/{}", kind.name())),
+    })
+}
+
+/// `/ServiceProviderConfig`: true for this build.
+pub fn service_provider_config(base_url: &str) -> Value {
+    json!({
+        "schemas": [SERVICE_PROVIDER_CONFIG],
+        "patch": { "supported": true },
+        "bulk": { "supported": false, "maxOperations": 0, "maxPayloadSize": 0 },
+        "filter": { "supported": true, "maxResults": Page::MAX_COUNT },
+        "changePassword": { "supported": false },
+        "sort": { "supported": true },
+        "etag": { "supported": true },
+        "authenticationSchemes": [{
+            "type": "oauthbearertoken",
+            "name": "OAuth Bearer Token",
+            "description": "The token of this workspace, in the Authorization header",
+            "specUri": "https://www.rfc-editor.org/info/rfc6750",
+            "primary": true,
+        }],
+        "meta": meta("ServiceProviderConfig", &format!("{base_url}/ServiceProviderConfig")),
+    })
+}
+
+fn meta(resource_type: &str, location: &str) -> Value {
+    json!({ "resourceType": resource_type, "location": location })
+}

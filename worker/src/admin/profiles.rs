@@ -1,0 +1,106 @@
+//! Calls about how a workspace's requests are read: its own schemas and its dialect.
+
+use protocol::id::WorkspaceId;
+use protocol::message::admin::{AdminError, AdminReply};
+use protocol::scim::dialect::Dialect;
+use protocol::scim::schema::{ExtensionText, Extensions};
+use protocol::time::Timestamp;
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
+use sea_orm::{ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, Set};
+
+use super::{Failure, workspaces};
+use crate::store::entity::{credential, schema, workspace};
+use crate::store::{Doing, Store, StoreError, commit, profiles};
+
+/// Adds a schema, or replaces the one of the same URN by one that continues it.
+pub(super) async fn add_schema(
+    store: &Store,
+    id: &WorkspaceId,
+    added: &ExtensionText,
+    now: Timestamp,
+) -> Result<AdminReply, Failure> {
+    added.check().map_err(|detail| AdminError::Invalid { detail })?;
+    let transaction = store.begin().await?;
+    workspaces::find_locked(&transaction, id).await?.ok_or_else(|| workspaces::not_found(id))?;
+    let present = profiles::schemas(&transaction, Some(id)).await?;
+    fits(&present, added)?;
+    let definition = serde_json::to_value(added);
+    let definition = definition.map_err(|_| StoreError::broken("writing a schema", "it cannot be written as JSON"))?;
+    let urn = added.schema.id.to_ascii_lowercase();
+    let row = schema::Model { workspace: id.to_string(), urn, definition, changed_at: now.as_millis() };
+    let again = OnConflict::columns([schema::Column::Workspace, schema::Column::Urn])
+        .update_columns([schema::Column::Definition, schema::Column::ChangedAt])
+        .to_owned();
+    let write = schema::Entity::insert(row.into_active_model()).on_conflict(again);
+    write.exec_without_returning(&transaction).await.doing("adding a schema")?;
+    announce(&transaction, id).await?;
+    commit(transaction).await?;
+    list_schemas(store, id).await
+}
+
+/// Whether there is room for the schema, and resources that follow its predecessor follow it, too.
+fn fits(present: &[(String, ExtensionText)], added: &ExtensionText) -> Result<(), AdminError> {
+    let same = present.iter().find(|(_, text)| text.schema.id.eq_ignore_ascii_case(&added.schema.id));
+    let detail = match same {
+        Some((_, older)) if added.continues(older) => return Ok(()),
+        Some(_) => {
+            "a schema with this id is there already, and the new one changes or drops attributes of it; \
+             attributes can be added to a schema, or the new one given another id"
+        }
+        None if present.len() >= Extensions::MOST => "the workspace has as many schemas as it can have",
+        None => return Ok(()),
+    };
+    Err(AdminError::Conflict { detail: detail.to_owned() })
+}
+
+/// The workspace's own schemas, by URN.
+pub(super) async fn list_schemas(store: &Store, id: &WorkspaceId) -> Result<AdminReply, Failure> {
+    let doing = "reading a workspace";
+    let found = workspace::Entity::find_by_id(id.as_str()).one(store.reader()).await.doing(doing)?;
+    found.ok_or_else(|| workspaces::not_found(id))?;
+    let schemas = profiles::schemas(store.reader(), Some(id)).await?;
+    Ok(AdminReply::Schemas { schemas: schemas.into_iter().map(|(_, text)| text).collect() })
+}
+
+/// Chooses the dialect, or leaves it to detection.
+pub(super) async fn choose_dialect(
+    store: &Store,
+    id: &WorkspaceId,
+    dialect: Option<Dialect>,
+    now: Timestamp,
+) -> Result<AdminReply, Failure> {
+    let transaction = store.begin().await?;
+    let row = workspaces::find_locked(&transaction, id).await?.ok_or_else(|| workspaces::not_found(id))?;
+    let version = row.version.saturating_add(1);
+    let mut row = row.into_active_model();
+    row.dialect = Set(dialect.map(|dialect| dialect.to_string()));
+    row.version = Set(version);
+    row.updated_at = Set(now.as_millis());
+    let row = row.update(&transaction).await.doing("choosing a dialect")?;
+    announce(&transaction, id).await?;
+    commit(transaction).await?;
+    Ok(AdminReply::Workspace(workspaces::read(row)?))
+}
+
+/// Remembers which dialect the workspace's requests speak.
+pub(super) async fn see_dialect(store: &Store, id: &WorkspaceId, seen: Dialect) -> Result<AdminReply, Failure> {
+    let transaction = store.begin().await?;
+    let row = workspaces::find_locked(&transaction, id).await?.ok_or_else(|| workspaces::not_found(id))?;
+    if row.seen_dialect.as_deref() == Some(seen.as_str()) {
+        return Ok(AdminReply::Workspace(workspaces::read(row)?));
+    }
+    let mut row = row.into_active_model();
+    row.seen_dialect = Set(Some(seen.to_string()));
+    let row = row.update(&transaction).await.doing("noting a dialect")?;
+    commit(transaction).await?;
+    Ok(AdminReply::Workspace(workspaces::read(row)?))
+}
+
+/// The profile travels with the workspace's credentials: raised versions make every ingress take it over.
+async fn announce(transaction: &DatabaseTransaction, id: &WorkspaceId) -> Result<(), StoreError> {
+    let raise = credential::Entity::update_many()
+        .col_expr(credential::Column::Version, Expr::col(credential::Column::Version).add(1))
+        .filter(credential::Column::Workspace.eq(id.as_str()));
+    raise.exec(transaction).await.doing("announcing how requests are read")?;
+    Ok(())
+}
