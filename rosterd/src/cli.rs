@@ -8,6 +8,7 @@ mod failure;
 pub mod management;
 mod migrate;
 pub(crate) mod output;
+mod schema;
 mod token;
 mod user;
 mod workspace;
@@ -51,6 +52,8 @@ enum Command {
     Workspace(workspace::Args),
     /// Create, list and revoke bearer tokens.
     Token(token::Args),
+    /// Add a workspace's own schemas and list them.
+    Schema(schema::Args),
     /// Change people as the product does.
     User(user::Args),
     /// Look at messages that could not be applied.
@@ -104,6 +107,7 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         Command::Dev(args) => dev::run(args).await?,
         Command::Workspace(args) => workspace::run(args).await?,
         Command::Token(args) => token::run(args).await?,
+        Command::Schema(args) => schema::run(args).await?,
         Command::User(args) => user::run(args).await?,
         Command::DeadLetters(args) => dead_letters::run(args).await?,
         Command::Migrate(args) => migrate::run(args).await?,
@@ -141,6 +145,7 @@ mod tests {
               simulate      Play an identity provider and verify the result
               workspace     Create, list, show and enable workspaces
               token         Create, list and revoke bearer tokens
+              schema        Add a workspace's own schemas and list them
               user          Change people as the product does
               dead-letters  Look at messages that could not be applied
               audit         Prove that nothing was lost

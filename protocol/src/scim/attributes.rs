@@ -110,7 +110,9 @@ impl Attributes {
             Some(_) => false,
             None => true,
         };
-        let missing = core.iter().find(|definition| definition.required && blank(self.0.get(definition.name)));
+        let missing = core
+            .iter()
+            .find(|definition| definition.required && !definition.defaulted && blank(self.0.get(definition.name)));
         if let Some(missing) = missing {
             return Err(invalid_value(missing.name, "is required and must not be empty"));
         }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::scim::list::{LIST_SCHEMA, Page};
 use crate::scim::resource::ResourceType;
-use crate::scim::schema::{AttributeText, Extensions, Schema, SchemaText};
+use crate::scim::schema::{Extensions, Schema, SchemaText};
 
 /// The URN of a schema as a resource.
 const SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:Schema";
@@ -27,12 +27,12 @@ pub fn list(resources: &[Value]) -> Value {
 
 /// `/Schemas`: every schema that the workspace's resources may follow.
 pub fn schemas(extensions: &Extensions, base_url: &str) -> Vec<Value> {
-    let mut all: Vec<(ResourceType, &Schema)> = Vec::new();
+    let mut all: Vec<&Schema> = Vec::new();
     for kind in ResourceType::ALL {
-        all.push((kind, kind.schema()));
-        all.extend(extensions.of(kind).extensions().map(|schema| (kind, schema)));
+        all.push(kind.schema());
+        all.extend(extensions.of(kind).extensions());
     }
-    all.into_iter().map(|(kind, schema)| described(kind, schema, base_url)).collect()
+    all.into_iter().map(|schema| described(schema, base_url)).collect()
 }
 
 /// `/ResourceTypes`.
@@ -40,19 +40,14 @@ pub fn resource_types(extensions: &Extensions, base_url: &str) -> Vec<Value> {
     ResourceType::ALL.into_iter().map(|kind| resource_type(kind, extensions, base_url)).collect()
 }
 
-fn described(kind: ResourceType, schema: &Schema, base_url: &str) -> Value {
+fn described(schema: &Schema, base_url: &str) -> Value {
     let text = SchemaText::from(schema);
-    let mut attributes = text.attributes;
-    // Common to all resources and part of no schema (RFC 7643 §3.1), yet clients want to see that they may send it.
-    if schema.id == kind.schema().id {
-        attributes.extend(kind.attribute("externalId").map(AttributeText::from));
-    }
     json!({
         "schemas": [SCHEMA],
         "id": text.id,
         "name": text.name,
         "description": text.description,
-        "attributes": attributes,
+        "attributes": text.attributes,
         "meta": meta("Schema", &format!("{base_url}/Schemas/{}", schema.id)),
     })
 }

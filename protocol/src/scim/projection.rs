@@ -5,7 +5,7 @@ use crate::message::query::Joined;
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::ResourceType;
-use crate::scim::schema::{Extensions, Returned, Schema};
+use crate::scim::schema::{AttributeDefinition, Extensions, Returned, Schema};
 
 /// What is shown of resources. Names that no schema knows select nothing and are no error.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -87,16 +87,13 @@ impl Projection {
 
     /// How much is shown of an attribute of the core schema or of all resources.
     pub fn core(&self, resource_type: ResourceType, name: &str) -> Shown {
-        let returned = resource_type.attribute(name).map_or(Returned::Default, |definition| definition.returned);
-        self.shown(resource_type, None, name, returned)
+        self.shown(resource_type, None, name, resource_type.attribute(name))
     }
 
     /// How much is shown of an attribute of the extension with that URN.
     pub fn of_extension(&self, resource_type: ResourceType, urn: &str, name: &str) -> Shown {
         let schema = self.extensions.of(resource_type);
-        let definition = schema.extension(urn).and_then(|schema| schema.attribute(name));
-        let returned = definition.map_or(Returned::Default, |definition| definition.returned);
-        self.shown(resource_type, Some(urn), name, returned)
+        self.shown(resource_type, Some(urn), name, schema.extension(urn).and_then(|schema| schema.attribute(name)))
     }
 
     /// What has to be read beside the resources' own rows.
@@ -107,8 +104,15 @@ impl Projection {
         }
     }
 
-    fn shown(&self, resource_type: ResourceType, urn: Option<&str>, name: &str, returned: Returned) -> Shown {
-        match (self.rule, returned) {
+    fn shown(
+        &self,
+        resource_type: ResourceType,
+        urn: Option<&str>,
+        name: &str,
+        definition: Option<&'static AttributeDefinition>,
+    ) -> Shown {
+        let returned = definition.map_or(Returned::Default, |definition| definition.returned);
+        let shown = match (self.rule, returned) {
             (_, Returned::Never) | (Rule::Everything | Rule::Except, Returned::Request) => Shown::Nothing,
             (_, Returned::Always) | (Rule::Everything, Returned::Default) => Shown::Whole,
             (Rule::Only, Returned::Default | Returned::Request) => match self.parts(resource_type, urn, name) {
@@ -121,7 +125,8 @@ impl Projection {
                 Parts::Some(parts) if parts.is_empty() => Shown::Whole,
                 Parts::Some(parts) => Shown::Except(parts),
             },
-        }
+        };
+        shown.without(definition.map_or(&[], |definition| definition.sub_attributes))
     }
 
     /// Which parts of an attribute are selected.
@@ -133,6 +138,22 @@ impl Projection {
         });
         let parts: Option<Vec<&'static str>> = here.map(|selector| selector.sub_attribute).collect();
         parts.map_or(Parts::All, Parts::Some)
+    }
+}
+
+impl Shown {
+    /// Without the parts that are shown only to who names them.
+    fn without(self, parts: &'static [AttributeDefinition]) -> Self {
+        let unasked = |part: &&AttributeDefinition| matches!(part.returned, Returned::Request | Returned::Never);
+        let hidden = parts.iter().filter(unasked).map(|part| part.name);
+        match self {
+            Self::Nothing | Self::Only(_) => self,
+            Self::Whole => match hidden.collect::<Vec<_>>() {
+                hidden if hidden.is_empty() => Self::Whole,
+                hidden => Self::Except(hidden),
+            },
+            Self::Except(parts) => Self::Except(parts.into_iter().chain(hidden).collect()),
+        }
     }
 }
 

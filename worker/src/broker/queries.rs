@@ -102,7 +102,11 @@ impl Queries {
         }
         let changes_credentials = matches!(
             call,
-            AdminCall::WorkspaceEnable { .. } | AdminCall::TokenCreate { .. } | AdminCall::TokenRevoke { .. }
+            AdminCall::WorkspaceEnable { .. }
+                | AdminCall::WorkspaceDialect { .. }
+                | AdminCall::SchemaAdd { .. }
+                | AdminCall::TokenCreate { .. }
+                | AdminCall::TokenRevoke { .. }
         );
         let reply = admin::admin(&self.store, call, self.clock.now()).await?;
         if changes_credentials {

@@ -139,7 +139,8 @@ fn on_path(path: PatchPath, verb: Verb, value: Option<Value>) -> Result<Vec<Patc
 }
 
 fn remove(path: PatchPath) -> Result<PatchOp, ScimError> {
-    if path.attribute().attribute().required {
+    let definition = path.attribute().attribute();
+    if definition.required && !definition.defaulted {
         return Err(mutability(format!("{} is required and cannot be removed", path.attribute())));
     }
     Ok(PatchOp::Remove { path })

@@ -15,6 +15,8 @@ pub struct AttributeDefinition {
     pub multi_valued: bool,
     /// Whether a resource cannot be without it.
     pub required: bool,
+    /// Whether the server has a value where the client gives none, so that it need not be sent.
+    pub defaulted: bool,
     /// Whether values that differ in letter case differ.
     pub case_exact: bool,
     /// Who may write it, and when.
@@ -110,6 +112,7 @@ impl AttributeDefinition {
             kind,
             multi_valued: false,
             required: false,
+            defaulted: false,
             case_exact: false,
             mutability: Mutability::ReadWrite,
             returned: Returned::Default,
@@ -161,6 +164,11 @@ impl AttributeDefinition {
 
     pub(super) const fn required(mut self) -> Self {
         self.required = true;
+        self
+    }
+
+    pub(super) const fn defaulted(mut self) -> Self {
+        self.defaulted = true;
         self
     }
 

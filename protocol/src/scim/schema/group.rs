@@ -1,6 +1,6 @@
 //! The core Group (RFC 7643 §4.2, §8.7.1).
 
-use super::{AttributeDefinition as Attribute, Mutability, Schema, Uniqueness};
+use super::{AttributeDefinition as Attribute, Mutability, Returned, Schema, Uniqueness};
 
 pub(super) const SCHEMA: Schema = Schema {
     id: "urn:ietf:params:scim:schemas:core:2.0:Group",
@@ -22,6 +22,10 @@ const MEMBERS: &[Attribute] = &[
     Attribute::string("value").case_exact().mutability(Mutability::Immutable).about("The member's id"),
     Attribute::reference("$ref", &["User", "Group"]).mutability(Mutability::Immutable).about("The member's URI"),
     Attribute::string("type").canonical(&["User", "Group"]).mutability(Mutability::Immutable).about("User or Group"),
-    // Not in §8.7.1, but named in §2.4 for every multi-valued attribute, and sent by Okta.
-    Attribute::string("display").mutability(Mutability::Immutable).about("The member's name for display"),
+    // Not in §8.7.1, but named in §2.4 for every multi-valued attribute, and sent by Okta. It is the member's name as it is
+    // now, not what was sent: so a client that compares what it sent with what it reads should not meet it unasked.
+    Attribute::string("display")
+        .mutability(Mutability::ReadOnly)
+        .returned(Returned::Request)
+        .about("The member's name for display"),
 ];

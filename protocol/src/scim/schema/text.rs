@@ -129,6 +129,7 @@ fn definition(text: &AttributeText) -> AttributeDefinition {
         kind: text.kind,
         multi_valued: text.multi_valued,
         required: text.required,
+        defaulted: false,
         case_exact: text.case_exact,
         mutability: text.mutability,
         returned: text.returned,

@@ -1,0 +1,99 @@
+//! `rosterd schema`: a workspace's own extension schemas.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Subcommand, ValueEnum};
+use protocol::id::WorkspaceId;
+use protocol::message::admin::{AdminCall, AdminReply};
+use protocol::scim::resource::ResourceType;
+use protocol::scim::schema::{ExtensionText, SchemaText};
+use serde_json::{Value, json};
+
+use super::connection::Connection;
+use super::management::CallError;
+use super::output::{print, table};
+
+/// The largest file that is read, in bytes.
+const MOST_BYTES: u64 = 256 * 1024;
+
+/// Settings of `rosterd schema`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    connection: Connection,
+
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Add an extension schema from a file, or add attributes to one.
+    #[command(after_help = FILE)]
+    Add {
+        /// To which workspace.
+        workspace: WorkspaceId,
+        /// The file.
+        file: PathBuf,
+        /// Which resources may have its attributes.
+        #[arg(long = "for", value_name = "KIND", default_value = "user")]
+        kind: Kind,
+    },
+    /// List a workspace's own schemas.
+    #[command(after_help = "With -o json: {schemas: [{resource_type, schema}]}.")]
+    List {
+        /// Of which workspace.
+        workspace: WorkspaceId,
+    },
+}
+
+const FILE: &str = "\
+The file is one schema as RFC 7643 §7 writes it:
+  {\"id\": \"urn:acme:scim:schemas:extension:2.0:User\", \"name\": \"Acme\",
+   \"attributes\": [{\"name\": \"badge\", \"type\": \"string\", \"caseExact\": true}]}
+What is left out has the standard's default. Requests may send the attributes from the moment on
+at which the command returns. An attribute that is there stays as it is.";
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Kind {
+    User,
+    Group,
+}
+
+pub(super) async fn run(Args { connection, action }: Args) -> anyhow::Result<()> {
+    let call = match action {
+        Action::Add { workspace, file, kind } => {
+            let resource_type = match kind {
+                Kind::User => ResourceType::User,
+                Kind::Group => ResourceType::Group,
+            };
+            let schema = ExtensionText { resource_type, schema: read(&file)? };
+            schema.check().map_err(|wrong| anyhow::anyhow!("{}: {wrong}", file.display()))?;
+            AdminCall::SchemaAdd { workspace, schema }
+        }
+        Action::List { workspace } => AdminCall::SchemaList { workspace },
+    };
+    let AdminReply::Schemas { schemas } = connection.open().await?.call(call).await? else {
+        return Err(CallError::UnexpectedReply.into());
+    };
+    let list: Vec<Value> = schemas.iter().map(|text| json!(text)).collect();
+    print(connection.output, &json!({ "schemas": list }), || table_of(&schemas))
+}
+
+fn read(file: &Path) -> anyhow::Result<SchemaText> {
+    let size = std::fs::metadata(file).with_context(|| format!("reading {}", file.display()))?.len();
+    anyhow::ensure!(size <= MOST_BYTES, "{} is larger than {MOST_BYTES} bytes", file.display());
+    let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is not a schema", file.display()))
+}
+
+fn table_of(schemas: &[ExtensionText]) -> String {
+    table(
+        ["FOR", "SCHEMA", "NAME", "ATTRIBUTES"],
+        schemas.iter().map(|ExtensionText { resource_type, schema }| {
+            let attributes: Vec<&str> = schema.attributes.iter().map(|attribute| attribute.name.as_str()).collect();
+            [resource_type.name().to_owned(), schema.id.clone(), schema.name.clone(), attributes.join(", ")]
+        }),
+    )
+}
