@@ -30,6 +30,9 @@ impl Attributes {
         let mut kept = Map::new();
         for (name, value) in members {
             if let Some(definition) = resource_type.attribute(&name) {
+                if definition.name == "members" {
+                    check_named(&value)?;
+                }
                 if value::is_kept(definition) {
                     value::insert(&mut kept, definition, value, definition.name)?;
                 }
@@ -134,6 +137,15 @@ impl Attributes {
     fn members(&self) -> impl Iterator<Item = &Value> + '_ {
         self.0.get("members").and_then(Value::as_array).into_iter().flatten()
     }
+}
+
+/// 400 unless every element of `members` names somebody: nobody is left out in silence.
+pub(crate) fn check_named(members: &Value) -> Result<(), ScimError> {
+    let elements = members.as_array().map_or_else(|| std::slice::from_ref(members), Vec::as_slice);
+    let nameless = |member: &Value| {
+        member.as_object().is_some_and(|parts| !parts.keys().any(|name| name.eq_ignore_ascii_case("value")))
+    };
+    if elements.iter().any(nameless) { Err(invalid_member()) } else { Ok(()) }
 }
 
 /// The id in one element of `members`.

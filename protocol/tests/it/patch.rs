@@ -320,7 +320,7 @@ fn members_are_changed_by_id_only() {
     );
     check_members(
         r#"[{"op":"replace","path":"members[value eq \"x\"].display","value":"A"}]"#,
-        &expect!["400 mutability: the parts of a member are immutable: remove the member and add another"],
+        &expect!["400 mutability: members.display is read-only"],
     );
     check_members(
         r#"[{"op":"remove","path":"displayName"}]"#,

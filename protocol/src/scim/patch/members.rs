@@ -8,7 +8,7 @@ use super::parse::{Verb, mutability};
 use super::{PatchOp, PatchPath, PatchRequest};
 use crate::decide::MemberEdit;
 use crate::id::ResourceId;
-use crate::scim::attributes::{invalid_member, member_id};
+use crate::scim::attributes::{check_named, invalid_member, member_id};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::filter::{Filter, FilterValue};
 use crate::scim::value;
@@ -69,6 +69,7 @@ impl MemberEdit {
 }
 
 fn ids(path: &PatchPath, value: Value) -> Result<BTreeSet<ResourceId>, ScimError> {
+    check_named(&value)?;
     let checked = value::checked(path.attribute().attribute(), value, "members")?;
     let members = checked.iter().filter_map(Value::as_array).flatten();
     members.map(|member| member_id(member).ok_or_else(invalid_member)).collect()
