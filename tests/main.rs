@@ -12,6 +12,8 @@ mod dead_letters;
 #[cfg(test)]
 mod demonstration;
 #[cfg(test)]
+mod dialects;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod harness;
@@ -35,6 +37,8 @@ mod provisioning;
 mod redelivery;
 #[cfg(test)]
 mod refusals;
+#[cfg(test)]
+mod schemas;
 #[cfg(test)]
 mod shutdown;
 #[cfg(test)]

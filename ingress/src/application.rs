@@ -60,7 +60,8 @@ async fn answer(edge: &Edge, payload: &[u8]) -> AdminResult {
 async fn set_timezone(edge: &Edge, workspace: &WorkspaceId, user: &str, zone: &str) -> AdminResult {
     let zone = known_zone(zone)?;
     let user = resolve(edge, workspace, user).await?;
-    let envelope = envelope(edge, workspace.clone(), user, zone)?;
+    let extensions = extensions(edge, workspace).await?;
+    let envelope = envelope(edge, workspace.clone(), extensions, user, zone)?;
     let lane = Lane::of(ResourceType::User, &envelope.body);
     match edge.gateway.submit(envelope, lane).await.map_err(unavailable)? {
         Outcome::Updated { resource } => Ok(AdminReply::Timezone { user, zone: zone_of(&resource) }),
@@ -102,9 +103,18 @@ async fn resolve(edge: &Edge, workspace: &WorkspaceId, user: &str) -> Result<Res
     }
 }
 
+/// The workspace's own schemas: what the user has of them is written again with this change.
+async fn extensions(edge: &Edge, workspace: &WorkspaceId) -> Result<Extensions, AdminError> {
+    match edge.gateway.ask(workspace, Query::Profile).await.map_err(unavailable)? {
+        Answer::Profile { profile } => Ok(profile.extensions),
+        _ => Err(unavailable(GatewayError::UnexpectedAnswer)),
+    }
+}
+
 fn envelope(
     edge: &Edge,
     workspace: WorkspaceId,
+    extensions: Extensions,
     user: ResourceId,
     zone: &str,
 ) -> Result<Envelope<Command>, AdminError> {
@@ -127,7 +137,7 @@ fn envelope(
         ingress: edge.terms.ingress.clone(),
         deadline: edge.terms.publish_deadline(clock::now()),
         trace: Some(identity::trace_parent()),
-        extensions: Extensions::default(),
+        extensions,
         body: Command::Patch { request, precondition: Precondition::None },
     })
 }

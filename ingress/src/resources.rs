@@ -120,6 +120,7 @@ pub(crate) fn refusal(answer: Answer) -> ApiError {
         | Answer::NotModified { .. }
         | Answer::List { .. }
         | Answer::Outcome { .. }
+        | Answer::Profile { .. }
         | Answer::Credential { .. } => GatewayError::UnexpectedAnswer.into(),
     }
 }

@@ -6,6 +6,7 @@ use protocol::message::command::Precondition;
 use protocol::message::outcome::Outcome;
 use protocol::message::query::{Answer, Query, TypeFilter};
 use protocol::ownership::Ownership;
+use protocol::profile::Profile;
 use protocol::scim::attributes::Attributes;
 use protocol::scim::error::ScimError;
 use protocol::scim::resource::{Meta, Resource, ResourceType, Version};
@@ -40,6 +41,7 @@ pub async fn answer(store: &Store, workspace: &WorkspaceId, query: &Query) -> An
             Query::Outcome { operation } => {
                 Ok(Answer::Outcome { outcome: outcome(store, workspace, *operation).await? })
             }
+            Query::Profile => Ok(Answer::Profile { profile: profile(store, workspace).await? }),
             Query::Credential { token } => {
                 Ok(Answer::Credential { credential: live_credential(store, workspace, token).await? })
             }
@@ -166,6 +168,11 @@ async fn live_credential(
         .filter(credential::Column::RevokedAt.is_null());
     let live = live.one(store.reader()).await.doing(doing)?.map(credentials::read).transpose()?;
     let Some(live) = live else { return Ok(None) };
-    let profile = profiles::find(store.reader(), Some(workspace)).await?.remove(workspace.as_str());
-    Ok(Some(Credential { profile: profile.unwrap_or_default(), ..live }))
+    Ok(Some(Credential { profile: profile(store, workspace).await?, ..live }))
+}
+
+/// How the workspace's requests are read.
+async fn profile(store: &Store, workspace: &WorkspaceId) -> Result<Profile, StoreError> {
+    let found = profiles::find(store.reader(), Some(workspace)).await?.remove(workspace.as_str());
+    Ok(found.unwrap_or_default())
 }

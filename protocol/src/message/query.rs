@@ -6,6 +6,7 @@ use crate::credential::Credential;
 use crate::id::{OperationId, ResourceId, TokenId};
 use crate::message::command::Precondition;
 use crate::message::outcome::Outcome;
+use crate::profile::Profile;
 use crate::scim::error::ScimError;
 use crate::scim::filter::Filter;
 use crate::scim::list::Page;
@@ -45,6 +46,8 @@ pub enum Query {
         /// The operation.
         operation: OperationId,
     },
+    /// How the workspace's requests are read, for who has no credential to tell.
+    Profile,
     /// A token that the asking ingress does not know.
     Credential {
         /// Its public part.
@@ -102,6 +105,11 @@ pub enum Answer {
     Outcome {
         /// What became of it.
         outcome: Option<Outcome>,
+    },
+    /// To `Profile`.
+    Profile {
+        /// The profile.
+        profile: Profile,
     },
     /// To `Credential`: none if this workspace has no live token of that id.
     Credential {

@@ -121,7 +121,9 @@ impl Filter {
     fn collect_extensions(&self, schemas: &mut Vec<&'static Schema>) {
         match self {
             Self::And(filters) | Self::Or(filters) => {
-                filters.iter().for_each(|filter| filter.collect_extensions(schemas));
+                for filter in filters {
+                    filter.collect_extensions(schemas);
+                }
             }
             Self::Not(filter) => filter.collect_extensions(schemas),
             Self::Present(path) | Self::Compare { path, .. } | Self::ValuePath { attribute: path, .. } => {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// An attribute's characteristics.
 #[derive(Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "the standard's characteristics are these")]
 pub struct AttributeDefinition {
     /// The canonical name.
     pub name: &'static str,
