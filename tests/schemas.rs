@@ -70,6 +70,16 @@ async fn an_extension_of_a_workspace_round_trips(database: Database) {
     // What a PUT leaves out is unassigned, but what is immutable stays.
     let replaced = scim.put(&path, &user("bjensen")).await.expect(200);
     assert_eq!(replaced.body[URN], json!({ "hiredAt": "2024-02-29T08:00:00+01:00" }));
+
+    scim.patch(&path, json!([{ "op": "add", "path": format!("{URN}:badge"), "value": "C9" }])).await.expect(200);
+    for (filter, found) in [
+        (format!("{URN}:badge eq \"C9\""), 1),
+        (format!("{URN}:badge eq \"c9\""), 0),
+        (format!("{URN}:hiredAt lt \"2024-02-29T07:00:01Z\""), 1),
+        (format!("{URN}:hiredAt gt \"2024-02-29T07:00:00Z\""), 0),
+    ] {
+        assert_eq!(scim.find("/Users", &filter).await.len(), found, "{filter}");
+    }
 }
 
 on_both!(a_schema_only_grows);

@@ -17,6 +17,7 @@ mod m20261124_000001_workspaces;
 mod m20261124_000002_directory;
 mod m20261124_000003_ledger;
 mod m20261124_000004_numbering;
+mod m20261125_000005_search;
 mod m20261125_000006_profiles;
 
 use connection::{open, session};
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000002_directory::Migration),
             Box::new(m20261124_000003_ledger::Migration),
             Box::new(m20261124_000004_numbering::Migration),
+            Box::new(m20261125_000005_search::Migration),
             Box::new(m20261125_000006_profiles::Migration),
         ]
     }

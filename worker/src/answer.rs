@@ -4,7 +4,7 @@ use protocol::credential::Credential;
 use protocol::id::{OperationId, ResourceId, TokenId, WorkspaceId};
 use protocol::message::command::Precondition;
 use protocol::message::outcome::Outcome;
-use protocol::message::query::{Answer, Query, TypeFilter};
+use protocol::message::query::{Answer, Joined, Query};
 use protocol::ownership::Ownership;
 use protocol::profile::Profile;
 use protocol::scim::attributes::Attributes;
@@ -15,12 +15,14 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::Map;
 use tracing::warn;
 
+use self::list::Search;
 use crate::apply::Ending;
 use crate::store::entity::{credential, group, operation, user, workspace};
 use crate::store::ledger::{self, State};
-use crate::store::row::{Image, set_members};
+use crate::store::row::Image;
 use crate::store::{Doing, Store, StoreError, credentials, profiles, within};
 
+mod filter;
 mod list;
 pub(crate) mod members;
 
@@ -28,15 +30,13 @@ pub(crate) mod members;
 pub async fn answer(store: &Store, workspace: &WorkspaceId, query: &Query) -> Answer {
     let answered = within("answering a query", async {
         match query {
-            Query::Get { resource_type, id, precondition, joined: _ } => {
-                let resource = get(store, workspace, *resource_type, *id).await?.map(Box::new);
+            Query::Get { resource_type, id, precondition, joined } => {
+                let resource = get(store, workspace, *resource_type, *id, *joined).await?.map(Box::new);
                 Ok(admitted(resource, precondition))
             }
-            Query::List { lists, base_url: _, sort: _, page, joined: _ } => {
-                let Some(TypeFilter { resource_type, filter }) = lists.first() else {
-                    return Ok(Answer::List { total: 0, resources: Vec::new() });
-                };
-                list::list(store, workspace, *resource_type, filter.as_ref(), *page).await
+            Query::List { lists, base_url, sort, page, joined } => {
+                let search = Search { lists, base_url, sort: sort.as_ref(), page: *page, joined: *joined };
+                list::list(store, workspace, search).await
             }
             Query::Outcome { operation } => {
                 Ok(Answer::Outcome { outcome: outcome(store, workspace, *operation).await? })
@@ -67,29 +67,28 @@ fn admitted(resource: Option<Box<Resource>>, precondition: &Precondition) -> Ans
     }
 }
 
-/// One resource; a group with its members.
+/// One resource; a group with its members, a user with its groups, at one moment.
 async fn get(
     store: &Store,
     workspace: &WorkspaceId,
     resource_type: ResourceType,
     id: ResourceId,
+    joined: Joined,
 ) -> Result<Option<Resource>, StoreError> {
     let doing = "reading a resource";
-    match resource_type {
+    let snapshot = store.snapshot().await?;
+    let key = (workspace.to_string(), id.0);
+    let image = match resource_type {
         ResourceType::User => {
-            let row = user::Entity::find_by_id((workspace.to_string(), id.0)).one(store.reader()).await.doing(doing)?;
-            Ok(row.map(Image::of_user).transpose()?.map(|image| image.resource))
+            user::Entity::find_by_id(key).one(&snapshot).await.doing(doing)?.map(Image::of_user).transpose()?
         }
         ResourceType::Group => {
-            let snapshot = store.snapshot().await?;
-            let row = group::Entity::find_by_id((workspace.to_string(), id.0)).one(&snapshot).await.doing(doing)?;
-            let Some(row) = row else { return Ok(None) };
-            let mut resource = Image::of_group(row)?.resource;
-            let mut members = members::of_groups(&snapshot, workspace, &[id]).await?;
-            set_members(&mut resource, &members.remove(&id).unwrap_or_default());
-            Ok(Some(resource))
+            group::Entity::find_by_id(key).one(&snapshot).await.doing(doing)?.map(Image::of_group).transpose()?
         }
-    }
+    };
+    let Some(Image { mut resource, .. }) = image else { return Ok(None) };
+    list::read_joined(&snapshot, workspace, joined, std::slice::from_mut(&mut resource)).await?;
+    Ok(Some(resource))
 }
 
 /// What became of an operation of this workspace.
@@ -127,7 +126,7 @@ async fn outcome_of(store: &Store, row: &operation::Model) -> Result<Outcome, St
             let resource_type = types.into_iter().find(|kind| kind.name() == row.resource_type).ok_or_else(unknown)?;
             let workspace = WorkspaceId::try_from(row.workspace.clone());
             let workspace = workspace.map_err(|error| StoreError::broken("reading the ledger", error))?;
-            let resource = get(store, &workspace, resource_type, ResourceId(row.resource)).await?;
+            let resource = get(store, &workspace, resource_type, ResourceId(row.resource), Joined::ALL).await?;
             Ok(match resource.map(Box::new) {
                 Some(resource) if status == 201 => Outcome::Created { resource },
                 Some(resource) => Outcome::Updated { resource },

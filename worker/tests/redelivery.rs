@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use protocol::message::outcome::Outcome;
 use protocol::message::query::{Answer, Query};
 use protocol::ownership::OwnershipPolicy;
 use protocol::scim::resource::ResourceType;
@@ -28,7 +29,10 @@ async fn a_redelivered_operation_is_answered_again_and_nothing_is_doubled() {
         ];
         let first = bed.apply(&batch).await;
         assert_eq!(statuses(&first), [201, 201, 204, 409, 201, 204]);
-        let again = bed.apply(&batch).await;
+        let mut again = bed.apply(&batch).await;
+        // The first user is a member by now.
+        let Outcome::Created { resource: alice } = &mut again[0] else { panic!("{again:?}") };
+        assert_eq!(alice.attributes.take("groups").unwrap()[0]["display"], "Admins");
         assert_eq!(
             (again[0].clone(), again[2].clone(), again[3].clone()),
             (first[0].clone(), first[2].clone(), first[3].clone())

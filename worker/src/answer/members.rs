@@ -35,6 +35,36 @@ pub(crate) async fn of_groups(
     Ok(members)
 }
 
+/// The live groups that each of these users belongs to directly, in the order of their ids.
+pub(crate) async fn groups_of(
+    connection: &impl ConnectionTrait,
+    workspace: &WorkspaceId,
+    users: &[ResourceId],
+) -> Result<HashMap<ResourceId, Vec<Member>>, StoreError> {
+    let mut groups: HashMap<ResourceId, Vec<Member>> = HashMap::new();
+    if users.is_empty() {
+        return Ok(groups);
+    }
+    let same = column_of(group::Entity, group::Column::Workspace)
+        .equals((group_member::Entity, group_member::Column::Workspace))
+        .and(column_of(group::Entity, group::Column::Id).equals((group_member::Entity, group_member::Column::GroupId)));
+    let mut query = Query::select();
+    query.column((group_member::Entity, group_member::Column::MemberId));
+    select_group(&mut query)
+        .from(group_member::Entity)
+        .inner_join(group::Entity, same)
+        .and_where(group_member::Column::Workspace.eq(workspace.as_str()))
+        .and_where(group_member::Column::MemberId.is_in(users.iter().map(|user| user.0)));
+    for row in connection.query_all(&query).await.doing("reading the groups of users")? {
+        let user: Uuid = column(&row, 0)?;
+        groups.entry(ResourceId(user)).or_default().push(member(&row, 1)?);
+    }
+    for groups in groups.values_mut() {
+        groups.sort_unstable_by_key(|group| group.id);
+    }
+    Ok(groups)
+}
+
 /// Those of the keys that are live users or groups.
 pub(crate) async fn find_live(
     connection: &impl ConnectionTrait,

@@ -1,12 +1,13 @@
 //! One transaction: claim, lock, decide, ledger, effects, commit, in exactly this order.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use protocol::failpoint::Failpoint;
-use protocol::id::OperationId;
+use protocol::id::{OperationId, ResourceId, WorkspaceId};
 use protocol::message::outcome::Outcome;
 use protocol::ownership::OwnershipPolicy;
+use protocol::scim::resource::{Resource, ResourceType};
 use protocol::time::Timestamp;
 use sea_orm::{DatabaseTransaction, TransactionTrait};
 
@@ -16,9 +17,11 @@ use super::working::WorkingSet;
 use super::{Applied, Ending};
 use crate::accepted::Accepted;
 use crate::answer;
+use crate::answer::members::groups_of;
 use crate::failpoint;
 use crate::store::dead::{self, DeadMessage};
 use crate::store::entity::operation;
+use crate::store::row::set_groups;
 use crate::store::settled::{CopyReason, SettledCopy, insert_copies};
 use crate::store::{Class, Doing, Store, StoreError, column, commit, ledger};
 
@@ -110,7 +113,42 @@ async fn apply_new(
     ledger::insert(transaction, rows).await?;
     failpoint::hit(Failpoint::WorkerLedgerWritten).await;
     effects::write(transaction, &set).await?;
+    show_groups(transaction, commands, &mut endings).await?;
     Ok(endings)
+}
+
+/// Puts the groups of users into the answers: as they are after the whole batch, in one statement a workspace.
+async fn show_groups(
+    transaction: &DatabaseTransaction,
+    commands: &[&Accepted],
+    endings: &mut HashMap<OperationId, Ending>,
+) -> Result<(), StoreError> {
+    let mut answered: BTreeMap<&WorkspaceId, Vec<(OperationId, ResourceId)>> = BTreeMap::new();
+    for Accepted { envelope, .. } in commands.iter().copied() {
+        let shows_it = endings.get_mut(&envelope.operation).and_then(answered_user).is_some();
+        if shows_it && envelope.resource_type == ResourceType::User {
+            answered.entry(&envelope.workspace).or_default().push((envelope.operation, envelope.resource));
+        }
+    }
+    for (workspace, users) in answered {
+        let ids: Vec<ResourceId> = users.iter().map(|(_, user)| *user).collect();
+        let groups = groups_of(transaction, workspace, &ids).await?;
+        for (operation, user) in users {
+            let resource = endings.get_mut(&operation).and_then(answered_user);
+            if let (Some(resource), Some(groups)) = (resource, groups.get(&user)) {
+                set_groups(resource, groups);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The changed user in an answer. A new one is in no group yet: nobody knew its id.
+const fn answered_user(ending: &mut Ending) -> Option<&mut Box<Resource>> {
+    match ending {
+        Ending::Answered(Outcome::Updated { resource }) => Some(resource),
+        Ending::Answered(_) | Ending::Dead(_) | Ending::Committed => None,
+    }
 }
 
 /// A command that makes the rules panic is one that cannot be applied; the worker goes on.

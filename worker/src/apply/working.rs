@@ -59,7 +59,7 @@ impl WorkingSet {
                 self.outcome(&key, accepted)
             }
             Ok(Change::Delete) => {
-                self.delete(envelope.resource_type, &key, now);
+                self.delete(&key, accepted, now);
                 Outcome::Deleted
             }
             Err(error) => Outcome::Rejected { error },
@@ -84,7 +84,8 @@ impl WorkingSet {
             ResourceType::User => 0,
             ResourceType::Group => self.members.entry(key.clone()).or_default().edit(members, count),
         };
-        let image = Image { resource, active_seq, last_sequence: accepted.sequence, member_count };
+        let extensions = accepted.envelope.extensions.clone();
+        let image = Image { resource, active_seq, last_sequence: accepted.sequence, member_count, extensions };
         self.release(key, resource_type, old_name);
         if let Some(name) = image.name() {
             self.holders.insert((key.workspace.clone(), resource_type, name), key.id);
@@ -100,10 +101,12 @@ impl WorkingSet {
             && writes_active(&accepted.envelope.body)
         {
             image.active_seq = image.active_seq.max(accepted.sequence);
+            image.extensions = accepted.envelope.extensions.clone();
         }
     }
 
-    fn delete(&mut self, resource_type: ResourceType, key: &Key, now: Timestamp) {
+    fn delete(&mut self, key: &Key, accepted: &Accepted, now: Timestamp) {
+        let resource_type = accepted.envelope.resource_type;
         let old_name = self.current(resource_type, key).and_then(Image::name);
         self.release(key, resource_type, old_name);
         self.entries(resource_type).entry(key.clone()).or_default().now = None;
@@ -115,6 +118,7 @@ impl WorkingSet {
             // Who reads the group finds a member less: another representation, another version.
             image.resource.meta.version = image.resource.meta.version.next();
             image.resource.meta.last_modified = now;
+            image.extensions = accepted.envelope.extensions.clone();
         }
         if resource_type == ResourceType::Group {
             self.members.insert(key.clone(), Membership::cleared());

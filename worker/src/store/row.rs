@@ -4,6 +4,7 @@ use protocol::id::{ResourceId, WorkspaceId};
 use protocol::scim::attributes::Attributes;
 use protocol::scim::name::CanonicalName;
 use protocol::scim::resource::{Meta, Resource, ResourceType, Version};
+use protocol::scim::schema::Extensions;
 use protocol::time::Timestamp;
 use sea_orm::entity::prelude::Json;
 use serde_json::{Map, Value};
@@ -22,6 +23,8 @@ pub(crate) struct Image {
     pub(crate) last_sequence: u64,
     /// How many member rows it has; 0 for a user.
     pub(crate) member_count: u64,
+    /// The schemas of the command that writes the row; none where it is only read.
+    pub(crate) extensions: Extensions,
 }
 
 /// Where a resource is: unique over all kinds.
@@ -50,7 +53,7 @@ impl Image {
         let id = ResourceId(row.id);
         let resource = Resource { resource_type: ResourceType::User, id, attributes, meta, ownership };
         let (active_seq, last_sequence) = (sequence(row.active_seq), sequence(row.last_sequence));
-        Ok(Self { resource, active_seq, last_sequence, member_count: 0 })
+        Ok(Self { resource, active_seq, last_sequence, member_count: 0, extensions: Extensions::default() })
     }
 
     /// Reads a group's row.
@@ -61,7 +64,7 @@ impl Image {
         let id = ResourceId(row.id);
         let resource = Resource { resource_type: ResourceType::Group, id, attributes, meta, ownership };
         let (last_sequence, member_count) = (sequence(row.last_sequence), sequence(row.member_count));
-        Ok(Self { resource, active_seq: 0, last_sequence, member_count })
+        Ok(Self { resource, active_seq: 0, last_sequence, member_count, extensions: Extensions::default() })
     }
 
     /// Writes a user's row.
@@ -82,6 +85,7 @@ impl Image {
             external_id: user.external_id().map(ToOwned::to_owned),
             active,
             active_seq: column(self.active_seq),
+            search: self.search_form(&stored),
             attributes: Value::Object(stored.into_map()),
             ownership: json(ownership)?,
             version: meta.version.number(),
@@ -101,6 +105,7 @@ impl Image {
             display_name_key: CanonicalName::of(&display_name).as_str().to_owned(),
             display_name,
             external_id: attributes.group().external_id().map(ToOwned::to_owned),
+            search: self.search_form(attributes),
             attributes: Value::Object(attributes.clone().into_map()),
             ownership: json(ownership)?,
             member_count: column(self.member_count),
@@ -109,6 +114,10 @@ impl Image {
             created_at: meta.created.as_millis(),
             modified_at: meta.last_modified.as_millis(),
         })
+    }
+
+    fn search_form(&self, attributes: &Attributes) -> Json {
+        Value::Object(attributes.search_form(&self.extensions.of(self.resource.resource_type)))
     }
 
     /// The unique name, in canonical form.
@@ -128,11 +137,16 @@ pub(crate) struct Member {
 impl Member {
     /// As it stands in `members`.
     pub(crate) fn value(&self) -> Value {
-        let pairs = [
-            ("value", self.id.to_string()),
-            ("type", self.resource_type.name().to_owned()),
-            ("display", self.display.clone()),
-        ];
+        self.typed(self.resource_type.name())
+    }
+
+    /// A group as it stands in a user's `groups`.
+    pub(crate) fn as_group(&self) -> Value {
+        self.typed("direct")
+    }
+
+    fn typed(&self, kind: &str) -> Value {
+        let pairs = [("value", self.id.to_string()), ("type", kind.to_owned()), ("display", self.display.clone())];
         Value::Object(pairs.into_iter().map(|(name, text)| (name.to_owned(), Value::String(text))).collect())
     }
 }
@@ -141,6 +155,13 @@ impl Member {
 pub(crate) fn set_members(group: &mut Resource, members: &[Member]) {
     if !members.is_empty() {
         group.attributes.set("members", Value::Array(members.iter().map(Member::value).collect()));
+    }
+}
+
+/// Puts the groups to which a user belongs directly into a user that is about to be answered (RFC 7643 §4.1.2).
+pub(crate) fn set_groups(user: &mut Resource, groups: &[Member]) {
+    if !groups.is_empty() {
+        user.attributes.set("groups", Value::Array(groups.iter().map(Member::as_group).collect()));
     }
 }
 

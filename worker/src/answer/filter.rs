@@ -1,0 +1,70 @@
+//! Filters as conditions of SQL, on both databases: the same resources that `protocol`'s evaluator chooses in memory.
+//!
+//! Every condition is true or false, never NULL, so that `not` means what it says. Text is compared in the form in which
+//! it is kept for comparing ([`Attributes::search_form`](protocol::scim::attributes::Attributes::search_form)), byte by
+//! byte: no collation, no letter case, no wildcard of the database has a say.
+
+mod compare;
+mod fragment;
+mod place;
+mod rows;
+mod sort;
+
+use protocol::scim::filter::{CompareOp, Filter, FilterValue};
+use protocol::scim::path::AttributePath;
+use protocol::scim::resource::ResourceType;
+use sea_orm::sea_query::Expr;
+
+use self::fragment::Fragment;
+use self::place::{Place, Subject};
+use crate::store::DatabaseKind;
+
+pub(super) use sort::{KeyKind, sort_key};
+
+/// What a filter is compiled for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scope<'a> {
+    /// Which database.
+    pub(super) kind: DatabaseKind,
+    /// What locations begin with.
+    pub(super) base_url: &'a str,
+}
+
+/// The condition that a row of this kind of resource has to meet.
+pub(super) fn condition(scope: Scope<'_>, resource_type: ResourceType, filter: &Filter) -> Expr {
+    scope.compile(&Subject::Resource(resource_type), filter).into_expr(scope.kind)
+}
+
+impl Scope<'_> {
+    fn compile(self, subject: &Subject, filter: &Filter) -> Fragment {
+        match filter {
+            Filter::And(filters) => Fragment::all(filters.iter().map(|filter| self.compile(subject, filter))),
+            Filter::Or(filters) => Fragment::any(filters.iter().map(|filter| self.compile(subject, filter))),
+            Filter::Not(filter) => self.compile(subject, filter).negated(),
+            Filter::Present(path) => self.some(subject, path, |place| place.is_present(self)),
+            Filter::Compare { path, op, value } => self.comparison(subject, path, *op, value),
+            Filter::ValuePath { attribute, filter } => {
+                let inner = self.elements(subject, attribute).into_iter();
+                Fragment::any(inner.map(|(rows, element)| rows.exists(self.compile(&element, filter))))
+            }
+        }
+    }
+
+    fn comparison(self, subject: &Subject, path: &AttributePath, op: CompareOp, value: &FilterValue) -> Fragment {
+        let Some(definition) = path.compared() else { return Fragment::FALSE };
+        let holds = |op| move |place: &Place| place.compare(self, definition, op, value);
+        match (op, value) {
+            (CompareOp::Eq, FilterValue::Null) => self.some(subject, path, |place| place.is_there(self)).negated(),
+            (CompareOp::Ne, FilterValue::Null) => self.some(subject, path, |place| place.is_there(self)),
+            // No value is equal: so it holds where there is none.
+            (CompareOp::Ne, _) => self.some(subject, path, holds(CompareOp::Eq)).negated(),
+            (op, _) => self.some(subject, path, holds(op)),
+        }
+    }
+
+    /// Whether the condition holds for one of the values at a path.
+    fn some(self, subject: &Subject, path: &AttributePath, condition: impl Fn(&Place) -> Fragment) -> Fragment {
+        let values = self.values(subject, path).into_iter();
+        Fragment::any(values.map(|(rows, place)| rows.exists(condition(&place))))
+    }
+}

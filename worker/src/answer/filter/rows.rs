@@ -1,0 +1,82 @@
+//! The rows that a value is one of: elements of a list, memberships.
+
+use protocol::scim::resource::ResourceType;
+
+use super::fragment::Fragment;
+use super::place::table;
+use crate::store::DatabaseKind;
+
+/// Where to look for a value.
+#[derive(Debug, Clone)]
+pub(super) enum Rows {
+    /// In the row itself.
+    None,
+    /// In the row itself, if this expression is not NULL.
+    Present(String),
+    /// In other rows: a FROM clause, and what makes them the row's own.
+    From { from: String, own: String },
+}
+
+impl Rows {
+    /// The elements of a list in JSON, as `e.value`.
+    pub(super) fn elements(kind: DatabaseKind, list: &str) -> Self {
+        let from = match kind {
+            DatabaseKind::Postgres => format!("jsonb_array_elements({list}) AS e(value)"),
+            DatabaseKind::Sqlite => format!("json_each({list}) AS e"),
+        };
+        Self::From { from, own: "TRUE".to_owned() }
+    }
+
+    /// The same, numbered by `e.number`.
+    pub(super) fn numbered(kind: DatabaseKind, list: &str) -> String {
+        match kind {
+            DatabaseKind::Postgres => format!("jsonb_array_elements({list}) WITH ORDINALITY AS e(value, number)"),
+            DatabaseKind::Sqlite => format!("(SELECT value, key AS number FROM json_each({list})) AS e"),
+        }
+    }
+
+    /// The names in an object of JSON that are URNs, as `e.key`.
+    pub(super) fn keys(kind: DatabaseKind, object: &str) -> Self {
+        let from = match kind {
+            DatabaseKind::Postgres => format!("jsonb_object_keys({object}) AS e(key)"),
+            DatabaseKind::Sqlite => format!("json_each({object}) AS e"),
+        };
+        let own = match kind {
+            DatabaseKind::Postgres => "strpos(e.key, ':') > 0",
+            DatabaseKind::Sqlite => "instr(e.key, ':') > 0",
+        };
+        Self::From { from, own: own.to_owned() }
+    }
+
+    /// Whether the condition holds in one of the rows.
+    pub(super) fn exists(&self, condition: Fragment) -> Fragment {
+        match self {
+            Self::None => condition,
+            Self::Present(json) => condition.wrapped(&format!("({json} IS NOT NULL AND "), ")"),
+            Self::From { from, own } => {
+                condition.wrapped(&format!("EXISTS (SELECT 1 FROM {from} WHERE {own} AND "), ")")
+            }
+        }
+    }
+}
+
+/// A group's members of one kind: rows that name somebody who is there.
+pub(super) fn member_rows(kind: ResourceType) -> Rows {
+    Rows::From {
+        from: format!("\"group_members\" AS m JOIN {} AS j {JOINED_MEMBER}", table(kind)),
+        own: "m.\"workspace\" = \"groups\".\"workspace\" AND m.\"group_id\" = \"groups\".\"id\"".to_owned(),
+    }
+}
+
+/// The groups that name a user.
+pub(super) fn user_group_rows() -> Rows {
+    Rows::From {
+        from: format!(
+            "\"group_members\" AS m JOIN {} AS j ON j.\"workspace\" = m.\"workspace\" AND j.\"id\" = m.\"group_id\"",
+            table(ResourceType::Group)
+        ),
+        own: "m.\"workspace\" = \"users\".\"workspace\" AND m.\"member_id\" = \"users\".\"id\"".to_owned(),
+    }
+}
+
+const JOINED_MEMBER: &str = "ON j.\"workspace\" = m.\"workspace\" AND j.\"id\" = m.\"member_id\"";

@@ -1,0 +1,106 @@
+//! By what a list is sorted (RFC 7644 §3.4.2.3).
+
+use protocol::scim::path::AttributePath;
+use protocol::scim::resource::ResourceType;
+use protocol::scim::schema::Kind;
+use sea_orm::sea_query::Expr;
+
+use super::Scope;
+use super::compare::bytewise;
+use super::fragment::Fragment;
+use super::place::{Form, Place, Subject};
+use super::rows::Rows;
+use crate::store::DatabaseKind;
+
+/// Which values are compared with each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::answer) enum KeyKind {
+    /// Text, byte by byte; booleans, false before true.
+    Text,
+    /// Numbers and times.
+    Number,
+}
+
+impl KeyKind {
+    /// Of the values at a path.
+    pub(in crate::answer) fn of(path: &AttributePath) -> Self {
+        match path.compared().map(|definition| definition.kind) {
+            Some(Kind::Integer | Kind::Decimal | Kind::DateTime) => Self::Number,
+            Some(Kind::String | Kind::Boolean | Kind::Binary | Kind::Reference | Kind::Complex) | None => Self::Text,
+        }
+    }
+
+    /// What stands for a resource without a value.
+    pub(in crate::answer) fn nothing(self, kind: DatabaseKind) -> Expr {
+        let sql = match (self, kind) {
+            (Self::Text, DatabaseKind::Postgres) => "NULL::text",
+            (Self::Number, DatabaseKind::Postgres) => "NULL::double precision",
+            (_, DatabaseKind::Sqlite) => "NULL",
+        };
+        Fragment::text(sql).into_expr(kind)
+    }
+}
+
+/// The value of a row by which it is sorted, NULL without one: of several, the primary one, else the first.
+pub(in crate::answer) fn sort_key(scope: Scope<'_>, resource_type: ResourceType, path: &AttributePath) -> Expr {
+    let key = KeyKind::of(path);
+    let mut values = scope.values(&Subject::Resource(resource_type), path).into_iter();
+    let sql = match values.next() {
+        None => "NULL".to_owned(),
+        Some((Rows::None | Rows::Present(_), place)) => scope.comparable(&place, key),
+        Some((first @ Rows::From { .. }, place)) => {
+            let rest: Vec<_> = values.collect();
+            scope.first(resource_type, path, &first, &place, &rest, key)
+        }
+    };
+    Fragment::text(sql).into_expr(scope.kind)
+}
+
+impl Scope<'_> {
+    fn first(
+        self,
+        resource_type: ResourceType,
+        path: &AttributePath,
+        rows: &Rows,
+        place: &Place,
+        rest: &[(Rows, Place)],
+        key: KeyKind,
+    ) -> String {
+        let Rows::From { from, own } = rows else { return "NULL".to_owned() };
+        let value = self.comparable(place, key);
+        if from.starts_with("\"group_members\"") {
+            // Members come by id, whatever their kind: a group's users and groups are sorted together.
+            let more = rest.iter().filter_map(|(rows, place)| match rows {
+                Rows::From { from, own } => {
+                    let value = self.comparable(place, key);
+                    Some(format!(" UNION ALL SELECT {value} AS v, m.\"member_id\" AS i FROM {from} WHERE {own}"))
+                }
+                Rows::None | Rows::Present(_) => None,
+            });
+            let more: String = more.collect();
+            let by = if resource_type == ResourceType::User { "m.\"group_id\"" } else { "m.\"member_id\"" };
+            return format!(
+                "(SELECT f.v FROM (SELECT {value} AS v, {by} AS i FROM {from} WHERE {own}{more}) AS f ORDER BY f.i LIMIT 1)"
+            );
+        }
+        let numbered = Rows::numbered(self.kind, &self.attribute(resource_type, &path.parent()));
+        let primary = match self.kind {
+            DatabaseKind::Postgres => "COALESCE(e.value ->> 'primary' = 'true', FALSE)",
+            DatabaseKind::Sqlite => "COALESCE(e.value ->> '$.primary' = 1, FALSE)",
+        };
+        let order = if path.attribute().kind == Kind::Complex { format!("{primary} DESC, ") } else { String::new() };
+        format!("(SELECT {value} FROM {numbered} ORDER BY {order}e.number LIMIT 1)")
+    }
+
+    /// A value in the form in which it is ordered.
+    fn comparable(self, place: &Place, key: KeyKind) -> String {
+        let sql = &place.sql;
+        match (place.form, key, self.kind) {
+            (Form::Json | Form::Integer, KeyKind::Number, _) => self.number(sql),
+            (Form::Id, ..) => self.id_text(sql),
+            (Form::Boolean, _, DatabaseKind::Postgres) => format!("({sql})::text"),
+            (_, KeyKind::Text, kind) => format!("({sql}){}", bytewise(kind)),
+            (_, KeyKind::Number, _) => "NULL".to_owned(),
+        }
+    }
+}
