@@ -32,6 +32,8 @@ mod order;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod providers;
+#[cfg(test)]
 mod provisioning;
 #[cfg(test)]
 mod redelivery;
