@@ -35,12 +35,14 @@ impl Expectation {
     }
 }
 
-/// What every provider needs: a SCIM body of the right type, also with an error (RFC 7644 §3.12).
+/// What every provider needs: a body of a type that it reads, also with an error (RFC 7644 §3.8, §3.12).
 fn form_fault(answer: &Answer) -> Option<String> {
     if answer.status == 204 {
         return None;
     }
-    if !answer.header("content-type").starts_with("application/scim+json") {
+    if !answer.header("content-type").starts_with("application/scim+json")
+        && !answer.header("content-type").starts_with("application/json")
+    {
         return Some(format!("the media type is '{}'", answer.header("content-type")));
     }
     let is_error = answer.body["schemas"] == json!([ERROR]) && answer.body["status"] == answer.status.to_string();

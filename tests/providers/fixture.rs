@@ -16,7 +16,7 @@ pub(crate) struct Fixture {
     /// What the provider does here, and what it never does.
     #[serde(rename = "about")]
     _about: String,
-    /// The workspace's dialect, where the requests need another than the standard's.
+    /// The dialect that the workspace is given before, where the requests do not tell it and need it.
     #[serde(default)]
     pub(crate) dialect: Option<String>,
     /// What every request carries; one without `user-agent` is sent without any.

@@ -30,6 +30,9 @@ impl<'a> Player<'a> {
 
     /// Plays every step; what goes wrong is gathered, so that one run shows all of it.
     pub(crate) async fn play(&mut self, fixture: &Fixture) {
+        if let Some(dialect) = &fixture.dialect {
+            self.system.rosterd(&["workspace", "dialect", "acme", dialect]).await.expect_success();
+        }
         for step in &fixture.steps {
             let faults = self.step(fixture, step).await;
             let at = format!("{}, {}", fixture.name, step.step);
