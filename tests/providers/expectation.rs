@@ -45,7 +45,8 @@ fn form_fault(answer: &Answer) -> Option<String> {
     {
         return Some(format!("the media type is '{}'", answer.header("content-type")));
     }
-    let is_error = answer.body["schemas"] == json!([ERROR]) && answer.body["status"] == answer.status.to_string();
+    let is_error = answer.body["schemas"] == json!([ERROR])
+        && answer.body["status"].as_str() == Some(answer.status.to_string().as_str());
     (answer.status >= 400 && !is_error).then(|| "the error is not a SCIM error".to_owned())
 }
 

@@ -32,7 +32,8 @@ pub(crate) struct Fixture {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Step {
     /// What is done.
-    pub(crate) step: String,
+    #[serde(rename = "step")]
+    pub(crate) what: String,
     /// Method and target below the Base URL, as they are on the wire.
     #[serde(default)]
     pub(crate) request: Option<String>,

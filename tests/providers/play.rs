@@ -35,7 +35,7 @@ impl<'a> Player<'a> {
         }
         for step in &fixture.steps {
             let faults = self.step(fixture, step).await;
-            let at = format!("{}, {}", fixture.name, step.step);
+            let at = format!("{}, {}", fixture.name, step.what);
             match &step.awaits {
                 Some(missing) if faults.is_empty() => self.faults.push(format!("{at}: no longer awaits {missing}")),
                 Some(_) => {}
@@ -71,7 +71,7 @@ impl<'a> Player<'a> {
     }
 
     async fn send(&self, fixture: &Fixture, step: &Step) -> Answer {
-        let line = self.known(step.request.as_deref().unwrap_or_else(|| panic!("{}: nothing to do", step.step)));
+        let line = self.known(step.request.as_deref().unwrap_or_else(|| panic!("{}: nothing to do", step.what)));
         let (method, target) = line.split_once(' ').unwrap();
         let method = method.parse::<Method>().unwrap();
         let headers: BTreeMap<&String, &String> = fixture.headers.iter().chain(&step.headers).collect();
