@@ -2,6 +2,7 @@
 
 mod matches;
 mod parse;
+pub(crate) mod rewrite;
 mod root;
 
 use std::fmt;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::scim::filter::rewrite;
 use crate::scim::resource::ResourceType;
 use crate::scim::schema::{AttributeDefinition, Extensions, Kind, ResourceSchema, Schema};
 
@@ -40,7 +41,7 @@ impl AttributePath {
     /// Reads a path such as `userName`, `name.givenName` or `urn:…:enterprise:2.0:User:manager.value`, in any letter
     /// case.
     pub fn parse(schema: impl Into<ResourceSchema>, text: &str) -> Result<Self, PathError> {
-        match text.parse() {
+        match rewrite::path(text).parse() {
             Ok(scim_v2::filter::PatchPath::Attr(path)) => Self::resolve(&schema.into(), &path),
             Ok(scim_v2::filter::PatchPath::Value(_)) | Err(_) => Err(PathError::Malformed),
         }

@@ -1,11 +1,12 @@
 //! Text to [`Filter`]: the grammar is `scim_v2`'s, the schema and the limits are ours.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use chrono::DateTime;
 use scim_v2::filter as grammar;
 
-use super::{CompareOp, Filter, FilterValue};
+use super::{CompareOp, Filter, FilterValue, rewrite};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::path::{AttributePath, PathError};
 use crate::scim::schema::{AttributeDefinition, Kind, ResourceSchema};
@@ -18,7 +19,7 @@ pub(super) fn parse(schema: &ResourceSchema, text: &str) -> Result<Filter, ScimE
 }
 
 pub(super) fn parse_unbounded(schema: &ResourceSchema, text: &str) -> Result<Filter, ScimError> {
-    let parsed: grammar::Filter = text.parse().map_err(|error| syntax_error(&error))?;
+    let parsed = grammatical(text)?;
     Resolver { schema, within: None, terms: 0, lacking: None }.filter(&parsed, 1)
 }
 
@@ -32,10 +33,19 @@ pub(super) struct Lack {
 
 pub(super) fn parse_lenient(schema: &ResourceSchema, text: &str) -> Result<Lack, ScimError> {
     check_length(text)?;
-    let parsed: grammar::Filter = text.parse().map_err(|error| syntax_error(&error))?;
+    let parsed = grammatical(text)?;
     let mut resolver = Resolver { schema, within: None, terms: 0, lacking: Some(BTreeSet::new()) };
     let filter = resolver.filter(&parsed, 1)?;
     Ok(Lack { filter, lacking: resolver.lacking.unwrap_or_default() })
+}
+
+/// Reads the text, with what providers write differently put right.
+fn grammatical(text: &str) -> Result<grammar::Filter, ScimError> {
+    let rewritten = rewrite::filter(text);
+    rewritten.parse().map_err(|error| match rewritten {
+        Cow::Borrowed(_) => syntax_error(&error),
+        Cow::Owned(_) => unplaced(&error),
+    })
 }
 
 fn check_length(text: &str) -> Result<(), ScimError> {
@@ -243,6 +253,14 @@ fn syntax_error(error: &grammar::ParseError) -> ScimError {
         || "the filter ends too early".to_owned(),
         |position| format!("the filter cannot be understood from byte {position} on"),
     ))
+}
+
+/// The same where places in what was parsed are not places in what was sent.
+fn unplaced(error: &grammar::ParseError) -> ScimError {
+    match error {
+        grammar::ParseError::User { error } => invalid(limit_or_name(error)),
+        _ => invalid("the filter cannot be understood"),
+    }
 }
 
 fn limit_or_name(error: &grammar::FilterActionError) -> String {

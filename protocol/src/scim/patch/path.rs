@@ -6,7 +6,7 @@ use scim_v2::filter as grammar;
 use serde_json::Value;
 
 use crate::scim::error::{ScimError, ScimType};
-use crate::scim::filter::{Bracketed, Filter, resolve_value_filter};
+use crate::scim::filter::{Bracketed, Filter, resolve_value_filter, rewrite};
 use crate::scim::path::AttributePath;
 use crate::scim::schema::{Mutability, ResourceSchema};
 use crate::scim::value;
@@ -26,7 +26,7 @@ impl PatchPath {
             return Err(invalid_path(format!("the path is longer than {} bytes", Filter::MAX_LENGTH)));
         }
         let resolve = |path| AttributePath::resolve(schema, path).map_err(|error| invalid_path(error.to_string()));
-        match text.parse() {
+        match rewrite::path(text).parse() {
             Ok(grammar::PatchPath::Attr(path)) => Ok(Self { attribute: resolve(&path)?, filter: None }),
             Ok(grammar::PatchPath::Value(path)) => {
                 let attribute = resolve(&path.attr)?;
