@@ -53,9 +53,6 @@ pub(crate) struct Step {
     /// What later steps call the value at a pointer.
     #[serde(default)]
     pub(crate) keep: BTreeMap<String, String>,
-    /// What is missing for the expectation to hold: it is checked that it does not, so that this line goes in time.
-    #[serde(default)]
-    pub(crate) awaits: Option<String>,
 }
 
 /// What the provider needs of an answer; places in the body are JSON pointers.

@@ -91,6 +91,7 @@ async fn filters_reach_what_lies_in_other_rows_and_in_other_schemas() {
         assert_eq!(groups(&format!("members[value eq \"{}\" and type eq \"user\"]", user(3))).await, [group(1)]);
         assert_eq!(groups("not (members pr)").await, [group(2)]);
         assert_eq!(groups(r#"members.display eq "same""#).await, [group(1)]);
+        assert_eq!(groups(&format!("members.$ref ew \"/Users/{}\"", user(1))).await, [group(1)]);
         assert_eq!(users(r#"groups.display eq "ADMINS""#).await, [user(1), user(3)]);
         assert_eq!(users(&format!("groups.value eq \"{}\"", group(1))).await, [user(1), user(3)]);
         assert_eq!(users(&format!("meta.location eq \"https://scim.example.com/Users/{}\"", user(2))).await, [user(2)]);
