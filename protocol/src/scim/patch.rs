@@ -1,6 +1,7 @@
 //! PATCH (RFC 7644 §3.5.2): operations that are parsed and checked once, and applied all or none.
 
 mod apply;
+mod likeness;
 mod members;
 mod parse;
 mod path;
@@ -51,6 +52,13 @@ pub enum PatchOp {
     Remove {
         /// The attribute.
         path: PatchPath,
+    },
+    /// A `remove` with a value, which the standard does not know: only these values of a multi-valued attribute go.
+    RemoveValues {
+        /// The attribute, without filter and sub-attribute.
+        path: PatchPath,
+        /// What the values that go look like: one that names a part of them means all that have this part.
+        values: Vec<Value>,
     },
     /// `add` on a group's `members`.
     AddMembers(BTreeSet<ResourceId>),
@@ -107,7 +115,10 @@ impl PatchOp {
     /// The path; none for operations on `members`.
     pub const fn path(&self) -> Option<&PatchPath> {
         match self {
-            Self::Add { path, .. } | Self::Replace { path, .. } | Self::Remove { path } => Some(path),
+            Self::Add { path, .. }
+            | Self::Replace { path, .. }
+            | Self::Remove { path }
+            | Self::RemoveValues { path, .. } => Some(path),
             Self::AddMembers(_) | Self::RemoveMembers(_) | Self::ReplaceMembers(_) => None,
         }
     }
@@ -118,6 +129,7 @@ impl PatchOp {
             Self::Add { path, value } => json!({ "op": "add", "path": path.to_string(), "value": value }),
             Self::Replace { path, value } => json!({ "op": "replace", "path": path.to_string(), "value": value }),
             Self::Remove { path } => json!({ "op": "remove", "path": path.to_string() }),
+            Self::RemoveValues { path, values } => json!({ "op": "remove", "path": path.to_string(), "value": values }),
             Self::AddMembers(ids) => json!({ "op": "add", "path": "members", "value": members(ids) }),
             Self::RemoveMembers(ids) => json!({ "op": "remove", "path": "members", "value": members(ids) }),
             Self::ReplaceMembers(ids) => json!({ "op": "replace", "path": "members", "value": members(ids) }),

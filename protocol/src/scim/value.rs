@@ -13,7 +13,7 @@ const MAX_VALUES: usize = 1000;
 /// §2.5). `path` is how errors name the attribute; they never quote the value.
 pub(crate) fn checked(definition: &AttributeDefinition, value: Value, path: &str) -> Result<Option<Value>, ScimError> {
     if !definition.multi_valued {
-        return single(definition, value, path);
+        return single(definition, only_element(value), path);
     }
     // OneLogin sends one value of a multi-valued attribute without its list.
     let values = if let Value::Array(values) = value { values } else { vec![value] };
@@ -26,6 +26,14 @@ pub(crate) fn checked(definition: &AttributeDefinition, value: Value, path: &str
     }
     check_count(definition, &kept, path)?;
     Ok(if kept.is_empty() { None } else { Some(Value::Array(kept)) })
+}
+
+/// Where one value is expected, a list of one is that one, and an empty list none: Entra's samples have `manager` in one.
+pub(crate) fn only_element(value: Value) -> Value {
+    match value {
+        Value::Array(mut values) if values.len() <= 1 => values.pop().unwrap_or_default(),
+        value => value,
+    }
 }
 
 /// Bounds what one PATCH can make a worker compare. A group's members are rows of their own, as many as there are.

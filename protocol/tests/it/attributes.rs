@@ -54,7 +54,7 @@ fn a_wrong_type_is_named_but_not_quoted() {
     );
     check(
         ResourceType::User,
-        r#"{"userName":"a","emails":[{"value":["secret"]}]}"#,
+        r#"{"userName":"a","emails":[{"value":{"x":"secret"}}]}"#,
         &expect!["400 invalidValue: emails.value must be a string"],
     );
     check(

@@ -84,6 +84,25 @@ fn what_is_not_supported_is_refused_and_never_quoted() {
 }
 
 #[test]
+fn the_forms_that_providers_write_are_understood() {
+    check(r#"emails[type eq "work"].value eq "x""#, &expect![[r#"emails[type eq "work" and value eq "x"]"#]]);
+    check(
+        r#"emails[type eq "work" or primary eq True].value ne x"#,
+        &expect![[r#"not (emails[(type eq "work" or primary eq true) and value eq "x"])"#]],
+    );
+    check("externalId eq jyoung", &expect![[r#"externalId eq "jyoung""#]]);
+    check(
+        r#"id eq "1" and manager eq "2""#,
+        &expect![[r#"id eq "1" and urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager eq "2""#]],
+    );
+    check(
+        "manager.$ref pr and(active EQ true)",
+        &expect!["urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.$ref pr and active eq true"],
+    );
+    check("externalId eq jyoung and b*d eq 1", &expect!["400 invalidFilter: the filter cannot be understood"]);
+}
+
+#[test]
 fn length_depth_and_terms_are_bounded() {
     check(
         &format!(r#"userName eq "{}""#, "x".repeat(Filter::MAX_LENGTH)),

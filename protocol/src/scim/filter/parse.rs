@@ -149,13 +149,29 @@ impl Resolver<'_> {
     }
 
     fn known(&mut self, path: &grammar::AttrPath) -> Result<Option<AttributePath>, ScimError> {
-        match (AttributePath::resolve(self.schema, path), &mut self.lacking) {
+        let resolved = AttributePath::resolve(self.schema, path).or_else(|error| self.without_urn(path).ok_or(error));
+        match (resolved, &mut self.lacking) {
             (Ok(path), _) => Ok(Some(path)),
             (Err(_), Some(lacking)) => {
                 lacking.insert(path.to_string().to_ascii_lowercase());
                 Ok(None)
             }
             (Err(error), None) => Err(unknown(&error)),
+        }
+    }
+
+    /// An extension's attribute by its bare name: Entra asks `id eq "…" and manager eq "…"`.
+    fn without_urn(&self, path: &grammar::AttrPath) -> Option<AttributePath> {
+        if path.uri.is_some() {
+            return None;
+        }
+        let mut extensions = self.schema.extensions();
+        let (extension, definition) =
+            extensions.find_map(|extension| Some((extension, extension.attribute(&path.name)?)))?;
+        let attribute = AttributePath::of_extension(self.schema.resource_type(), extension, definition);
+        match path.sub_attr.as_deref() {
+            None => Some(attribute),
+            Some(name) => attribute.sub(name),
         }
     }
 }

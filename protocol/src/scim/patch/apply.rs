@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value};
 
+use super::likeness::{completed, has, has_type_of, is_same, merged, template};
 use super::{PatchOp, PatchPath, PatchRequest};
 use crate::scim::attributes::Attributes;
 use crate::scim::error::{ScimError, ScimType};
-use crate::scim::filter::{CompareOp, Filter, FilterValue, matches_value};
+use crate::scim::filter::{Filter, matches_value};
 use crate::scim::value::{check_count, invalid_value, is_primary, primaries};
 
 impl PatchRequest {
@@ -27,6 +28,13 @@ enum Edit<'a> {
     Add(&'a Value),
     Replace(&'a Value),
     Remove,
+    RemoveValues(&'a [Value]),
+}
+
+impl Edit<'_> {
+    const fn removes(self) -> bool {
+        matches!(self, Self::Remove | Self::RemoveValues(_))
+    }
 }
 
 fn apply(operation: &PatchOp, attributes: &mut Attributes) -> Result<(), ScimError> {
@@ -34,6 +42,7 @@ fn apply(operation: &PatchOp, attributes: &mut Attributes) -> Result<(), ScimErr
         PatchOp::Add { path, value } => (path, Edit::Add(value)),
         PatchOp::Replace { path, value } => (path, Edit::Replace(value)),
         PatchOp::Remove { path } => (path, Edit::Remove),
+        PatchOp::RemoveValues { path, values } => (path, Edit::RemoveValues(values)),
         PatchOp::AddMembers(_) | PatchOp::RemoveMembers(_) | PatchOp::ReplaceMembers(_) => return Ok(()),
     };
     let Some(extension) = path.attribute().extension() else {
@@ -70,13 +79,13 @@ fn on_single(before: Option<Value>, path: &PatchPath, edit: Edit<'_>) -> Result<
     if let Some(filter) = path.filter()
         && !before.as_ref().is_some_and(|value| matches_value(filter, value))
     {
-        return if matches!(edit, Edit::Remove) { Ok(before) } else { Err(no_target(path)) };
+        return if edit.removes() { Ok(before) } else { Err(no_target(path)) };
     }
     if let Some(sub_attribute) = path.attribute().sub_attribute() {
         return Ok(on_sub_attribute(before, sub_attribute.name, edit));
     }
     Ok(match edit {
-        Edit::Remove => None,
+        Edit::Remove | Edit::RemoveValues(_) => None,
         // RFC 7644 §3.5.2.1, §3.5.2.3: what the value does not name stays.
         Edit::Add(value) | Edit::Replace(value) => Some(merged(before, value)),
     })
@@ -113,13 +122,17 @@ fn on_all_values(before: Vec<Value>, edit: Edit<'_>) -> Vec<Edited> {
     let mut values: Vec<Edited> = before.into_iter().map(|value| Edited { value, touched: false }).collect();
     match edit {
         Edit::Remove => Vec::new(),
+        Edit::RemoveValues(gone) => {
+            values.retain(|value| !gone.iter().any(|gone| has(&value.value, gone)));
+            values
+        }
         Edit::Replace(new) => elements(new).map(|value| Edited { value: value.clone(), touched: true }).collect(),
         Edit::Add(new) => {
             for value in elements(new) {
                 // RFC 7644 §3.5.2.1: what is there already is not added again; RFC 7643 §2.4: nor the same type and value.
                 match values.iter_mut().find(|existing| is_same(&existing.value, value)) {
                     Some(existing) => {
-                        existing.value = merged(Some(std::mem::take(&mut existing.value)), value);
+                        existing.value = completed(std::mem::take(&mut existing.value), value);
                         existing.touched = true;
                     }
                     None => values.push(Edited { value: value.clone(), touched: true }),
@@ -148,12 +161,15 @@ fn on_selected_values(
         let value = on_selected(value, filter, sub_attribute, edit);
         after.extend(value.map(|value| Edited { value, touched: true }));
     }
-    if !found && !matches!(edit, Edit::Remove) {
+    if !found && !edit.removes() {
         // RFC 7644 §3.5.2.3: a whole value that is to be replaced must be there.
         if filter.is_some() && sub_attribute.is_none() && matches!(edit, Edit::Replace(_)) {
             return Err(no_target(path));
         }
-        let template = filter.map_or_else(|| Some(Map::new()), template).ok_or_else(|| no_target(path))?;
+        let template = filter.map_or_else(|| Some(Map::new()), template);
+        // Entra wants a type to occur once: a value that is there already is not the one that the filter means.
+        let template = template.filter(|template| !after.iter().any(|other| has_type_of(&other.value, template)));
+        let template = template.ok_or_else(|| no_target(path))?;
         let value = on_selected(Value::Object(template), filter, sub_attribute, edit);
         after.extend(value.map(|value| Edited { value, touched: true }));
     }
@@ -164,7 +180,7 @@ fn on_selected_values(
 fn on_selected(value: Value, filter: Option<&Filter>, sub_attribute: Option<&str>, edit: Edit<'_>) -> Option<Value> {
     match (sub_attribute, edit) {
         (Some(name), edit) => on_sub_attribute(Some(value), name, edit),
-        (None, Edit::Remove) => None,
+        (None, Edit::Remove | Edit::RemoveValues(_)) => None,
         (None, Edit::Add(new)) => Some(merged(Some(value), new)),
         // RFC 7644 §3.5.2.3: the whole value is replaced; what selected it still does, unless the new value says otherwise.
         (None, Edit::Replace(new)) => Some(merged(filter.and_then(template).map(Value::Object), new)),
@@ -175,42 +191,9 @@ fn on_sub_attribute(value: Option<Value>, name: &str, edit: Edit<'_>) -> Option<
     let mut members = if let Some(Value::Object(members)) = value { members } else { Map::new() };
     match edit {
         Edit::Add(value) | Edit::Replace(value) => members.insert(name.to_owned(), value.clone()),
-        Edit::Remove => members.remove(name),
+        Edit::Remove | Edit::RemoveValues(_) => members.remove(name),
     };
     if members.is_empty() { None } else { Some(Value::Object(members)) }
-}
-
-/// What a value must hold to be selected by a filter over `type` or `primary` alone. Entra writes
-/// `phoneNumbers[type eq "work"].value` although the user has no number: the value is then created with that type.
-fn template(filter: &Filter) -> Option<Map<String, Value>> {
-    let (name, value) = match filter {
-        Filter::Compare { path, op: CompareOp::Eq, value } => (path.sub_attribute()?.name, value),
-        _ => return None,
-    };
-    let value = match (name, value) {
-        ("type", FilterValue::String(text)) => Value::String(text.clone()),
-        ("primary", FilterValue::Boolean(true)) => Value::Bool(true),
-        _ => return None,
-    };
-    Some(Map::from_iter([(name.to_owned(), value)]))
-}
-
-/// The new value, with what only the old one has if both are objects.
-fn merged(old: Option<Value>, new: &Value) -> Value {
-    match (old, new) {
-        (Some(Value::Object(mut old)), Value::Object(new)) => {
-            old.extend(new.clone());
-            Value::Object(old)
-        }
-        _ => new.clone(),
-    }
-}
-
-/// Whether two values of a multi-valued attribute are one: equal, or of the same `type` and `value`.
-fn is_same(left: &Value, right: &Value) -> bool {
-    left == right
-        || left.get("value").is_some_and(|value| Some(value) == right.get("value"))
-            && left.get("type") == right.get("type")
 }
 
 fn elements(value: &Value) -> impl Iterator<Item = &Value> {

@@ -47,7 +47,10 @@ impl PatchRequest {
                 PatchOp::ReplaceMembers(ids) => {
                     edit = MemberEdit { clear: true, add: ids.clone(), ..MemberEdit::default() }
                 }
-                PatchOp::Add { .. } | PatchOp::Replace { .. } | PatchOp::Remove { .. } => {}
+                PatchOp::Add { .. }
+                | PatchOp::Replace { .. }
+                | PatchOp::Remove { .. }
+                | PatchOp::RemoveValues { .. } => {}
             }
             edit
         })

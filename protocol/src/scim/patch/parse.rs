@@ -125,6 +125,7 @@ fn on_path(path: PatchPath, verb: Verb, value: Option<Value>) -> Result<Vec<Patc
         return members::operation(&path, verb, value);
     }
     match (verb, value) {
+        (Verb::Remove, Some(value)) if path.is_list() && !value.is_null() => remove_values(path, value),
         (Verb::Remove, _) => remove(path).map(|operation| vec![operation]),
         (Verb::Add | Verb::Replace, None) => Err(invalid_value(&path.attribute().to_string(), "needs a value")),
         (Verb::Add, Some(value)) => {
@@ -144,6 +145,12 @@ fn remove(path: PatchPath) -> Result<PatchOp, ScimError> {
         return Err(mutability(format!("{} is required and cannot be removed", path.attribute())));
     }
     Ok(PatchOp::Remove { path })
+}
+
+/// RFC 7644 §3.5.2.2 knows no value here and would remove all of them; who sends one means those in it, as with members.
+fn remove_values(path: PatchPath, value: Value) -> Result<Vec<PatchOp>, ScimError> {
+    let Some(Value::Array(values)) = path.check(value)? else { return Ok(Vec::new()) };
+    Ok(vec![PatchOp::RemoveValues { path, values }])
 }
 
 fn is_unassigned(value: &Value) -> bool {

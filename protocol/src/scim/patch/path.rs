@@ -53,6 +53,11 @@ impl PatchPath {
         self.filter.as_ref()
     }
 
+    /// Whether it names all values of a multi-valued attribute.
+    pub(super) fn is_list(&self) -> bool {
+        self.filter.is_none() && self.attribute.sub_attribute().is_none() && self.attribute.attribute().multi_valued
+    }
+
     /// Whether a client may write here.
     pub(super) fn is_read_only(&self) -> bool {
         let parts = [Some(self.attribute.attribute()), self.attribute.sub_attribute()];
@@ -71,17 +76,9 @@ impl PatchPath {
         let attribute = self.attribute.attribute();
         match (self.attribute.sub_attribute(), &self.filter) {
             (Some(sub_attribute), _) => value::checked(sub_attribute, value, &name),
-            (None, Some(_)) => value::single(attribute, only_element(value), &name),
+            (None, Some(_)) => value::single(attribute, value::only_element(value), &name),
             (None, None) => value::checked(attribute, value, &name),
         }
-    }
-}
-
-/// A value path names single values; a list of one is one.
-fn only_element(value: Value) -> Value {
-    match value {
-        Value::Array(mut values) if values.len() == 1 => values.pop().unwrap_or_default(),
-        value => value,
     }
 }
 
