@@ -179,6 +179,11 @@ fn check_one(attribute: &AttributeText, is_sub: bool, twice: bool) -> Result<(),
             is_sub && attribute.mutability == Mutability::Immutable,
             "is immutable: only whole attributes can be, not their parts",
         ),
+        (is_sub && attribute.required, "is required: only whole attributes can be, not their parts"),
+        (
+            attribute.required && matches!(attribute.mutability, Mutability::ReadOnly | Mutability::WriteOnly),
+            "is required, but of what clients write there nothing is kept",
+        ),
     ];
     wrong.into_iter().find(|(wrong, _)| *wrong).map_or(Ok(()), |(_, what)| Err(what))
 }
