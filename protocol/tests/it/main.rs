@@ -5,15 +5,29 @@ mod attributes;
 #[cfg(test)]
 mod decide;
 #[cfg(test)]
+mod discovery;
+#[cfg(test)]
+mod extension_rules;
+#[cfg(test)]
+mod extensions;
+#[cfg(test)]
 mod filter;
 #[cfg(test)]
 mod ownership;
 #[cfg(test)]
 mod patch;
 #[cfg(test)]
+mod projection;
+#[cfg(test)]
 mod render;
 #[cfg(test)]
 mod rfc_examples;
+#[cfg(test)]
+mod root_filter;
+#[cfg(test)]
+mod search_form;
+#[cfg(test)]
+mod sort;
 #[cfg(test)]
 mod values;
 #[cfg(test)]

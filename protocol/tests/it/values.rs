@@ -61,6 +61,29 @@ pub(crate) fn envelope(resource_type: ResourceType, source: Source, body: Comman
     }
 }
 
+/// The URN of [`acme`]'s schema.
+pub(crate) const ACME: &str = "urn:acme:scim:schemas:2.0:User";
+
+/// A custom extension with an attribute of every kind and characteristic.
+pub(crate) fn acme() -> Extensions {
+    let schema = format!(
+        r#"[{{"resource_type":"User","schema":{{"id":"{ACME}","name":"Acme","description":"d","attributes":[
+            {{"name":"badge","caseExact":true,"required":true}},
+            {{"name":"team"}},
+            {{"name":"hiredAt","type":"dateTime","mutability":"immutable"}},
+            {{"name":"floor","type":"integer"}},
+            {{"name":"grade","mutability":"readOnly"}},
+            {{"name":"pin","mutability":"writeOnly","returned":"never"}},
+            {{"name":"secret","returned":"never"}},
+            {{"name":"note","returned":"request"}},
+            {{"name":"tag","returned":"always"}},
+            {{"name":"desks","type":"complex","multiValued":true,"subAttributes":[
+                {{"name":"value"}},{{"name":"floor","type":"integer"}},{{"name":"keyCode","caseExact":true}}]}}
+        ]}}}}]"#
+    );
+    serde_json::from_str(&schema).unwrap()
+}
+
 /// An error as tests show it.
 pub(crate) fn shown(error: &ScimError) -> String {
     let keyword = error.scim_type.map_or("", |scim_type| scim_type.as_str());

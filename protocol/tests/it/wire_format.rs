@@ -6,7 +6,9 @@ use protocol::message::command::{Command, Precondition};
 use protocol::message::envelope::{DecodeError, Envelope};
 use protocol::ownership::Source;
 use protocol::scim::attributes::Attributes;
+use protocol::scim::patch::{PATCH_SCHEMA, PatchRequest};
 use protocol::scim::resource::{ResourceType, Version};
+use protocol::scim::schema::Extensions;
 use serde_json::Value;
 
 use crate::values::{envelope, id, json, patch};
@@ -76,6 +78,40 @@ fn patches() {
 fn delete() {
     let precondition = Precondition::None;
     check("user_delete.json", &provider(ResourceType::User, Command::Delete { precondition }));
+}
+
+/// A workspace's own schema.
+fn extensions() -> Extensions {
+    let schema = r#"[{"resource_type":"User","schema":{"id":"urn:acme:1.0:User","name":"Acme","attributes":[
+        {"name":"badge","caseExact":true,"required":true},
+        {"name":"desks","type":"complex","multiValued":true,"subAttributes":[
+            {"name":"value","canonicalValues":["North"]},{"name":"floor","type":"integer"}]}]}}]"#;
+    serde_json::from_str(schema).unwrap()
+}
+
+/// With the schemas of the workspace, as version 2 has them.
+fn with_extensions(command: Command) -> Envelope<Command> {
+    Envelope { extensions: extensions(), ..provider(ResourceType::User, command) }
+}
+
+#[test]
+fn version_2_carries_schemas_and_if_none_match() {
+    let schema = extensions().of(ResourceType::User);
+    let body = r#"{"userName":"alice","urn:acme:1.0:User":{"badge":"A7","desks":[{"value":"North","floor":3}]}}"#;
+    let attributes = Attributes::parse(schema.clone(), json(body)).unwrap();
+    check_version(2, "user_create_extension.json", &with_extensions(Command::Create { attributes }));
+    let operations = format!(
+        r#"{{"schemas":["{PATCH_SCHEMA}"],"Operations":[{{"op":"add","path":"urn:acme:1.0:User:badge","value":"B8"}},
+            {{"op":"remove","path":"urn:acme:1.0:User:desks[value eq \"North\"].floor"}}]}}"#
+    );
+    let request = PatchRequest::parse(schema, json(&operations)).unwrap();
+    let precondition = Precondition::None;
+    check_version(2, "user_patch_extension.json", &with_extensions(Command::Patch { request, precondition }));
+    let precondition = Precondition::IfNoneMatch(vec![Version::from_number(3)]);
+    let delete = provider(ResourceType::User, Command::Delete { precondition });
+    check_version(2, "user_delete_if_none_match.json", &delete);
+    let replace = Command::Replace { attributes: user_body(), precondition: Precondition::Absent };
+    check_version(2, "user_replace_if_none_match_any.json", &provider(ResourceType::User, replace));
 }
 
 #[test]
