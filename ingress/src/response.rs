@@ -18,13 +18,7 @@ pub(crate) const SCIM_JSON: HeaderValue = HeaderValue::from_static("application/
 /// The answer to a command.
 pub(crate) fn outcome_response(outcome: &Outcome, base_url: &str, projection: &Projection) -> Response {
     match outcome {
-        Outcome::Created { resource } => {
-            let mut response = resource_response(StatusCode::CREATED, resource, base_url, projection);
-            if let Ok(value) = HeaderValue::from_str(&resource.location(base_url)) {
-                response.headers_mut().insert(LOCATION, value);
-            }
-            response
-        }
+        Outcome::Created { resource } => resource_response(StatusCode::CREATED, resource, base_url, projection),
         Outcome::Updated { resource } => resource_response(StatusCode::OK, resource, base_url, projection),
         Outcome::UpdatedWithoutBody { version } => tagged(no_content(), *version),
         Outcome::Deleted => no_content(),
@@ -32,14 +26,19 @@ pub(crate) fn outcome_response(outcome: &Outcome, base_url: &str, projection: &P
     }
 }
 
-/// One resource with its version.
+/// One resource with its version and its place: RFC 7644 demands `Location` of a 201 (§3.3), and shows it with every
+/// other resource, too (§3.4.1, §3.5.1, §3.9).
 pub(crate) fn resource_response(
     status: StatusCode,
     resource: &Resource,
     base_url: &str,
     projection: &Projection,
 ) -> Response {
-    tagged(scim_json(status, &resource.render(base_url, projection)), resource.meta.version)
+    let mut response = scim_json(status, &resource.render(base_url, projection));
+    if let Ok(value) = HeaderValue::from_str(&resource.location(base_url)) {
+        response.headers_mut().insert(LOCATION, value);
+    }
+    tagged(response, resource.meta.version)
 }
 
 /// 304: the client has this version already (RFC 7644 §3.14).
