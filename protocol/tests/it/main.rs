@@ -1,6 +1,8 @@
 //! What the crate promises, as data in and data out.
 
 #[cfg(test)]
+mod any_bytes;
+#[cfg(test)]
 mod attributes;
 #[cfg(test)]
 mod decide;
@@ -18,6 +20,9 @@ mod ownership;
 mod patch;
 #[cfg(test)]
 mod projection;
+mod patch_forms;
+#[cfg(test)]
+mod patch_model;
 #[cfg(test)]
 mod render;
 #[cfg(test)]

@@ -134,9 +134,18 @@ fn on_path(path: PatchPath, verb: Verb, value: Option<Value>) -> Result<Vec<Patc
         // RFC 7643 §2.5: null and the empty list are "unassigned", so replacing by them removes.
         (Verb::Replace, Some(value)) if is_unassigned(&value) => remove(path).map(|operation| vec![operation]),
         (Verb::Replace, Some(value)) => {
-            Ok(path.check(value)?.map(|value| PatchOp::Replace { path, value }).into_iter().collect())
+            let mut parsed = unassigned_parts(&path, &value);
+            parsed.extend(path.check(value)?.map(|value| PatchOp::Replace { path, value }));
+            Ok(parsed)
         }
     }
+}
+
+/// Parts of a complex value that are null: what is not named stays, so these have to be removed one by one.
+fn unassigned_parts(path: &PatchPath, value: &Value) -> Vec<PatchOp> {
+    let named = value.as_object().filter(|_| path.is_complex()).into_iter().flatten();
+    let unassigned = named.filter(|(_, part)| is_unassigned(part)).filter_map(|(name, _)| path.part(name));
+    unassigned.filter(PatchPath::is_kept).map(|path| PatchOp::Remove { path }).collect()
 }
 
 fn remove(path: PatchPath) -> Result<PatchOp, ScimError> {
@@ -156,7 +165,7 @@ fn remove_values(path: PatchPath, value: Value) -> Result<Vec<PatchOp>, ScimErro
 fn is_unassigned(value: &Value) -> bool {
     match value {
         Value::Null => true,
-        Value::Array(values) => values.iter().all(Value::is_null),
+        Value::Array(values) => values.iter().all(is_unassigned),
         Value::Object(members) => members.is_empty(),
         Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }

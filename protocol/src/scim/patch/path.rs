@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::filter::{Bracketed, Filter, resolve_value_filter, rewrite};
 use crate::scim::path::AttributePath;
-use crate::scim::schema::{Mutability, ResourceSchema};
+use crate::scim::schema::{Kind, Mutability, ResourceSchema};
 use crate::scim::value;
 
 /// A PATCH path: `attribute`, `attribute.sub`, `attribute[filter]` or `attribute[filter].sub`, with an extension's URN
@@ -56,6 +56,18 @@ impl PatchPath {
     /// Whether it names all values of a multi-valued attribute.
     pub(super) fn is_list(&self) -> bool {
         self.filter.is_none() && self.attribute.sub_attribute().is_none() && self.attribute.attribute().multi_valued
+    }
+
+    /// Whether it names the whole of a single complex value.
+    pub(super) fn is_complex(&self) -> bool {
+        self.attribute.sub_attribute().is_none()
+            && !self.attribute.attribute().multi_valued
+            && self.attribute.attribute().kind == Kind::Complex
+    }
+
+    /// The same attribute's part of that name.
+    pub(super) fn part(&self, name: &str) -> Option<Self> {
+        Some(Self { attribute: self.attribute.sub(name)?, filter: self.filter.clone() })
     }
 
     /// Whether a client may write here.
