@@ -24,6 +24,8 @@ enum Rule {
     Only,
     /// Everything but what is selected.
     Except,
+    /// Everything that is kept, whatever its `returned`.
+    All,
 }
 
 /// A whole schema, an attribute, or a part of one.
@@ -80,6 +82,11 @@ impl Projection {
         Self { rule: Rule::Everything, selected: Vec::new(), extensions }
     }
 
+    /// Everything that is kept, also what is shown only to who asks for it: what a filter compares.
+    pub const fn complete(extensions: Extensions) -> Self {
+        Self { rule: Rule::All, selected: Vec::new(), extensions }
+    }
+
     /// Whether the client said what it wants to see.
     pub fn is_asked_for(&self) -> bool {
         self.rule != Rule::Everything
@@ -113,6 +120,7 @@ impl Projection {
     ) -> Shown {
         let returned = definition.map_or(Returned::Default, |definition| definition.returned);
         let shown = match (self.rule, returned) {
+            (Rule::All, _) => return Shown::Whole,
             (_, Returned::Never) | (Rule::Everything | Rule::Except, Returned::Request) => Shown::Nothing,
             (_, Returned::Always) | (Rule::Everything, Returned::Default) => Shown::Whole,
             (Rule::Only, Returned::Default | Returned::Request) => match self.parts(resource_type, urn, name) {

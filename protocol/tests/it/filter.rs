@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use protocol::scim::filter::{Filter, FilterValue};
 use protocol::scim::resource::ResourceType;
 
-use crate::values::{shown, stored};
+use crate::values::{json, shown};
 
 fn check(text: &str, expected: &Expect) {
     let parsed = Filter::parse(ResourceType::User, text);
@@ -13,10 +13,12 @@ fn check(text: &str, expected: &Expect) {
 }
 
 fn matches(text: &str) -> bool {
-    let user = stored(
+    let user = json(
         r#"{"userName":"Alice","externalId":"Ext","active":true,"title":"","name":{"givenName":"Zoë"},
             "emails":[{"type":"work","value":"a@example.com","primary":true},{"type":"home","value":"b@example.org"}],
-            "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User":{"department":"R&D","manager":{"value":"7"}}}"#,
+            "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User":{"department":"R&D","manager":{"value":"7"}},
+            "schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"id":"01900000-0000-7000-9000-000000000001",
+            "meta":{"resourceType":"User","created":"2026-01-31T08:00:00.000Z","version":"W/\"3\""}}"#,
     );
     Filter::parse(ResourceType::User, text).unwrap().matches(&user)
 }
@@ -133,6 +135,13 @@ fn values_are_looked_at_as_the_standard_says() {
     let department = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department";
     assert!(matches(&format!(r#"{department} sw "r""#)));
     assert!(matches(r#"userName gt "ALICD" and userName lt "b" and userName ge "alice""#));
+}
+
+#[test]
+fn what_the_server_alone_sets_is_compared_too() {
+    assert!(matches(r#"id sw "0190" and not (id sw "0191")"#) && !matches(r#"id eq "x""#));
+    assert!(matches(r#"meta.created ge "2026-01-31T09:00:00+01:00""#) && matches(r#"meta[version eq "W/\"3\""]"#));
+    assert!(matches(r#"schemas ew ":USER""#) == matches(r#"schemas eq "x""#) && matches(r#"schemas ew ":User""#));
 }
 
 #[test]

@@ -19,10 +19,11 @@ mod ownership;
 #[cfg(test)]
 mod patch;
 #[cfg(test)]
-mod projection;
 mod patch_forms;
 #[cfg(test)]
 mod patch_model;
+#[cfg(test)]
+mod projection;
 #[cfg(test)]
 mod render;
 #[cfg(test)]

@@ -1,20 +1,19 @@
-//! [`Filter`] against attributes in memory, following `caseExact` (RFC 7644 §3.4.2.2).
+//! [`Filter`] against JSON in memory, following `caseExact` (RFC 7644 §3.4.2.2): what SQL has to agree with.
 
 use std::cmp::Ordering;
 
 use chrono::DateTime;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{CompareOp, Filter, FilterValue};
-use crate::scim::attributes::Attributes;
 use crate::scim::name::CanonicalName;
 use crate::scim::path::AttributePath;
 use crate::scim::schema::AttributeDefinition;
 
 impl Filter {
-    /// Whether the attributes match. `id` and `meta` are not among them, so comparisons with these see no value.
-    pub fn matches(&self, attributes: &Attributes) -> bool {
-        evaluate(self, Subject::Resource(attributes.as_map()))
+    /// Whether a resource matches, as it is rendered: with `id`, `meta`, `schemas` and every attribute that is compared.
+    pub fn matches(&self, resource: &Value) -> bool {
+        evaluate(self, Subject::Resource(resource))
     }
 }
 
@@ -26,7 +25,7 @@ pub(crate) fn matches_value(filter: &Filter, value: &Value) -> bool {
 /// What paths start from.
 #[derive(Clone, Copy)]
 enum Subject<'a> {
-    Resource(&'a Map<String, Value>),
+    Resource(&'a Value),
     /// One value of the complex attribute around the brackets.
     Value(&'a Value),
 }
@@ -99,21 +98,22 @@ impl<'a> Subject<'a> {
     fn values(self, path: &AttributePath) -> Vec<&'a Value> {
         let parents = match self {
             Self::Value(value) => vec![value],
-            Self::Resource(attributes) => {
+            Self::Resource(resource) => {
                 let container = match path.extension() {
-                    Some(extension) => attributes.get(extension.id).and_then(Value::as_object),
-                    None => Some(attributes),
+                    Some(extension) => resource.get(extension.id),
+                    None => Some(resource),
                 };
-                match container.and_then(|container| container.get(path.attribute().name)) {
-                    Some(Value::Array(values)) => values.iter().collect(),
-                    Some(value) => vec![value],
-                    None => Vec::new(),
-                }
+                each(container.and_then(|container| container.get(path.attribute().name))).collect()
             }
         };
         match path.sub_attribute() {
-            Some(sub_attribute) => parents.into_iter().filter_map(|value| value.get(sub_attribute.name)).collect(),
+            Some(sub_attribute) => parents.into_iter().flat_map(|value| each(value.get(sub_attribute.name))).collect(),
             None => parents,
         }
     }
+}
+
+/// The values of a list, or the one value.
+fn each(value: Option<&Value>) -> impl Iterator<Item = &Value> {
+    value.map(|value| value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice)).into_iter().flatten()
 }
