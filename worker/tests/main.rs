@@ -4,6 +4,7 @@
 mod applying;
 mod bed;
 mod concurrency;
+mod filters;
 mod log;
 mod membership;
 mod operators;

@@ -13,6 +13,7 @@ mod sort;
 use protocol::scim::filter::{CompareOp, Filter, FilterValue};
 use protocol::scim::path::AttributePath;
 use protocol::scim::resource::ResourceType;
+use protocol::scim::schema::Kind;
 use sea_orm::sea_query::Expr;
 
 use self::fragment::Fragment;
@@ -41,6 +42,11 @@ impl Scope<'_> {
             Filter::And(filters) => Fragment::all(filters.iter().map(|filter| self.compile(subject, filter))),
             Filter::Or(filters) => Fragment::any(filters.iter().map(|filter| self.compile(subject, filter))),
             Filter::Not(filter) => self.compile(subject, filter).negated(),
+            // A complex value is there if any part of it is: an empty one is not kept (RFC 7643 §2.5).
+            Filter::Present(path) if path.sub_attribute().is_none() && path.attribute().kind == Kind::Complex => {
+                let elements = self.elements(subject, path).into_iter();
+                Fragment::any(elements.map(|(rows, _)| rows.exists(Fragment::TRUE)))
+            }
             Filter::Present(path) => self.some(subject, path, |place| place.is_present(self)),
             Filter::Compare { path, op, value } => self.comparison(subject, path, *op, value),
             Filter::ValuePath { attribute, filter } => {

@@ -16,7 +16,7 @@ impl Place {
     pub(super) fn is_there(&self, _: Scope<'_>) -> Fragment {
         match self.form {
             Form::Name | Form::Integer | Form::Boolean => Fragment::TRUE,
-            Form::Json | Form::Text | Form::Id | Form::Object => Fragment::text(format!("({} IS NOT NULL)", self.sql)),
+            Form::Json | Form::Text | Form::Id => Fragment::text(format!("({} IS NOT NULL)", self.sql)),
         }
     }
 
@@ -24,7 +24,7 @@ impl Place {
     pub(super) fn is_present(&self, scope: Scope<'_>) -> Fragment {
         match self.form {
             Form::Json | Form::Text => Fragment::text(format!("COALESCE({} <> '', FALSE)", self.sql)),
-            Form::Name | Form::Id | Form::Integer | Form::Boolean | Form::Object => self.is_there(scope),
+            Form::Name | Form::Id | Form::Integer | Form::Boolean => self.is_there(scope),
         }
     }
 
@@ -95,7 +95,7 @@ impl Place {
                 Fragment::with(format!("({0} IS NOT NULL AND {0} = ?)", self.sql), [Value::from(wanted)])
             }
             (Form::Json | Form::Text | Form::Name, op) => Self::compare_parts(scope, &self.sql, op, wanted),
-            (Form::Integer | Form::Boolean | Form::Object, _) => Fragment::FALSE,
+            (Form::Integer | Form::Boolean, _) => Fragment::FALSE,
         }
     }
 

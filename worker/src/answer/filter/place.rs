@@ -47,8 +47,6 @@ pub(super) enum Form {
     Integer,
     /// A boolean column, never NULL.
     Boolean,
-    /// An object.
-    Object,
 }
 
 impl Place {
@@ -112,14 +110,11 @@ impl Scope<'_> {
         if definition.name == "schemas" && attribute.extension().is_none() {
             return self.schemas(kind);
         }
-        // What a comparison without a sub-attribute looks at is `value` (RFC 7644 §3.4.2.2); others, the whole value.
-        let sub = sub.or_else(|| definition.sub_attribute("value"));
         if definition.kind == Kind::Complex {
-            let part = |(rows, element): (Rows, Subject)| match sub {
-                Some(sub) => (rows, self.part(&element, sub)),
-                None => (rows, Self::whole(&element)),
-            };
-            return self.elements(&Subject::Resource(kind), attribute).into_iter().map(part).collect();
+            // What a comparison without a sub-attribute looks at is `value` (RFC 7644 §3.4.2.2).
+            let Some(sub) = sub.or_else(|| definition.sub_attribute("value")) else { return Vec::new() };
+            let elements = self.elements(&Subject::Resource(kind), attribute).into_iter();
+            return elements.map(|(rows, element)| (rows, self.part(&element, sub))).collect();
         }
         if definition.multi_valued {
             let rows = Rows::elements(self.kind, &self.attribute(kind, attribute));
@@ -137,14 +132,6 @@ impl Scope<'_> {
             Subject::Member(kind) => self.of_member(*kind, sub.name),
             Subject::UserGroup => self.of_user_group(sub.name),
             Subject::Resource(_) => Place::new("NULL", Form::Text),
-        }
-    }
-
-    /// A whole value of a complex attribute that has no `value`: only asked whether it is there.
-    fn whole(subject: &Subject) -> Place {
-        match subject {
-            Subject::Object(json) => Place::new(json.clone(), Form::Object),
-            _ => Place::new("1", Form::Integer),
         }
     }
 
