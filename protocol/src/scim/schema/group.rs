@@ -19,7 +19,7 @@ const ATTRIBUTES: &[Attribute] = &[
 ];
 
 const MEMBERS: &[Attribute] = &[
-    Attribute::string("value").case_exact().mutability(Mutability::Immutable).about("The member's id"),
+    Attribute::string("value").mutability(Mutability::Immutable).about("The member's id"),
     Attribute::reference("$ref", &["User", "Group"]).mutability(Mutability::Immutable).about("The member's URI"),
     Attribute::string("type").canonical(&["User", "Group"]).mutability(Mutability::Immutable).about("User or Group"),
     // Not in §8.7.1, but named in §2.4 for every multi-valued attribute, and sent by Okta. It is the member's name as it is
