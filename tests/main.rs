@@ -40,6 +40,8 @@ mod redelivery;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod rfc_examples;
+#[cfg(test)]
 mod schemas;
 #[cfg(test)]
 mod shutdown;

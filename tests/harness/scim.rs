@@ -88,9 +88,13 @@ impl Scim {
 
     /// The resources that a filter finds.
     pub(crate) async fn find(&self, path: &str, filter: &str) -> Vec<Value> {
-        let answer = send(self.request(Method::GET, &format!("{path}?filter={}", encoded(filter)))).await;
-        let resources = answer.expect(200).body["Resources"].as_array().cloned();
+        let resources = self.filtered(path, filter).await.expect(200).body["Resources"].as_array().cloned();
         resources.unwrap_or_default()
+    }
+
+    /// The answer to a list with a filter.
+    pub(crate) async fn filtered(&self, path: &str, filter: &str) -> Answer {
+        self.get(&format!("{path}?filter={}", encoded(filter))).await
     }
 
     fn json(&self, method: Method, path: &str, body: &Value) -> RequestBuilder {
