@@ -16,7 +16,7 @@ use protocol::scim::resource::{Resource, ResourceType};
 use protocol::scim::schema::ResourceSchema;
 use serde_json::{Value, json};
 
-use crate::values::{ACME, NOW, acme, envelope, id, resource, shown, stored};
+use crate::values::{ACME, NOW, acme, envelope, id, resource, shown};
 
 fn schema() -> ResourceSchema {
     acme().of(ResourceType::User)
@@ -76,7 +76,7 @@ fn a_patch_is_checked_against_the_schema() {
 
 #[test]
 fn letter_case_counts_where_the_schema_says_so() {
-    let user = stored(&format!(
+    let user = crate::values::json(&format!(
         r#"{{"userName":"ann","{ACME}":{{"badge":"A7","team":"Blue","floor":3,"hiredAt":"2024-02-29T08:00:00+01:00",
             "desks":[{{"value":"N","keyCode":"Xy"}}]}}}}"#
     ));
