@@ -2,6 +2,7 @@
 //! the schema's tables.
 
 mod draw;
+mod members;
 mod model;
 
 use proptest::prelude::*;
@@ -12,6 +13,8 @@ use serde_json::{Map, Value, json};
 
 use draw::Draw;
 use model::{Operation, Verb};
+
+use crate::values::{id, patch};
 
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
@@ -70,5 +73,21 @@ proptest! {
         if let Ok(twice) = request.apply(&once) {
             prop_assert_eq!(twice, once);
         }
+    }
+
+    #[test]
+    fn members_end_as_if_each_operation_was_done_in_turn(
+        before in members::any_set(),
+        operations in prop::collection::vec(members::any_operation(), 1..6),
+    ) {
+        let body: Vec<Value> = operations.iter().map(members::Operation::to_json).collect();
+        let edit = patch(ResourceType::Group, &json!(body).to_string()).unwrap().member_edit();
+        prop_assert!(edit.add.is_disjoint(&edit.remove));
+        let mut expected = before.clone();
+        for operation in &operations {
+            operation.apply(&mut expected);
+        }
+        let expected = expected.into_iter().map(|member| id(member).to_string()).collect();
+        prop_assert_eq!(members::edited(&before, &edit), expected, "{:?}", operations);
     }
 }
