@@ -142,7 +142,7 @@ fn key(path: &AttributePath, rendered: &Value) -> Option<Value> {
     let value = match container.get(path.attribute().name)? {
         Value::Array(values) => {
             let primary = values.iter().find(|value| value.get("primary") == Some(&Value::Bool(true)));
-            primary.or(values.first())?
+            primary.or_else(|| values.first())?
         }
         value => value,
     };

@@ -1,5 +1,10 @@
 //! The worker's SQL half on real databases: every test runs on SQLite and on PostgreSQL.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where what it needs is not there")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends where what it needs is not there"
+)]
 
 mod applying;
 mod bed;

@@ -71,7 +71,7 @@ fn what_is_not_supported_is_refused_and_never_quoted() {
     check(r#"userName is "secret""#, &expect!["400 invalidFilter: the filter cannot be understood from byte 9 on"]);
     check("userName eq", &expect!["400 invalidFilter: the filter cannot be understood from byte 9 on"]);
     check("", &expect!["400 invalidFilter: the filter ends too early"]);
-    check("userName eq 7", &expect!["400 invalidFilter: userName cannot be compared with such a value"]);
+    check("userName eq 7.5", &expect!["400 invalidFilter: userName cannot be compared with such a value"]);
     check("active gt true", &expect!["400 invalidFilter: 'gt' is not defined for active"]);
     check(r#"active eq "perhaps""#, &expect!["400 invalidFilter: active cannot be compared with such a value"]);
     check(r#"name eq "secret""#, &expect!["400 invalidFilter: name is complex: name a sub-attribute"]);
@@ -92,6 +92,7 @@ fn the_forms_that_providers_write_are_understood() {
         r#"emails[type eq "work" or primary eq True].value ne x"#,
         &expect![[r#"not (emails[(type eq "work" or primary eq true) and value eq "x"])"#]],
     );
+    check("externalId eq 701984", &expect![[r#"externalId eq "701984""#]]);
     check("externalId eq jyoung", &expect![[r#"externalId eq "jyoung""#]]);
     check(
         r#"id eq "1" and manager eq "2""#,

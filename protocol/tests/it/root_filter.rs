@@ -93,7 +93,7 @@ fn what_no_kind_has_is_refused() {
         "shoes[size eq 7] and displayName pr",
         &expect!["400 invalidFilter: no kind of resource has an attribute 'shoes'"],
     );
-    check("userName eq 7", &expect!["400 invalidFilter: userName cannot be compared with such a value"]);
+    check("userName eq 7.5", &expect!["400 invalidFilter: userName cannot be compared with such a value"]);
     check("userName is", &expect!["400 invalidFilter: the filter cannot be understood from byte 9 on"]);
     let long = format!(r#"userName eq "{}""#, "x".repeat(Filter::MAX_LENGTH));
     check(&long, &expect!["400 invalidFilter: the filter is longer than 4096 bytes"]);

@@ -229,6 +229,10 @@ fn typed_value(kind: Kind, value: &grammar::CompValue) -> Option<FilterValue> {
             // In UTC, the first and the last hours of RFC 3339's years would not print as RFC 3339.
             DateTime::parse_from_rfc3339(&time.to_string()).ok().map(|_| FilterValue::Time(time))
         }
+        // Entra quotes no externalId, and some are numbers. Only where the number says which text was meant.
+        (Kind::String, grammar::CompValue::Number(number)) if number.is_i64() || number.is_u64() => {
+            Some(FilterValue::String(number.to_string()))
+        }
         // A NUL never occurs in a stored value, and PostgreSQL refuses it as a parameter.
         (Kind::String | Kind::Reference | Kind::Binary, grammar::CompValue::Str(text)) if !text.contains('\0') => {
             Some(FilterValue::String(text.clone()))
