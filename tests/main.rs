@@ -14,6 +14,8 @@ mod demonstration;
 #[cfg(test)]
 mod dialects;
 #[cfg(test)]
+mod documentation;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod harness;
