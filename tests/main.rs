@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod credentials;
 #[cfg(test)]
 mod dead_letters;
@@ -18,9 +20,13 @@ mod documentation;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod harness_itself;
+#[cfg(test)]
+mod isolation;
 #[cfg(test)]
 mod layering;
 #[cfg(test)]
@@ -34,9 +40,15 @@ mod order;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod preconditions;
+#[cfg(test)]
+mod projection;
+#[cfg(test)]
 mod providers;
 #[cfg(test)]
 mod provisioning;
+#[cfg(test)]
+mod race;
 #[cfg(test)]
 mod redelivery;
 #[cfg(test)]

@@ -23,7 +23,9 @@ pub(crate) struct Scim {
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
+    /// The body as it was sent.
+    pub(crate) text: String,
     /// Null if it is not JSON.
     pub(crate) body: Value,
 }
@@ -97,7 +99,8 @@ impl Scim {
         self.get(&format!("{path}?filter={}", encoded(filter))).await
     }
 
-    fn json(&self, method: Method, path: &str, body: &Value) -> RequestBuilder {
+    /// A request with a SCIM body.
+    pub(crate) fn json(&self, method: Method, path: &str, body: &Value) -> RequestBuilder {
         self.request(method, path).header("content-type", "application/scim+json").body(body.to_string())
     }
 }
@@ -145,8 +148,9 @@ async fn try_send(request: RequestBuilder) -> Option<Answer> {
 
 async fn read(response: Response) -> reqwest::Result<Answer> {
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let bytes = response.bytes().await?;
-    Ok(Answer { status, headers, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) })
+    let text = String::from_utf8_lossy(&response.bytes().await?).into_owned();
+    let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+    Ok(Answer { status, headers, text, body })
 }
 
 /// A user with this userName.
@@ -172,6 +176,7 @@ pub(crate) fn patch(operations: &Value) -> Value {
     json!({ "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": operations })
 }
 
-fn encoded(filter: &str) -> String {
+/// A text as part of a query.
+pub(crate) fn encoded(filter: &str) -> String {
     filter.replace('%', "%25").replace(' ', "%20").replace('"', "%22").replace('&', "%26").replace('+', "%2B")
 }

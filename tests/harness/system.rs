@@ -213,6 +213,13 @@ impl System {
         &self.token
     }
 
+    /// One more workspace, with a token of its own, at the first ingress.
+    pub(crate) async fn enable(&self, workspace: &str) -> Scim {
+        self.rosterd(&["workspace", "create", workspace, "--name", workspace]).await.expect_success();
+        let enabled = self.rosterd_json(&["workspace", "enable", workspace]).await;
+        Scim::new(enabled["base_url"].as_str().unwrap(), enabled["token"].as_str().unwrap())
+    }
+
     /// Runs a command of the operator, who knows the first ingress as the public URL.
     pub(crate) async fn rosterd(&self, arguments: &[&str]) -> Said {
         let mut environment = self.environment();
