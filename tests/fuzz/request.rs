@@ -83,7 +83,7 @@ const ODD_PARTS: [&str; 18] = [
 impl Shot {
     /// Whether it asks for what answers 501.
     pub(super) fn is_me(&self) -> bool {
-        self.target.contains("/Me")
+        self.target.split('?').next().unwrap_or_default().split('/').any(|part| part == "Me")
     }
 
     /// The request as it is written.
