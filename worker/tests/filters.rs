@@ -124,11 +124,16 @@ async fn the_largest_filter_that_is_taken_is_answered() {
     on_both(async |bed| {
         population::fill(bed).await;
         let within = format!("{}title pr{}", "not (".repeat(Filter::MAX_DEPTH - 1), ")".repeat(Filter::MAX_DEPTH - 1));
-        let wide = (0..Filter::MAX_TERMS).map(|n| format!("groups.value eq \"{n}\"")).collect::<Vec<_>>().join(" or ");
-        let members = (0..Filter::MAX_TERMS).map(|n| format!("members.display eq \"{n}\"")).collect::<Vec<_>>();
-        for (kind, text) in
-            [(ResourceType::User, within), (ResourceType::User, wide), (ResourceType::Group, members.join(" or "))]
-        {
+        let each = |path: &str| (0..Filter::MAX_TERMS).map(|n| format!("{path} eq \"{n}\"")).collect::<Vec<_>>();
+        let (members, groups) = (each("members.display"), each("groups.display"));
+        for (kind, text) in [
+            (ResourceType::User, within),
+            (ResourceType::User, groups.join(" or ")),
+            (ResourceType::User, groups.join(" and ")),
+            (ResourceType::Group, members.join(" or ")),
+            (ResourceType::Group, members.join(" and ")),
+            (ResourceType::Group, format!("not ({})", members.join(" or "))),
+        ] {
             let filter = Filter::parse(kind, &text).unwrap();
             found(bed, list(kind, Some(filter), None)).await.unwrap();
         }

@@ -33,7 +33,20 @@ pub(super) struct Scope<'a> {
 
 /// The condition that a row of this kind of resource has to meet.
 pub(super) fn condition(scope: Scope<'_>, resource_type: ResourceType, filter: &Filter) -> Expr {
-    scope.compile(&Subject::Resource(resource_type), filter).into_expr(scope.kind)
+    let fragment = scope.compile(&Subject::Resource(resource_type), filter);
+    let fragment = if terms(filter) > FEW { fragment.one_by_one() } else { fragment };
+    fragment.into_expr(scope.kind)
+}
+
+/// Up to so many comparisons the planner may turn into joins.
+const FEW: usize = 2;
+
+fn terms(filter: &Filter) -> usize {
+    match filter {
+        Filter::And(filters) | Filter::Or(filters) => filters.iter().map(terms).sum(),
+        Filter::Not(filter) | Filter::ValuePath { filter, .. } => terms(filter),
+        Filter::Present(_) | Filter::Compare { .. } => 1,
+    }
 }
 
 impl Scope<'_> {
