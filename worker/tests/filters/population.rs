@@ -151,7 +151,7 @@ pub(super) fn simple(dice: &mut Dice, kind: Kind) -> Value {
     match kind {
         Kind::Boolean => dice.one_in(2).into(),
         Kind::Integer => (*dice.pick(&[-7_i64, 0, 7, 70, 9_007_199_254_740_993])).into(),
-        Kind::Decimal => (*dice.pick(&[-0.5_f64, 0.0, 0.1, 7.0, 1e300])).into(),
+        Kind::Decimal => (*dice.pick(&[-0.5_f64, 0.0, 0.1, 7.0, 1e300, 1e-300])).into(),
         Kind::DateTime => (*dice.pick(&[
             "2026-01-31T08:00:00Z",
             "2026-01-31T09:00:00.000+01:00",

@@ -65,7 +65,12 @@ impl Place {
     fn compare_number(&self, scope: Scope<'_>, op: CompareOp, wanted: f64) -> Fragment {
         let (Form::Json, Some(operator)) = (self.form, order(op)) else { return Fragment::FALSE };
         let number = scope.number(&self.sql);
-        Fragment::with(format!("COALESCE({number} {operator} ?, FALSE)"), [Value::from(wanted)])
+        let (bound, wanted) = match scope.kind {
+            DatabaseKind::Postgres => ("?", Value::from(wanted)),
+            // SQLite does not read every decimal exactly: both sides have to be read by it, from the same text.
+            DatabaseKind::Sqlite => ("CAST(? AS REAL)", Value::from(serde_json::Value::from(wanted).to_string())),
+        };
+        Fragment::with(format!("COALESCE({number} {operator} {bound}, FALSE)"), [wanted])
     }
 
     fn compare_time(&self, scope: Scope<'_>, op: CompareOp, wanted: i64) -> Fragment {
