@@ -157,6 +157,7 @@ fn key(path: &AttributePath, rendered: &Value) -> Option<Value> {
         (None, value) => value,
     };
     let definition = path.compared()?;
+    let value = value.as_array().map_or(Some(value), |values| values.first())?;
     Some(match value {
         Value::String(text) if definition.kind == protocol::scim::schema::Kind::DateTime => {
             chrono::DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis().into()

@@ -50,9 +50,10 @@ pub(super) fn extensions() -> Extensions {
         { "name": "floor", "type": "integer" }, { "name": "share", "type": "decimal" },
         { "name": "hiredAt", "type": "dateTime" }, { "name": "remote", "type": "boolean" },
         { "name": "tags", "multiValued": true }, { "name": "codes", "type": "integer", "multiValued": true },
-        { "name": "desk", "type": "complex", "subAttributes": [{ "name": "value" }, { "name": "since", "type": "dateTime" }] },
+        { "name": "desk", "type": "complex", "subAttributes": [{ "name": "value" }, { "name": "since", "type": "dateTime" }, { "name": "marks", "multiValued": true }] },
         { "name": "keys", "type": "complex", "multiValued": true, "subAttributes": [
-            { "name": "value", "caseExact": true }, { "name": "level", "type": "integer" }, { "name": "primary", "type": "boolean" },
+            { "name": "value", "caseExact": true }, { "name": "level", "type": "integer" }, { "name": "marks", "multiValued": true },
+            { "name": "primary", "type": "boolean" },
         ] },
     ] } }))
     .unwrap();

@@ -70,7 +70,7 @@ impl Scope<'_> {
         match (subject, path.sub_attribute()) {
             (Subject::Resource(kind), sub) => self.of_resource(*kind, &attribute, sub),
             // Within brackets, every path is a sub-attribute of what is before them.
-            (subject, Some(sub)) => vec![(Rows::None, self.part(subject, sub))],
+            (subject, Some(sub)) => vec![self.parts(subject, sub)],
             (_, None) => Vec::new(),
         }
     }
@@ -114,19 +114,36 @@ impl Scope<'_> {
             // What a comparison without a sub-attribute looks at is `value` (RFC 7644 §3.4.2.2).
             let Some(sub) = sub.or_else(|| definition.sub_attribute("value")) else { return Vec::new() };
             let elements = self.elements(&Subject::Resource(kind), attribute).into_iter();
-            return elements.map(|(rows, element)| (rows, self.part(&element, sub))).collect();
+            let parts = elements.map(|(rows, element)| {
+                let (inner, place) = self.parts(&element, sub);
+                (rows.around(inner), place)
+            });
+            return parts.collect();
         }
         if definition.multi_valued {
             let rows = Rows::elements(self.kind, &self.attribute(kind, attribute));
-            return vec![(rows, Place::new(self.element_value(), Form::Json))];
+            return vec![(rows, self.element_value("e"))];
         }
         let container = self.container(kind, attribute);
         vec![(Rows::None, Place::new(self.member_text(&container, definition.name), Form::Json))]
     }
 
-    /// A part of one value of a complex attribute.
-    fn part(self, subject: &Subject, sub: &AttributeDefinition) -> Place {
+    /// The values of a part of one value of a complex attribute.
+    fn parts(self, subject: &Subject, sub: &AttributeDefinition) -> (Rows, Place) {
         match subject {
+            Subject::Object(json) if sub.multi_valued => {
+                (Rows::parts(self.kind, &self.member(json, sub.name)), self.element_value("s"))
+            }
+            subject => (Rows::None, self.part(subject, sub)),
+        }
+    }
+
+    /// A part of one value of a complex attribute, the first if there are several.
+    pub(super) fn part(self, subject: &Subject, sub: &AttributeDefinition) -> Place {
+        match subject {
+            Subject::Object(json) if sub.multi_valued => {
+                Place::new(format!("({} ->> 0)", self.member(json, sub.name)), Form::Json)
+            }
             Subject::Object(json) => Place::new(self.member_text(json, sub.name), Form::Json),
             Subject::Meta(kind) => self.of_meta(*kind, sub.name),
             Subject::Member(kind) => self.of_member(*kind, sub.name),
@@ -212,11 +229,12 @@ impl Scope<'_> {
     }
 
     /// A simple element of a list, as a value.
-    fn element_value(self) -> String {
-        match self.kind {
-            DatabaseKind::Postgres => "(e.value #>> '{}')".to_owned(),
-            DatabaseKind::Sqlite => "e.value".to_owned(),
-        }
+    fn element_value(self, alias: &str) -> Place {
+        let sql = match self.kind {
+            DatabaseKind::Postgres => format!("({alias}.value #>> '{{}}')"),
+            DatabaseKind::Sqlite => format!("{alias}.value"),
+        };
+        Place::new(sql, Form::Json)
     }
 
     /// An id as clients see it.

@@ -13,6 +13,8 @@ pub(super) enum Rows {
     None,
     /// In the row itself, if this expression is not NULL.
     Present(String),
+    /// In a list that is itself part of each of some values.
+    Nested { outer: Box<Self>, inner: Box<Self> },
     /// In other rows: a FROM clause, and what makes them the row's own.
     From { from: String, own: String },
 }
@@ -27,7 +29,24 @@ impl Rows {
         Self::From { from, own: "TRUE".to_owned() }
     }
 
-    /// The same, numbered by `e.number`.
+    /// The elements of a list within one value, as `s.value`.
+    pub(super) fn parts(kind: DatabaseKind, list: &str) -> Self {
+        let from = match kind {
+            DatabaseKind::Postgres => format!("jsonb_array_elements({list}) AS s(value)"),
+            DatabaseKind::Sqlite => format!("json_each({list}) AS s"),
+        };
+        Self::From { from, own: "TRUE".to_owned() }
+    }
+
+    /// Rows within each of these.
+    pub(super) fn around(self, inner: Self) -> Self {
+        match inner {
+            Self::None => self,
+            inner => Self::Nested { outer: Box::new(self), inner: Box::new(inner) },
+        }
+    }
+
+    /// The elements of a list in JSON, numbered by `e.number`.
     pub(super) fn numbered(kind: DatabaseKind, list: &str) -> String {
         match kind {
             DatabaseKind::Postgres => format!("jsonb_array_elements({list}) WITH ORDINALITY AS e(value, number)"),
@@ -53,6 +72,7 @@ impl Rows {
         match self {
             Self::None => condition,
             Self::Present(json) => condition.wrapped(&format!("({json} IS NOT NULL AND "), ")"),
+            Self::Nested { outer, inner } => outer.exists(inner.exists(condition)),
             Self::From { from, own } => {
                 condition.wrapped(&format!("EXISTS (SELECT 1 FROM {from} WHERE {own} AND "), ")")
             }

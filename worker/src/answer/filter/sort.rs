@@ -44,9 +44,18 @@ impl KeyKind {
 /// The value of a row by which it is sorted, NULL without one: of several, the primary one, else the first.
 pub(in crate::answer) fn sort_key(scope: Scope<'_>, resource_type: ResourceType, path: &AttributePath) -> Expr {
     let key = KeyKind::of(path);
-    let mut values = scope.values(&Subject::Resource(resource_type), path).into_iter();
+    let subject = Subject::Resource(resource_type);
+    let list = path.compared().filter(|part| part.multi_valued && path.attribute().kind == Kind::Complex);
+    let values = match list {
+        Some(part) => {
+            let elements = scope.elements(&subject, &path.parent()).into_iter();
+            elements.map(|(rows, element)| (rows, scope.part(&element, part))).collect()
+        }
+        None => scope.values(&subject, path),
+    };
+    let mut values = values.into_iter();
     let sql = match values.next() {
-        None => "NULL".to_owned(),
+        None | Some((Rows::Nested { .. }, _)) => "NULL".to_owned(),
         Some((Rows::None | Rows::Present(_), place)) => scope.comparable(&place, key),
         Some((first @ Rows::From { .. }, place)) => {
             let rest: Vec<_> = values.collect();
@@ -75,7 +84,7 @@ impl Scope<'_> {
                     let value = self.comparable(place, key);
                     Some(format!(" UNION ALL SELECT {value} AS v, m.\"member_id\" AS i FROM {from} WHERE {own}"))
                 }
-                Rows::None | Rows::Present(_) => None,
+                Rows::None | Rows::Present(_) | Rows::Nested { .. } => None,
             });
             let more: String = more.collect();
             let by = if resource_type == ResourceType::User { "m.\"group_id\"" } else { "m.\"member_id\"" };
