@@ -34,7 +34,9 @@ pub(super) struct Scope<'a> {
 /// The condition that a row of this kind of resource has to meet.
 pub(super) fn condition(scope: Scope<'_>, resource_type: ResourceType, filter: &Filter) -> Expr {
     let fragment = scope.compile(&Subject::Resource(resource_type), filter);
-    let fragment = if terms(filter) > FEW { fragment.one_by_one() } else { fragment };
+    // Only there: SQLite would no longer see the equality that an index of it serves.
+    let joins_all = scope.kind == DatabaseKind::Postgres && terms(filter) > FEW;
+    let fragment = if joins_all { fragment.one_by_one() } else { fragment };
     fragment.into_expr(scope.kind)
 }
 
@@ -85,5 +87,22 @@ impl Scope<'_> {
     fn some(self, subject: &Subject, path: &AttributePath, condition: impl Fn(&Place) -> Fragment) -> Fragment {
         let values = self.values(subject, path).into_iter();
         Fragment::any(values.map(|(rows, place)| rows.exists(condition(&place))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_postgresql_is_kept_from_joining() {
+        let filter = |text| Filter::parse(ResourceType::User, text).unwrap();
+        let is_wrapped = |kind, text| {
+            let scope = Scope { kind, base_url: "https://scim.example.com" };
+            format!("{:?}", condition(scope, ResourceType::User, &filter(text))).contains(" OR FALSE")
+        };
+        let long = r#"userName eq "x" and active eq true and emails pr"#;
+        assert!(is_wrapped(DatabaseKind::Postgres, long) && !is_wrapped(DatabaseKind::Postgres, "emails pr"));
+        assert!(!is_wrapped(DatabaseKind::Sqlite, long));
     }
 }
