@@ -111,6 +111,15 @@ fn values_are_counted() {
 }
 
 #[test]
+fn a_decimal_is_read_as_it_was_written() {
+    for written in ["8.383658838626809e-78", "-1.4295908420087709e-139", "0.1", "1e300"] {
+        let read = json(written);
+        assert_eq!(json(&read.to_string()), read);
+        assert_eq!(read.as_f64(), written.parse().ok(), "{written}");
+    }
+}
+
+#[test]
 fn members_are_ids() {
     check(
         ResourceType::Group,
