@@ -275,8 +275,10 @@ impl Directory {
                 self.strikes(Flaw::MemberLost)
             }
             Some(user) => {
+                let before = group.clone();
                 remove_member(&mut group, user);
-                self.strikes(Flaw::MemberStays)
+                // Who was no member cannot stay one.
+                group != before && self.strikes(Flaw::MemberStays)
             }
             None => {
                 let value = &operation["value"];

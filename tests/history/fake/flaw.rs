@@ -59,8 +59,8 @@ impl Flaw {
     /// It strikes each so many times that it could: the rarer the request, the more often.
     pub(super) const fn every(self) -> u32 {
         match self {
-            Self::RenameForgotten | Self::ReactivationLost | Self::ActiveOverwritten => 1,
-            Self::MemberStays | Self::ReadStale | Self::MemberLost | Self::MembersOverwritten | Self::ActiveAgain => 2,
+            Self::RenameForgotten | Self::ReactivationLost | Self::ActiveOverwritten | Self::MemberStays => 1,
+            Self::ReadStale | Self::MemberLost | Self::MembersOverwritten | Self::ActiveAgain => 2,
             _ => 3,
         }
     }
