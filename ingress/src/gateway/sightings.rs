@@ -1,4 +1,4 @@
-//! Tells workers which dialect a workspace's requests speak, once for each change.
+//! Tells workers which dialect a workspace's requests speak, once for each change, and not too often.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,15 +8,18 @@ use async_nats::Client;
 use protocol::id::{Namespace, WorkspaceId};
 use protocol::message::admin::{AdminCall, AdminResult};
 use protocol::scim::dialect::Dialect;
+use tokio::time::Instant;
 
 /// How long a worker may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// Whoever changes the dialect with each request makes workers write no more often than this.
+const AT_MOST_EVERY: Duration = Duration::from_mins(1);
 /// How many workspaces are remembered.
 const MOST: usize = 10_000;
 
 /// What was told. Nothing depends on it but what operators are shown.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Sightings(Arc<Mutex<HashMap<WorkspaceId, Dialect>>>);
+pub(super) struct Sightings(Arc<Mutex<HashMap<WorkspaceId, (Dialect, Instant)>>>);
 
 impl Sightings {
     /// Tells of a dialect, unless it was the last one told of this workspace.
@@ -40,11 +43,14 @@ impl Sightings {
 
     fn is_news(&self, workspace: &WorkspaceId, dialect: Dialect) -> bool {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.get(workspace) == Some(&dialect) || (told.len() >= MOST && !told.contains_key(workspace)) {
-            return false;
+        let is_news = match told.get(workspace) {
+            Some((last, at)) => *last != dialect && at.elapsed() >= AT_MOST_EVERY,
+            None => told.len() < MOST,
+        };
+        if is_news {
+            told.insert(workspace.clone(), (dialect, Instant::now()));
         }
-        told.insert(workspace.clone(), dialect);
-        true
+        is_news
     }
 
     fn forget(&self, workspace: &WorkspaceId) {

@@ -106,7 +106,9 @@ fn what_is_wrong_with_an_attribute_is_said_with_its_path() {
 fn a_schema_is_continued_by_one_that_only_adds() {
     let old = text(ACME, json!([{ "name": "a" }, { "name": "b", "caseExact": true }]));
     let continues = |attributes: Value| text(ACME, attributes).continues(&old);
-    assert!(continues(json!([{ "name": "c", "required": true }, { "name": "b", "caseExact": true }, { "name": "a" }])));
+    assert!(continues(json!([{ "name": "c" }, { "name": "b", "caseExact": true }, { "name": "a" }])));
+    let requiring = json!([{ "name": "c", "required": true }, { "name": "b", "caseExact": true }, { "name": "a" }]);
+    assert!(!continues(requiring), "who follows the old one lacks it");
     assert!(!continues(json!([{ "name": "a" }])), "one is gone");
     assert!(!continues(json!([{ "name": "a" }, { "name": "b" }])), "one is another");
     let mut of_groups = old.clone();

@@ -44,8 +44,8 @@ fn fits(present: &[(String, ExtensionText)], added: &ExtensionText) -> Result<()
     let detail = match same {
         Some((_, older)) if added.continues(older) => return Ok(()),
         Some(_) => {
-            "a schema with this id is there already, and the new one changes or drops attributes of it; \
-             attributes can be added to a schema, or the new one given another id"
+            "a schema with this id is there already, and the new one changes or drops attributes of it, or requires new \
+             ones; optional attributes can be added to a schema, or the new one given another id"
         }
         None if present.len() >= Extensions::MOST => "the workspace has as many schemas as it can have",
         None => return Ok(()),

@@ -62,7 +62,7 @@ impl Scope<'_> {
                 let elements = self.elements(subject, path).into_iter();
                 Fragment::any(elements.map(|(rows, _)| rows.exists(Fragment::TRUE)))
             }
-            Filter::Present(path) => self.some(subject, path, |place| place.is_present(self)),
+            Filter::Present(path) => self.some(subject, path, Place::is_present),
             Filter::Compare { path, op, value } => self.comparison(subject, path, *op, value),
             Filter::ValuePath { attribute, filter } => {
                 let inner = self.elements(subject, attribute).into_iter();
@@ -75,8 +75,8 @@ impl Scope<'_> {
         let Some(definition) = path.compared() else { return Fragment::FALSE };
         let holds = |op| move |place: &Place| place.compare(self, definition, op, value);
         match (op, value) {
-            (CompareOp::Eq, FilterValue::Null) => self.some(subject, path, |place| place.is_there(self)).negated(),
-            (CompareOp::Ne, FilterValue::Null) => self.some(subject, path, |place| place.is_there(self)),
+            (CompareOp::Eq, FilterValue::Null) => self.some(subject, path, Place::is_there).negated(),
+            (CompareOp::Ne, FilterValue::Null) => self.some(subject, path, Place::is_there),
             // No value is equal: so it holds where there is none.
             (CompareOp::Ne, _) => self.some(subject, path, holds(CompareOp::Eq)).negated(),
             (op, _) => self.some(subject, path, holds(op)),

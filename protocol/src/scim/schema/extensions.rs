@@ -141,10 +141,14 @@ impl ExtensionText {
         check_all(&self.schema.attributes, None)
     }
 
-    /// Whether resources that follow `older` are well-formed under this one: every attribute of it is unchanged.
+    /// Whether resources that follow `older` are well-formed under this one: every attribute of it is unchanged, and none
+    /// that is new is required.
     pub fn continues(&self, older: &Self) -> bool {
         let kept = |attribute: &AttributeText| self.schema.attributes.contains(attribute);
-        self.resource_type == older.resource_type && older.schema.attributes.iter().all(kept)
+        let welcome = |attribute: &AttributeText| !attribute.required || older.schema.attributes.contains(attribute);
+        self.resource_type == older.resource_type
+            && older.schema.attributes.iter().all(kept)
+            && self.schema.attributes.iter().all(welcome)
     }
 }
 

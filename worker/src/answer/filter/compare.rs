@@ -13,7 +13,7 @@ use crate::store::DatabaseKind;
 
 impl Place {
     /// Whether there is a value.
-    pub(super) fn is_there(&self, _: Scope<'_>) -> Fragment {
+    pub(super) fn is_there(&self) -> Fragment {
         match self.form {
             Form::Name | Form::Integer | Form::Boolean => Fragment::TRUE,
             Form::Json | Form::Text | Form::Id => Fragment::text(format!("({} IS NOT NULL)", self.sql)),
@@ -21,10 +21,10 @@ impl Place {
     }
 
     /// Whether there is a value that is not the empty text (`pr`).
-    pub(super) fn is_present(&self, scope: Scope<'_>) -> Fragment {
+    pub(super) fn is_present(&self) -> Fragment {
         match self.form {
             Form::Json | Form::Text => Fragment::text(format!("COALESCE({} <> '', FALSE)", self.sql)),
-            Form::Name | Form::Id | Form::Integer | Form::Boolean => self.is_there(scope),
+            Form::Name | Form::Id | Form::Integer | Form::Boolean => self.is_there(),
         }
     }
 
@@ -89,7 +89,7 @@ impl Place {
 
     fn compare_text(&self, scope: Scope<'_>, op: CompareOp, wanted: &str) -> Fragment {
         if wanted.is_empty() && matches!(op, CompareOp::Co | CompareOp::Sw | CompareOp::Ew) {
-            return self.is_there(scope);
+            return self.is_there();
         }
         match (self.form, op) {
             (Form::Id, CompareOp::Eq) => self.compare_id(wanted),

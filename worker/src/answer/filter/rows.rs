@@ -15,8 +15,9 @@ pub(super) enum Rows {
     Present(String),
     /// In a list that is itself part of each of some values.
     Nested { outer: Box<Self>, inner: Box<Self> },
-    /// In other rows: a FROM clause, and what makes them the row's own.
-    From { from: String, own: String },
+    /// In other rows: a FROM clause, and what makes them the row's own. Memberships come in the order of an id, elements of
+    /// a list in their own.
+    From { from: String, own: String, by: Option<&'static str> },
 }
 
 impl Rows {
@@ -26,7 +27,7 @@ impl Rows {
             DatabaseKind::Postgres => format!("jsonb_array_elements({list}) AS e(value)"),
             DatabaseKind::Sqlite => format!("json_each({list}) AS e"),
         };
-        Self::From { from, own: "TRUE".to_owned() }
+        Self::From { from, own: "TRUE".to_owned(), by: None }
     }
 
     /// The elements of a list within one value, as `s.value`.
@@ -35,7 +36,7 @@ impl Rows {
             DatabaseKind::Postgres => format!("jsonb_array_elements({list}) AS s(value)"),
             DatabaseKind::Sqlite => format!("json_each({list}) AS s"),
         };
-        Self::From { from, own: "TRUE".to_owned() }
+        Self::From { from, own: "TRUE".to_owned(), by: None }
     }
 
     /// Rows within each of these.
@@ -64,7 +65,7 @@ impl Rows {
             DatabaseKind::Postgres => "strpos(e.key, ':') > 0",
             DatabaseKind::Sqlite => "instr(e.key, ':') > 0",
         };
-        Self::From { from, own: own.to_owned() }
+        Self::From { from, own: own.to_owned(), by: None }
     }
 
     /// Whether the condition holds in one of the rows.
@@ -73,7 +74,7 @@ impl Rows {
             Self::None => condition,
             Self::Present(json) => condition.wrapped(&format!("({json} IS NOT NULL AND "), ")"),
             Self::Nested { outer, inner } => outer.exists(inner.exists(condition)),
-            Self::From { from, own } => {
+            Self::From { from, own, by: _ } => {
                 condition.wrapped(&format!("EXISTS (SELECT 1 FROM {from} WHERE {own} AND "), ")")
             }
         }
@@ -85,6 +86,7 @@ pub(super) fn member_rows(kind: ResourceType) -> Rows {
     Rows::From {
         from: format!("\"group_members\" AS m JOIN {} AS j {JOINED_MEMBER}", table(kind)),
         own: "m.\"workspace\" = \"groups\".\"workspace\" AND m.\"group_id\" = \"groups\".\"id\"".to_owned(),
+        by: Some("m.\"member_id\""),
     }
 }
 
@@ -96,6 +98,7 @@ pub(super) fn user_group_rows() -> Rows {
             table(ResourceType::Group)
         ),
         own: "m.\"workspace\" = \"users\".\"workspace\" AND m.\"member_id\" = \"users\".\"id\"".to_owned(),
+        by: Some("m.\"group_id\""),
     }
 }
 

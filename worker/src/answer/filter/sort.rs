@@ -58,47 +58,37 @@ pub(in crate::answer) fn sort_key(scope: Scope<'_>, resource_type: ResourceType,
         None | Some((Rows::Nested { .. }, _)) => "NULL".to_owned(),
         Some((Rows::None | Rows::Present(_), place)) => scope.comparable(&place, key),
         Some((first @ Rows::From { .. }, place)) => {
-            let rest: Vec<_> = values.collect();
-            scope.first(resource_type, path, &first, &place, &rest, key)
+            let all: Vec<_> = std::iter::once((first, place)).chain(values).collect();
+            scope.first(resource_type, path, &all, key)
         }
     };
     Fragment::text(sql).into_expr(scope.kind)
 }
 
 impl Scope<'_> {
-    fn first(
-        self,
-        resource_type: ResourceType,
-        path: &AttributePath,
-        rows: &Rows,
-        place: &Place,
-        rest: &[(Rows, Place)],
-        key: KeyKind,
-    ) -> String {
-        let Rows::From { from, own } = rows else { return "NULL".to_owned() };
-        let value = self.comparable(place, key);
-        if from.starts_with("\"group_members\"") {
+    /// Of the values in other rows the one by which is sorted.
+    fn first(self, kind: ResourceType, path: &AttributePath, values: &[(Rows, Place)], key: KeyKind) -> String {
+        let memberships: Vec<String> = values.iter().filter_map(|(rows, place)| self.by_id(rows, place, key)).collect();
+        if !memberships.is_empty() {
             // Members come by id, whatever their kind: a group's users and groups are sorted together.
-            let more = rest.iter().filter_map(|(rows, place)| match rows {
-                Rows::From { from, own } => {
-                    let value = self.comparable(place, key);
-                    Some(format!(" UNION ALL SELECT {value} AS v, m.\"member_id\" AS i FROM {from} WHERE {own}"))
-                }
-                Rows::None | Rows::Present(_) | Rows::Nested { .. } => None,
-            });
-            let more: String = more.collect();
-            let by = if resource_type == ResourceType::User { "m.\"group_id\"" } else { "m.\"member_id\"" };
-            return format!(
-                "(SELECT f.v FROM (SELECT {value} AS v, {by} AS i FROM {from} WHERE {own}{more}) AS f ORDER BY f.i LIMIT 1)"
-            );
+            let all = memberships.join(" UNION ALL ");
+            return format!("(SELECT f.v FROM ({all}) AS f ORDER BY f.i LIMIT 1)");
         }
-        let numbered = Rows::numbered(self.kind, &self.attribute(resource_type, &path.parent()));
+        let Some((_, place)) = values.first() else { return "NULL".to_owned() };
+        let value = self.comparable(place, key);
+        let numbered = Rows::numbered(self.kind, &self.attribute(kind, &path.parent()));
         let primary = match self.kind {
             DatabaseKind::Postgres => "COALESCE(e.value ->> 'primary' = 'true', FALSE)",
             DatabaseKind::Sqlite => "COALESCE(e.value ->> '$.primary' = 1, FALSE)",
         };
         let order = if path.attribute().kind == Kind::Complex { format!("{primary} DESC, ") } else { String::new() };
         format!("(SELECT {value} FROM {numbered} ORDER BY {order}e.number LIMIT 1)")
+    }
+
+    /// The values of memberships, each with the id by which they come.
+    fn by_id(self, rows: &Rows, place: &Place, key: KeyKind) -> Option<String> {
+        let Rows::From { from, own, by: Some(by) } = rows else { return None };
+        Some(format!("SELECT {} AS v, {by} AS i FROM {from} WHERE {own}", self.comparable(place, key)))
     }
 
     /// A value in the form in which it is ordered.
