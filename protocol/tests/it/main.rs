@@ -5,6 +5,8 @@ mod any_bytes;
 #[cfg(test)]
 mod attributes;
 #[cfg(test)]
+mod bulk;
+#[cfg(test)]
 mod decide;
 #[cfg(test)]
 mod discovery;
