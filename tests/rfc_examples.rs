@@ -8,10 +8,7 @@
 //!
 //! Not played, and why:
 //!
-//! - RFC 7644 §3.7 (bulk; this server says in its `ServiceProviderConfig` that it has none, see
-//!   [`bulk_is_not_there_yet`]): §3.7.1 two groups that are members of each other, with the answer to the look-up; §3.7.2
-//!   the temporary identifier of a user in a group, that of a manager in an enterprise user, and the answer to the first;
-//!   §3.7.3 four operations, their answer, the answer to a failed one, and several failed ones; §3.7.4 the 413.
+//! - RFC 7644 §3.7 (bulk): its examples are played in `tests/bulk.rs`, with resources of our own.
 //! - RFC 7644 §3.8, `GET /Users/….scim`: a MAY that this server does not offer; the format is chosen by `Accept`.
 //! - RFC 7644 §7.5.2, the 403 `sensitive`: filters in URLs are served; where they end up in logs, they are not written.
 //! - RFC 7643 §3 and RFC 7644 §3.4.2.4 show parts of resources between `...`: the whole of the first is §8.3, the second is
@@ -28,20 +25,11 @@ mod schemas;
 use serde_json::{Value, json};
 
 use crate::harness::scim::{Answer, Scim};
-use crate::harness::{Database, System};
 
 /// Who the examples are about: Barbara Jensen.
 const BARBARA: &str = "2819c223-7f76-453a-919d-413861904646";
 /// Another user of the examples: James Smith.
 const JAMES: &str = "08e1d05d-121c-4561-8b96-473d93df9210";
-
-#[tokio::test]
-async fn bulk_is_not_there_yet() {
-    let system = System::start(Database::Sqlite).await;
-    let scim = system.scim();
-    assert_eq!(scim.get("/ServiceProviderConfig").await.expect(200).body["bulk"]["supported"], json!(false));
-    scim.post("/Bulk", &json!({})).await.expect_error(404, None);
-}
 
 /// An example by its file.
 fn example(file: &str) -> Value {

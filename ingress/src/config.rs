@@ -44,6 +44,14 @@ pub struct Config {
     #[arg(long, env = "ROSTERD_MAX_GROUP_BODY", default_value_t = 8 * 1024 * 1024)]
     pub max_group_body: usize,
 
+    /// The largest body of a bulk request, in bytes.
+    #[arg(long, env = "ROSTERD_MAX_BULK_BODY", default_value_t = 8 * 1024 * 1024)]
+    pub max_bulk_body: usize,
+
+    /// The most operations of a bulk request.
+    #[arg(long, env = "ROSTERD_MAX_BULK_OPERATIONS", default_value_t = 2_000)]
+    pub max_bulk_operations: usize,
+
     /// How long a request may wait for its outcome, in seconds; providers give up after 60.
     #[arg(long, env = "ROSTERD_ANSWER_DEADLINE", default_value = "50", value_parser = answer_deadline)]
     pub answer_deadline: Duration,

@@ -30,7 +30,10 @@ impl<S: Sync> FromRequestParts<S> for Unfiltered {
 
 /// `GET /ServiceProviderConfig`.
 pub(crate) async fn service_provider_config(State(edge): State<Edge>, Unfiltered(caller): Unfiltered) -> Response {
-    scim_json(StatusCode::OK, &discovery::service_provider_config(&edge.terms.base_url(&caller.workspace)))
+    scim_json(
+        StatusCode::OK,
+        &discovery::service_provider_config(&edge.terms.base_url(&caller.workspace), edge.terms.bulk),
+    )
 }
 
 /// `GET /Schemas`.

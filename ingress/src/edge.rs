@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::id::{IngressId, WorkspaceId};
+use protocol::scim::bulk::BulkLimits;
 use protocol::scim::resource::ResourceType;
 use protocol::time::Timestamp;
 
+use crate::bulk::Turns;
 use crate::credentials::Credentials;
 use crate::gateway::Gateway;
 use crate::health::Health;
@@ -20,6 +22,8 @@ pub struct Edge {
     pub credentials: Arc<Credentials>,
     /// Whether this process can serve.
     pub health: Arc<Health>,
+    /// Whose bulk request is served next.
+    pub bulk: Arc<Turns>,
     /// What the configuration says.
     pub terms: Arc<Terms>,
 }
@@ -37,6 +41,8 @@ pub struct Terms {
     pub max_user_body: usize,
     /// The largest body of a request on a group, in bytes.
     pub max_group_body: usize,
+    /// The largest bulk request.
+    pub bulk: BulkLimits,
 }
 
 impl Terms {

@@ -52,10 +52,10 @@ fn unauthorized() -> Response {
 }
 
 fn gateway_response(error: &GatewayError) -> Response {
-    let detail = error.to_string();
+    let refusal = refusal_of(error);
     match error {
         GatewayError::Unanswered { in_log } => {
-            let mut response = retry_later(503, detail, "10");
+            let mut response = retry_later(&refusal, "10");
             if let Some(operation) = in_log
                 && let Ok(value) = HeaderValue::from_str(&operation.to_string())
             {
@@ -63,15 +63,26 @@ fn gateway_response(error: &GatewayError) -> Response {
             }
             response
         }
-        GatewayError::LogFull => retry_later(503, detail, "5"),
-        GatewayError::Crowded => retry_later(429, detail, "5"),
-        GatewayError::TooLarge { .. } => error_response(&ScimError::new(413, detail)),
-        GatewayError::Encode(_) | GatewayError::UnexpectedAnswer => error_response(&ScimError::new(500, detail)),
+        GatewayError::LogFull | GatewayError::Crowded => retry_later(&refusal, "5"),
+        GatewayError::TooLarge { .. } | GatewayError::Encode(_) | GatewayError::UnexpectedAnswer => {
+            error_response(&refusal)
+        }
     }
 }
 
-fn retry_later(status: u16, detail: String, seconds: &'static str) -> Response {
-    let mut response = error_response(&ScimError::new(status, detail));
+/// The failure as a SCIM error, as it also stands in the answer to a bulk request.
+pub(crate) fn refusal_of(error: &GatewayError) -> ScimError {
+    let status = match error {
+        GatewayError::Unanswered { .. } | GatewayError::LogFull => 503,
+        GatewayError::Crowded => 429,
+        GatewayError::TooLarge { .. } => 413,
+        GatewayError::Encode(_) | GatewayError::UnexpectedAnswer => 500,
+    };
+    ScimError::new(status, error.to_string())
+}
+
+fn retry_later(error: &ScimError, seconds: &'static str) -> Response {
+    let mut response = error_response(error);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(seconds));
     response
 }

@@ -1,6 +1,7 @@
 //! Requests parsed once, at the edge: what a handler receives cannot be malformed.
 
 mod body;
+mod bulk;
 mod precondition;
 mod search;
 
@@ -11,7 +12,8 @@ use protocol::scim::projection::Projection;
 use protocol::scim::resource::ResourceType;
 use protocol::time::Timestamp;
 
-pub(crate) use body::{Bodiless, ScimBody, of_request};
+pub(crate) use body::{Bodiless, FromJson, ScimBody, media_type, of_request};
+pub(crate) use bulk::read_bulk;
 pub(crate) use precondition::Conditional;
 pub(crate) use search::{Posted, Search};
 
@@ -43,7 +45,7 @@ fn kinds(parts: &Parts) -> Vec<ResourceType> {
 }
 
 /// The resource that the URL names.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Target {
     /// Its kind.
     pub(crate) resource_type: ResourceType,

@@ -9,6 +9,7 @@ mod link;
 mod locks;
 mod publish_ack;
 mod sightings;
+mod together;
 
 use futures::future::BoxFuture;
 use protocol::id::{OperationId, WorkspaceId};
@@ -19,6 +20,7 @@ use protocol::message::outcome::Outcome;
 use protocol::message::query::{Answer, Query};
 use protocol::scim::dialect::Dialect;
 
+pub use admission::MOST_TOGETHER;
 pub use jetstream::JetStream;
 pub use link::{ConnectError, Link};
 
@@ -26,6 +28,16 @@ pub use link::{ConnectError, Link};
 pub trait Gateway: Send + Sync {
     /// Has a command applied and waits for its outcome, until 5 seconds after the envelope's deadline.
     fn submit(&self, envelope: Envelope<Command>, lane: Lane) -> BoxFuture<'_, Result<Outcome, GatewayError>>;
+
+    /// Has new resources created, all stored in the log at once or each by itself, and waits for their outcomes, which come
+    /// in the order of the envelopes. At most [`MOST_TOGETHER`] of one workspace, by the bulk lane.
+    fn submit_together(&self, creates: Vec<Envelope<Command>>) -> BoxFuture<'_, Vec<Result<Outcome, GatewayError>>>;
+
+    /// Has commands on one resource applied in this order, and waits for their outcomes, in the same order.
+    fn submit_in_order(
+        &self,
+        commands: Vec<(Envelope<Command>, Lane)>,
+    ) -> BoxFuture<'_, Vec<Result<Outcome, GatewayError>>>;
 
     /// Asks a worker about a workspace.
     fn ask<'a>(&'a self, workspace: &'a WorkspaceId, query: Query) -> BoxFuture<'a, Result<Answer, GatewayError>>;

@@ -13,6 +13,11 @@ pub(crate) fn resource() -> ResourceId {
     ResourceId(time_ordered())
 }
 
+/// The name of a batch of messages, unlike all others of this server.
+pub(crate) fn batch() -> String {
+    Alphanumeric.sample_string(&mut rand::rng(), 22)
+}
+
 /// The name of this process, new at each start.
 pub(crate) fn ingress() -> Result<IngressId, InvalidId> {
     Alphanumeric.sample_string(&mut rand::rng(), 16).parse()

@@ -5,6 +5,7 @@
 
 mod application;
 mod auth;
+pub mod bulk;
 pub mod clock;
 pub mod config;
 pub mod credentials;

@@ -24,11 +24,54 @@ use crate::resources::refusal;
 use crate::response::{outcome_response, resource_response};
 use crate::{clock, failpoint, identity};
 
-/// Who asks, since when, in which trace, and what the answer is to show.
-pub(crate) struct Asking {
-    caller: Caller,
-    arrived: Timestamp,
+/// Who asks, since when, and in which trace.
+#[derive(Clone)]
+pub(crate) struct Origin {
+    pub(crate) caller: Caller,
+    pub(crate) arrived: Timestamp,
     trace: String,
+}
+
+impl<S: Sync> FromRequestParts<S> for Origin {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        let arrived = parts.extensions.get().map_or_else(clock::now, |Arrived(at)| *at);
+        Ok(Self { caller, arrived, trace: trace_of(&parts.headers) })
+    }
+}
+
+impl Origin {
+    /// The command as it goes into the log, under a new operation id.
+    pub(crate) fn envelope(
+        &self,
+        terms: &Terms,
+        target: Target,
+        body: Command,
+        fingerprint: Fingerprint,
+    ) -> Envelope<Command> {
+        Envelope {
+            version: FORMAT_VERSION,
+            operation: identity::operation(),
+            workspace: self.caller.workspace.clone(),
+            resource_type: target.resource_type,
+            resource: target.id,
+            source: Source::IdentityProvider,
+            token: Some(self.caller.token.clone()),
+            fingerprint,
+            ingress: terms.ingress.clone(),
+            deadline: terms.publish_deadline(self.arrived),
+            trace: Some(self.trace.clone()),
+            extensions: self.caller.profile.extensions.clone(),
+            body,
+        }
+    }
+}
+
+/// A request that is answered with one resource: where it comes from, and what the answer is to show.
+pub(crate) struct Asking {
+    origin: Origin,
     projection: Projection,
 }
 
@@ -36,10 +79,9 @@ impl<S: Sync> FromRequestParts<S> for Asking {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let caller = Caller::from_request_parts(parts, state).await?;
-        let arrived = parts.extensions.get().map_or_else(clock::now, |Arrived(at)| *at);
+        let origin = Origin::from_request_parts(parts, state).await?;
         let View(projection) = View::from_request_parts(parts, state).await?;
-        Ok(Self { caller, arrived, trace: trace_of(&parts.headers), projection })
+        Ok(Self { origin, projection })
     }
 }
 
@@ -53,36 +95,19 @@ impl Asking {
         fingerprint: Fingerprint,
     ) -> Result<Response, ApiError> {
         let lane = Lane::of(target.resource_type, &command);
-        let base_url = edge.terms.base_url(&self.caller.workspace);
-        let (workspace, projection) = (self.caller.workspace.clone(), self.projection.clone());
+        let Self { origin, projection } = self;
+        let base_url = edge.terms.base_url(&origin.caller.workspace);
         failpoint::hit(Failpoint::IngressReceived).await;
-        let outcome = edge.gateway.submit(self.envelope(&edge.terms, target, command, fingerprint), lane).await?;
+        let envelope = origin.envelope(&edge.terms, target, command, fingerprint);
+        let outcome = edge.gateway.submit(envelope, lane).await?;
         failpoint::hit(Failpoint::IngressAnswerBefore).await;
         failpoint::hit_soon(Failpoint::IngressAnswerAfter);
         match outcome {
             // RFC 7644 §3.5.2: who asks for attributes gets the resource.
             Outcome::UpdatedWithoutBody { .. } if projection.is_asked_for() => {
-                read_again(edge, &workspace, target, &projection).await
+                read_again(edge, &origin.caller.workspace, target, &projection).await
             }
             outcome => Ok(outcome_response(&outcome, &base_url, &projection)),
-        }
-    }
-
-    fn envelope(self, terms: &Terms, target: Target, body: Command, fingerprint: Fingerprint) -> Envelope<Command> {
-        Envelope {
-            version: FORMAT_VERSION,
-            operation: identity::operation(),
-            workspace: self.caller.workspace,
-            resource_type: target.resource_type,
-            resource: target.id,
-            source: Source::IdentityProvider,
-            token: Some(self.caller.token),
-            fingerprint,
-            ingress: terms.ingress.clone(),
-            deadline: terms.publish_deadline(self.arrived),
-            trace: Some(self.trace),
-            extensions: self.caller.profile.extensions,
-            body,
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::edge::Edge;
 use crate::error::error_response;
 use crate::extract::Arrived;
 use crate::response::SCIM_JSON;
-use crate::{auth, clock, discovery, health, resources, unread};
+use crate::{auth, bulk, clock, discovery, health, resources, unread};
 
 /// Reading the request and writing the answer may take this much longer than waiting for the outcome.
 const BEYOND_THE_ANSWER: Duration = Duration::from_secs(8);
@@ -36,6 +36,7 @@ pub fn app(edge: Edge) -> Router {
     let table = Router::new()
         .route("/scim/v2/{workspace}", get(resources::list))
         .route("/scim/v2/{workspace}/.search", post(resources::search))
+        .route("/scim/v2/{workspace}/Bulk", post(bulk::bulk))
         .route("/scim/v2/{workspace}/Users", collection(ResourceType::User))
         .route("/scim/v2/{workspace}/Users/.search", search(ResourceType::User))
         .route("/scim/v2/{workspace}/Users/{id}", member(ResourceType::User))

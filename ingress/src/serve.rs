@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use protocol::id::InvalidId;
+use protocol::scim::bulk::BulkLimits;
 use tokio::net::TcpListener;
 
 use crate::config::{Config, ConfigError};
@@ -71,7 +72,7 @@ async fn start(config: &Config, address: SocketAddr) -> Result<Edge, RunError> {
     tokio::spawn(credentials::watch(context, namespace.clone(), Arc::clone(&credentials), Arc::clone(&health)));
     tokio::spawn(health::watch_clock(client.clone(), namespace.clone(), Arc::clone(&health)));
     let terms = Arc::new(terms(config, address, ingress));
-    let edge = Edge { gateway, credentials, health, terms };
+    let edge = Edge { gateway, credentials, health, bulk: Arc::default(), terms };
     application::start(client, &namespace, edge.clone()).await?;
     Ok(edge)
 }
@@ -83,6 +84,7 @@ fn terms(config: &Config, address: SocketAddr, ingress: protocol::id::IngressId)
         answer_within: config.answer_deadline,
         max_user_body: config.max_body,
         max_group_body: config.max_group_body,
+        bulk: BulkLimits { operations: config.max_bulk_operations, bytes: config.max_bulk_body },
     }
 }
 

@@ -23,7 +23,7 @@ use crate::edge::Edge;
 use crate::error::ApiError;
 
 /// How long a body may take to arrive.
-const BODY_WITHIN: Duration = Duration::from_secs(30);
+pub(crate) const BODY_WITHIN: Duration = Duration::from_secs(30);
 
 /// A body that was read, checked and parsed, and what identifies the request that brought it.
 pub(crate) struct ScimBody<T> {
@@ -81,7 +81,7 @@ impl<S: Sync> FromRequestParts<S> for Bodiless {
 
 /// RFC 7644 §3.1: `application/scim+json`, and `application/json` as most providers send it. A body without a type is
 /// taken for JSON. Compressed bodies are refused: they could grow without bound.
-pub(super) fn media_type(headers: &HeaderMap) -> Result<(), ScimError> {
+pub(crate) fn media_type(headers: &HeaderMap) -> Result<(), ScimError> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("").to_ascii_lowercase());
     if text(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
         return Err(ScimError::new(415, "a body must not be compressed: leave Content-Encoding out"));

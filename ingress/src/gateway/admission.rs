@@ -14,6 +14,9 @@ const IN_LOG: usize = 128;
 /// Requests that wait for that, per workspace, lane and ingress.
 const WAITING: usize = 1024;
 
+/// The most operations that enter at once: half of the places, so that the next are stored while these are applied.
+pub const MOST_TOGETHER: usize = IN_LOG / 2;
+
 /// The gates of all workspaces. Only a valid token gets here, so there are no more of them than workspaces.
 #[derive(Debug, Default)]
 pub(super) struct Admission {
@@ -48,6 +51,21 @@ impl Admission {
         let _waiting = gate.waiting.try_acquire().map_err(|_| GatewayError::Crowded)?;
         let permit = Arc::clone(&gate.in_log).acquire_owned().await;
         permit.map(|permit| Permit { _in_log: permit }).map_err(|_| GatewayError::Crowded)
+    }
+
+    /// Waits for a place for each of several operations, at most [`MOST_TOGETHER`].
+    pub(super) async fn enter_together(
+        &self,
+        workspace: &WorkspaceId,
+        lane: Lane,
+        count: usize,
+    ) -> Result<Vec<Permit>, GatewayError> {
+        let gate = self.gate(workspace, lane);
+        let _waiting = gate.waiting.try_acquire().map_err(|_| GatewayError::Crowded)?;
+        let places = u32::try_from(count.min(MOST_TOGETHER)).unwrap_or(u32::MAX);
+        let mut permits =
+            Arc::clone(&gate.in_log).acquire_many_owned(places).await.map_err(|_| GatewayError::Crowded)?;
+        Ok(std::iter::from_fn(|| permits.split(1)).map(|permit| Permit { _in_log: permit }).collect())
     }
 
     fn gate(&self, workspace: &WorkspaceId, lane: Lane) -> Gate {

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use async_nats::header::{NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID, NATS_BATCH_SEQUENCE};
 use async_nats::{HeaderMap, client::Request};
 use backoff::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
@@ -19,7 +20,7 @@ use super::GatewayError;
 use super::link::Link;
 use super::locks::KeyedLocks;
 use super::publish_ack::{self, Said};
-use crate::failpoint;
+use crate::{failpoint, identity};
 
 /// How long one attempt waits for the broker's word.
 const ATTEMPT: Duration = Duration::from_secs(3);
@@ -54,9 +55,14 @@ impl Outgoing {
         })
     }
 
-    fn request(&self, predecessor: u64) -> Request {
+    fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(header::MESSAGE_ID, self.operation.to_string());
+        headers
+    }
+
+    fn request(&self, predecessor: u64) -> Request {
+        let mut headers = self.headers();
         headers.insert(header::PREDECESSOR, predecessor.to_string());
         headers.insert(header::PREDECESSOR_SUBJECT, self.all_lanes.as_str());
         Request::new().headers(headers).payload(self.payload.clone()).timeout(Some(ATTEMPT))
@@ -117,6 +123,51 @@ impl Chain {
                     tokio::time::sleep(delays.next().unwrap_or(ATTEMPT)).await;
                 }
             }
+        }
+    }
+
+    /// Stores new resources' commands all at once, in one write (NATS ADR-50): true if the log has them all. Otherwise
+    /// each is to be [appended](Self::append) by itself; what was stored nevertheless is a duplicate then.
+    ///
+    /// They name no predecessor: nobody else knows these ids yet.
+    pub(super) async fn append_together(&self, commands: &[&Outgoing]) -> bool {
+        failpoint::hit(Failpoint::IngressPublishBefore).await;
+        let generation = self.link.connected().await;
+        let said = tokio::select! {
+            said = self.publish_together(commands) => said,
+            _ = self.link.reconnected(generation) => Said::Unknown,
+        };
+        let stored = matches!(said, Said::Stored { .. });
+        if stored {
+            failpoint::hit(Failpoint::IngressPublishAfter).await;
+        } else {
+            tracing::debug!(?said, commands = commands.len(), "not stored together, appending one by one");
+        }
+        stored
+    }
+
+    async fn publish_together(&self, commands: &[&Outgoing]) -> Said {
+        let batch = identity::batch();
+        let headers = |index: usize, command: &Outgoing| {
+            let mut headers = command.headers();
+            headers.insert(NATS_BATCH_ID, batch.as_str());
+            headers.insert(NATS_BATCH_SEQUENCE, index.saturating_add(1).to_string());
+            headers
+        };
+        let Some((last, others)) = commands.split_last() else { return Said::Stored { duplicate: false } };
+        let client = self.link.client();
+        for (index, command) in others.iter().enumerate() {
+            let (subject, payload) = (command.subject.clone(), command.payload.clone());
+            if client.publish_with_headers(subject, headers(index, command), payload).await.is_err() {
+                return Said::Unknown;
+            }
+        }
+        let mut commit = headers(others.len(), last);
+        commit.insert(NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL);
+        let request = Request::new().headers(commit).payload(last.payload.clone()).timeout(Some(ATTEMPT));
+        match client.send_request(last.subject.clone(), request).await {
+            Ok(message) => publish_ack::read(&message.payload),
+            Err(error) => publish_ack::failed(error.kind()),
         }
     }
 

@@ -13,6 +13,7 @@ use protocol::message::outcome::Outcome;
 use protocol::message::query::{Answer, Query};
 use protocol::scim::dialect::Dialect;
 use protocol::time::Timestamp;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::admission::{Admission, Permit};
@@ -43,14 +44,31 @@ pub struct JetStream {
 }
 
 #[derive(Debug)]
-struct Inner {
-    namespace: Namespace,
-    link: Link,
-    chain: Chain,
+pub(super) struct Inner {
+    pub(super) namespace: Namespace,
+    pub(super) link: Link,
+    pub(super) chain: Chain,
     waiters: Waiters,
     asking: Asking,
-    admission: Admission,
+    pub(super) admission: Admission,
     sightings: Sightings,
+}
+
+/// A command whose outcome is waited for.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) command: Outgoing,
+    waiter: Waiter,
+    permit: Permit,
+}
+
+/// How far a command has come.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// It is to be appended; who has to know when that is done is told.
+    New { appended: Option<oneshot::Sender<()>> },
+    /// The log has it, since this connection.
+    InLog { generation: u64 },
 }
 
 impl JetStream {
@@ -83,10 +101,22 @@ impl Gateway for JetStream {
             let entering = timeout_at(deadlines.publish, inner.admission.enter(&envelope.workspace, lane)).await;
             let permit = entering.unwrap_or(Err(GatewayError::Unanswered { in_log: None }))?;
             let command = Outgoing::new(&inner.namespace, &envelope, lane)?;
+            let pending = inner.pending(command, permit);
             // A task of its own: a client that hangs up must not leave a command in the log that nobody counts.
-            let settled = tokio::spawn(inner.settle(command, deadlines, permit)).await;
+            let settled = tokio::spawn(inner.settle(pending, deadlines, Stage::New { appended: None })).await;
             settled.unwrap_or(Err(GatewayError::Unanswered { in_log: None }))
         })
+    }
+
+    fn submit_together(&self, creates: Vec<Envelope<Command>>) -> BoxFuture<'_, Vec<Result<Outcome, GatewayError>>> {
+        Box::pin(Arc::clone(&self.inner).create_together(creates))
+    }
+
+    fn submit_in_order(
+        &self,
+        commands: Vec<(Envelope<Command>, Lane)>,
+    ) -> BoxFuture<'_, Vec<Result<Outcome, GatewayError>>> {
+        Box::pin(Arc::clone(&self.inner).settle_in_order(commands))
     }
 
     fn ask<'a>(&'a self, workspace: &'a WorkspaceId, query: Query) -> BoxFuture<'a, Result<Answer, GatewayError>> {
@@ -110,31 +140,36 @@ impl Gateway for JetStream {
 
 /// Until when a command may be appended, and until when its outcome is waited for.
 #[derive(Debug, Clone, Copy)]
-struct Deadlines {
-    publish: Instant,
+pub(super) struct Deadlines {
+    pub(super) publish: Instant,
     answer: Instant,
 }
 
 impl Deadlines {
-    fn of(deadline: Timestamp, now: Timestamp) -> Self {
+    pub(super) fn of(deadline: Timestamp, now: Timestamp) -> Self {
         let publish = Instant::now() + deadline.since(now);
         Self { publish, answer: publish + Terms::PUBLISH_MARGIN }
     }
 }
 
 impl Inner {
-    /// Appends a command and waits for its outcome, whichever way it comes.
-    async fn settle(
+    /// Starts to wait for a command's outcome; before it is published.
+    pub(super) fn pending(&self, command: Outgoing, permit: Permit) -> Pending {
+        Pending { waiter: self.waiters.wait_for(command.operation), command, permit }
+    }
+
+    /// Appends a command, unless the log has it, and waits for its outcome, whichever way it comes.
+    pub(super) async fn settle(
         self: Arc<Self>,
-        command: Outgoing,
+        pending: Pending,
         by: Deadlines,
-        permit: Permit,
+        stage: Stage,
     ) -> Result<Outcome, GatewayError> {
-        let mut waiter = self.waiters.wait_for(command.operation);
-        let in_log = AtomicBool::new(false);
+        let Pending { command, mut waiter, permit } = pending;
+        let in_log = AtomicBool::new(matches!(stage, Stage::InLog { .. }));
         tokio::select! {
             outcome = waiter.heard() => return Ok(outcome),
-            outcome = self.append_then_ask(&command, by, &in_log) => return outcome,
+            outcome = self.append_then_ask(&command, by, &in_log, stage) => return outcome,
             () = sleep_until(by.answer) => {}
         }
         let operation = command.operation;
@@ -152,18 +187,26 @@ impl Inner {
         command: &Outgoing,
         by: Deadlines,
         in_log: &AtomicBool,
+        stage: Stage,
     ) -> Result<Outcome, GatewayError> {
-        let generation = self.link.connected().await;
-        let appended = timeout_at(by.publish, self.chain.append(command)).await;
-        let duplicate = match appended {
-            Ok(appended) => appended?.duplicate,
-            // It may have been stored all the same.
-            Err(_) => return Ok(self.found_in_ledger(command, ASK_EVERY).await),
+        let generation = match stage {
+            Stage::InLog { generation } => generation,
+            Stage::New { appended: told } => {
+                let generation = self.link.connected().await;
+                let appended = timeout_at(by.publish, self.chain.append(command)).await;
+                drop(told);
+                let duplicate = match appended {
+                    Ok(appended) => appended?.duplicate,
+                    // It may have been stored all the same.
+                    Err(_) => return Ok(self.found_in_ledger(command, ASK_EVERY).await),
+                };
+                in_log.store(true, Ordering::Relaxed);
+                if duplicate && let Some(outcome) = self.ask_ledger(command).await {
+                    return Ok(outcome);
+                }
+                generation
+            }
         };
-        in_log.store(true, Ordering::Relaxed);
-        if duplicate && let Some(outcome) = self.ask_ledger(command).await {
-            return Ok(outcome);
-        }
         tokio::select! {
             outcome = self.found_in_ledger(command, ASK_EVERY) => Ok(outcome),
             outcome = self.append_again(command, by, generation) => Ok(outcome),

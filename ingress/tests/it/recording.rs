@@ -21,6 +21,7 @@ use protocol::message::lane::Lane;
 use protocol::message::outcome::Outcome;
 use protocol::message::query::{Answer, Query};
 use protocol::scim::attributes::Attributes;
+use protocol::scim::bulk::BulkLimits;
 use protocol::scim::dialect::Dialect;
 use protocol::scim::resource::{Meta, Resource, ResourceType, Version};
 use protocol::time::Timestamp;
@@ -42,6 +43,24 @@ impl Gateway for Recording {
         self.submitted.lock().unwrap().push((envelope, lane));
         let outcome = self.outcome.lock().unwrap().take();
         Box::pin(async { outcome.unwrap_or(Err(GatewayError::Unanswered { in_log: None })) })
+    }
+
+    fn submit_together(&self, creates: Vec<Envelope<Command>>) -> BoxFuture<'_, Vec<Result<Outcome, GatewayError>>> {
+        let commands = creates.into_iter().map(|envelope| (envelope, Lane::Bulk)).collect();
+        self.submit_in_order(commands)
+    }
+
+    fn submit_in_order(
+        &self,
+        commands: Vec<(Envelope<Command>, Lane)>,
+    ) -> BoxFuture<'_, Vec<Result<Outcome, GatewayError>>> {
+        Box::pin(async move {
+            let mut outcomes = Vec::new();
+            for (envelope, lane) in commands {
+                outcomes.push(self.submit(envelope, lane).await);
+            }
+            outcomes
+        })
     }
 
     fn ask<'a>(&'a self, workspace: &'a WorkspaceId, query: Query) -> BoxFuture<'a, Result<Answer, GatewayError>> {
@@ -90,9 +109,15 @@ impl Server {
             answer_within: Duration::from_secs(50),
             max_user_body: MAX_USER_BODY,
             max_group_body: 2 * MAX_USER_BODY,
+            bulk: BulkLimits { operations: 10, bytes: 20_000 },
         });
-        let edge =
-            Edge { gateway: Arc::clone(&gateway) as Arc<dyn Gateway>, credentials, health: Arc::clone(&health), terms };
+        let edge = Edge {
+            gateway: Arc::clone(&gateway) as Arc<dyn Gateway>,
+            credentials,
+            health: Arc::clone(&health),
+            bulk: Arc::default(),
+            terms,
+        };
         Self { gateway, health, token, app: ingress::router::app(edge) }
     }
 

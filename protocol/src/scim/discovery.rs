@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::scim::bulk::BulkLimits;
 use crate::scim::list::{LIST_SCHEMA, Page};
 use crate::scim::resource::ResourceType;
 use crate::scim::schema::{Extensions, Schema, SchemaText};
@@ -70,11 +71,11 @@ fn resource_type(kind: ResourceType, extensions: &Extensions, base_url: &str) ->
 }
 
 /// `/ServiceProviderConfig`: true for this build.
-pub fn service_provider_config(base_url: &str) -> Value {
+pub fn service_provider_config(base_url: &str, bulk: BulkLimits) -> Value {
     json!({
         "schemas": [SERVICE_PROVIDER_CONFIG],
         "patch": { "supported": true },
-        "bulk": { "supported": false, "maxOperations": 0, "maxPayloadSize": 0 },
+        "bulk": { "supported": true, "maxOperations": bulk.operations, "maxPayloadSize": bulk.bytes },
         "filter": { "supported": true, "maxResults": Page::MAX_COUNT },
         "changePassword": { "supported": false },
         "sort": { "supported": true },

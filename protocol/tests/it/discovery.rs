@@ -1,6 +1,7 @@
 //! What a server says of itself: RFC 7643 §5 to §7, RFC 7644 §4.
 
 use expect_test::expect;
+use protocol::scim::bulk::BulkLimits;
 use protocol::scim::discovery::{list, resource_types, schemas, service_provider_config};
 use protocol::scim::resource::ResourceType;
 use protocol::scim::schema::{AttributeText, Extensions, SchemaText};
@@ -69,7 +70,7 @@ fn every_characteristic_of_an_attribute_is_said() {
 
 #[test]
 fn the_configuration_says_what_this_build_can() {
-    let config = service_provider_config(BASE_URL);
+    let config = service_provider_config(BASE_URL, BulkLimits { operations: 2_000, bytes: 8 * 1024 * 1024 });
     let supported = |name: &str| config[name]["supported"].as_bool().unwrap();
     assert!(["patch", "filter", "sort", "etag"].into_iter().all(supported));
     assert!(!["bulk", "changePassword"].into_iter().any(supported));

@@ -8,7 +8,7 @@ use async_nats::jetstream::stream::{self, ConsumerError, DiscardPolicy, Retentio
 use async_nats::jetstream::{self, kv};
 use protocol::id::Namespace;
 use protocol::message::lane::Lane;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::config::Config;
 
@@ -79,7 +79,15 @@ pub(crate) async fn log(context: &jetstream::Context, config: &Config) -> Result
         Err(error) if missing(&error) => create(context, config).await?,
         Err(source) => return Err(DeclareError::GetStream { name, source }),
     };
-    check(&name, &existing.cached_info().config)?;
+    let settings = &existing.cached_info().config;
+    check(&name, settings)?;
+    if !settings.allow_atomic_publish {
+        let settings = stream::Config { allow_atomic_publish: true, ..settings.clone() };
+        if let Err(error) = context.update_stream(settings).await {
+            // Slower, not wrong: an ingress that is refused a batch appends its commands one by one.
+            warn!(stream = name, %error, "stream {name} takes no batches, so bulk requests are stored one by one");
+        }
+    }
     Ok(existing)
 }
 
@@ -134,6 +142,7 @@ async fn create(context: &jetstream::Context, config: &Config) -> Result<stream:
         num_replicas: usize::from(config.replicas),
         max_bytes: i64::try_from(config.log_max_bytes).unwrap_or(i64::MAX),
         duplicate_window: DUPLICATE_WINDOW,
+        allow_atomic_publish: true,
         ..stream::Config::default()
     };
     info!(stream = name, "stream {name} is missing, creating it");

@@ -1,0 +1,41 @@
+//! `POST /Bulk` (RFC 7644 §3.7): many operations in one request, done in waves.
+
+mod run;
+mod turns;
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::response::Response;
+use http::StatusCode;
+use protocol::scim::bulk::BulkResponse;
+use protocol::scim::error::ScimError;
+use tokio::time::{Instant, timeout_at};
+
+use self::run::Run;
+pub use self::turns::Turns;
+use crate::clock;
+use crate::edge::Edge;
+use crate::error::ApiError;
+use crate::extract::{media_type, read_bulk};
+use crate::gateway::GatewayError;
+use crate::request::Origin;
+use crate::response::scim_json;
+
+/// `POST /Bulk`: 200 with a status for each operation that was begun.
+pub(crate) async fn bulk(State(edge): State<Edge>, request: Request) -> Result<Response, ApiError> {
+    let (mut parts, body) = request.into_parts();
+    let origin = Origin::from_request_parts(&mut parts, &edge).await?;
+    media_type(&parts.headers)?;
+    // Only as many are in memory as are served.
+    let until = Instant::now() + edge.terms.publish_deadline(origin.arrived).since(clock::now());
+    let turn = timeout_at(until, edge.bulk.take(&origin.caller.workspace)).await;
+    let turn = turn.unwrap_or(Err(GatewayError::Unanswered { in_log: None }))?;
+    let asked = read_bulk(body, edge.terms.bulk).await?;
+    // A task of its own: a client that hangs up must not leave half of a circle behind.
+    let running = tokio::spawn(async move {
+        let results = Run::new(edge, origin, asked).finish().await;
+        drop(turn);
+        results
+    });
+    let results = running.await.map_err(|_| ScimError::new(500, "the request could not be carried out to its end"))?;
+    Ok(scim_json(StatusCode::OK, &BulkResponse(&results)))
+}
