@@ -201,7 +201,7 @@ async fn a_limit_is_enforced_while_the_body_arrives_and_named() {
     let too_large = format!("{{\"method\":\"{}", "x".repeat(9 * 1024 * 1024));
     for (sent, limit) in [(too_many, "maxOperations"), (too_large, "maxPayloadSize")] {
         let answer = answer_to_unfinished(&scim, &format!(r#"{{"schemas":["{BULK}"],"Operations":[{sent}"#)).await;
-        assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+        assert!(answer.starts_with("HTTP/1.1 413"), "{limit}: {answer}");
         assert!(answer.contains(limit) && answer.contains("application/scim+json"), "{answer}");
     }
     assert_eq!(scim.get("/Users").await.body["totalResults"], json!(0));

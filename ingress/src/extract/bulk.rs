@@ -34,16 +34,20 @@ pub(crate) async fn read_bulk(body: Body, limits: BulkLimits) -> Result<BulkRequ
 /// Hands the body over, piece by piece, until its end, its limit, or until nobody wants more.
 async fn pump(mut body: Body, sender: mpsc::Sender<Bytes>, limit: usize) -> Result<(), ScimError> {
     let mut room = limit;
-    while let Some(frame) = body.frame().await {
+    loop {
+        let frame = tokio::select! {
+            frame = body.frame() => frame,
+            () = sender.closed() => return Ok(()),
+        };
+        let Some(frame) = frame else { return Ok(()) };
         let frame = frame
             .map_err(|_| ScimError::bad_request(ScimType::InvalidSyntax, "the body ended before it was complete"))?;
         let Ok(piece) = frame.into_data() else { continue };
         room = room.checked_sub(piece.len()).ok_or_else(|| too_large(limit))?;
         if sender.send(piece).await.is_err() {
-            break;
+            return Ok(());
         }
     }
-    Ok(())
 }
 
 fn too_large(limit: usize) -> ScimError {
@@ -68,5 +72,26 @@ impl Read for Arriving {
         let count = buffer.len().min(self.piece.len());
         self.piece.split_to(count).copy_to_slice(buffer.get_mut(..count).unwrap_or_default());
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::StreamExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn one_operation_too_many_is_refused_while_more_is_on_its_way() {
+        let limits = BulkLimits { operations: 2_000, bytes: 8_000_000 };
+        let operation = r#"{"method":"DELETE","path":"/Users/x"},"#;
+        let text = format!(r#"{{"Operations":[{}"#, operation.repeat(2_001));
+        let pieces: Vec<_> = text.as_bytes().chunks(1_000).map(|piece| Ok::<_, io::Error>(piece.to_vec())).collect();
+        let endless = futures::stream::iter(pieces).chain(futures::stream::pending());
+        let reading = read_bulk(Body::from_stream(endless), limits);
+        let refused = tokio::time::timeout(Duration::from_secs(20), reading).await.unwrap().unwrap_err();
+        assert_eq!(refused.status, 413);
     }
 }

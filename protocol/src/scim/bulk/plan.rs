@@ -143,6 +143,10 @@ impl Plan {
                 || step.resource.as_ref().is_some_and(|resource| blocked.contains(resource))
                 || step.name.as_ref().is_some_and(|name| claimed.contains(name));
             claimed.extend(step.name.as_ref());
+            if in_order && too_early && step.open == 0 && self.allowed < usize::MAX {
+                // It may be the error after which nothing more is begun.
+                break;
+            }
             if step.open > 0 || (in_order && too_early) {
                 blocked.extend(step.resource.as_ref());
             } else {

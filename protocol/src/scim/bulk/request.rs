@@ -1,9 +1,9 @@
 //! Reads a bulk request while it arrives: one operation after the other, so that one too many is refused before the rest
 //! has come, and none is in memory as a tree.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::fmt;
-use std::io::Read;
+use std::io::{self, Read};
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
@@ -26,11 +26,11 @@ impl BulkRequest {
     /// 413 names the limit on operations; 400 says what is wrong with the request as a whole, and then nothing of it is
     /// done. What is wrong with one operation is that operation's own error.
     pub fn read(bytes: impl Read, limits: BulkLimits) -> Result<Self, ScimError> {
-        let refusal = Cell::new(None);
-        let mut json = serde_json::Deserializer::from_reader(bytes);
+        let refusal = RefCell::new(None);
+        let mut json = serde_json::Deserializer::from_reader(UntilRefused { bytes, refusal: &refusal });
         let read = Reader { most: limits.operations, refusal: &refusal }.deserialize(&mut json);
         let read = read.and_then(|read| json.end().map(|()| read));
-        let read = read.map_err(|error| refusal.take().unwrap_or_else(|| invalid_json(&error)))?;
+        let read = read.map_err(|error| refusal.borrow_mut().take().unwrap_or_else(|| invalid_json(&error)))?;
         read.request()
     }
 }
@@ -43,6 +43,18 @@ fn invalid_json(error: &serde_json::Error) -> ScimError {
 
 fn syntax(detail: impl Into<String>) -> ScimError {
     ScimError::bad_request(ScimType::InvalidSyntax, detail)
+}
+
+/// The bytes up to a refusal: the parser looks for the end of a list also after an error, and would wait for it.
+struct UntilRefused<'a, R> {
+    bytes: R,
+    refusal: &'a RefCell<Option<ScimError>>,
+}
+
+impl<R: Read> Read for UntilRefused<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.refusal.borrow().is_some() { Ok(0) } else { self.bytes.read(buffer) }
+    }
 }
 
 /// The members of the request, as they were found.
@@ -78,12 +90,12 @@ impl Members {
 /// Reads the whole request. What it refuses for a reason of its own is left in `refusal`.
 struct Reader<'a> {
     most: usize,
-    refusal: &'a Cell<Option<ScimError>>,
+    refusal: &'a RefCell<Option<ScimError>>,
 }
 
 impl Reader<'_> {
     fn refuse<E: serde::de::Error>(&self, error: ScimError) -> E {
-        self.refusal.set(Some(error));
+        *self.refusal.borrow_mut() = Some(error);
         E::custom("refused")
     }
 }
