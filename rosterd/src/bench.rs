@@ -1,9 +1,16 @@
 //! `rosterd bench`: figures of this machine, each table from one run of one command.
 
 mod group_commit;
+mod groups;
+mod load;
 mod machine;
 mod memory;
+mod people;
 mod processor;
+mod requests;
+mod slow;
+mod stage;
+mod workers;
 
 use clap::Subcommand;
 use protocol::id::WorkspaceId;
@@ -23,6 +30,12 @@ pub struct Args {
 enum Benchmark {
     /// Compare a worker that commits what is ready together with one that commits each command alone.
     GroupCommit(group_commit::Args),
+    /// Time single requests and bulk requests, on both databases and with both ways to sync the log.
+    Requests(requests::Args),
+    /// Time changes of small and large groups, and weigh a system that reads a large one.
+    Groups(groups::Args),
+    /// Compare one, two and four workers, also with a database that is far away.
+    Workers(workers::Args),
     /// Weigh the standalone ingress and worker at rest and under load.
     Memory(memory::Args),
 }
@@ -34,6 +47,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     }
     match args.benchmark {
         Benchmark::GroupCommit(args) => group_commit::run(args).await,
+        Benchmark::Requests(args) => requests::run(args).await,
+        Benchmark::Groups(args) => groups::run(args).await,
+        Benchmark::Workers(args) => workers::run(args).await,
         Benchmark::Memory(args) => memory::run(args).await,
     }
 }

@@ -82,7 +82,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     output::print(args.output, &figures, || shown(&figures))
 }
 
-fn binaries(given: Option<&Path>, rosterd: &Path) -> anyhow::Result<PathBuf> {
+pub(super) fn binaries(given: Option<&Path>, rosterd: &Path) -> anyhow::Result<PathBuf> {
     let folder = given.or_else(|| rosterd.parent()).context("rosterd lies in no folder")?;
     for name in ["ingress", "worker"] {
         if !folder.join(name).is_file() {
@@ -159,7 +159,7 @@ fn parts(topology: &Topology) -> impl Iterator<Item = Process> {
 }
 
 /// A line of `/proc/<pid>/status`, in MiB.
-fn resident(pid: u32, line: &str) -> anyhow::Result<f64> {
+pub(super) fn resident(pid: u32, line: &str) -> anyhow::Result<f64> {
     let path = format!("/proc/{pid}/status");
     let status = std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
     mebibytes(&status, line).with_context(|| format!("{path} has no {line}"))

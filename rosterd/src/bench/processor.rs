@@ -41,10 +41,7 @@ impl Used {
         let database = database.iter().map(|pid| (Who::Database, *pid));
         let mut used = BTreeMap::new();
         for (who, pid) in parts.chain(database).chain([(Who::Client, std::process::id())]) {
-            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            if let Some(ticks) = ticks(&stat) {
-                *used.entry(who).or_default() += ticks;
-            }
+            *used.entry(who).or_default() += ticks_of(pid);
         }
         Self(used)
     }
@@ -64,6 +61,12 @@ const fn who(role: Role) -> Who {
         Role::Worker => Who::Worker,
         Role::Ingress => Who::Ingress,
     }
+}
+
+/// What one process has used until now, in ticks; nothing if that is not known.
+pub(super) fn ticks_of(pid: u32) -> u32 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    ticks(&stat).unwrap_or_default()
 }
 
 /// User and system time of a process, the fields 14 and 15. The second field, its name, may hold anything.
