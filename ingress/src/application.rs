@@ -13,7 +13,7 @@ use protocol::message::query::{Answer, Joined, Query, TypeFilter};
 use protocol::ownership::Source;
 use protocol::scim::error::ScimError;
 use protocol::scim::filter::Filter;
-use protocol::scim::list::Page;
+use protocol::scim::list::{Page, Paging};
 use protocol::scim::patch::PatchRequest;
 use protocol::scim::resource::{Resource, ResourceType};
 use protocol::scim::schema::Extensions;
@@ -92,10 +92,10 @@ async fn resolve(edge: &Edge, workspace: &WorkspaceId, user: &str) -> Result<Res
     }
     // A JSON string is what a filter compares with (RFC 7644 §3.4.2.2).
     let filter = Filter::parse(ResourceType::User, &format!("userName eq {}", json!(user))).map_err(refused)?;
-    let page = Page::new(Some(1), Some(1));
+    let paging = Paging::Index(Page::new(Some(1), Some(1)));
     let lists = vec![TypeFilter { resource_type: ResourceType::User, filter: Some(filter) }];
     let base_url = edge.terms.base_url(workspace);
-    let query = Query::List { lists, base_url, sort: None, page, joined: Joined::NONE };
+    let query = Query::List { lists, base_url, sort: None, paging, joined: Joined::NONE };
     match edge.gateway.ask(workspace, query).await.map_err(unavailable)? {
         Answer::List { resources, .. } => resources.first().map(|found| found.id).ok_or_else(no_such_user),
         Answer::Refused { error } => Err(refused(error)),

@@ -6,9 +6,11 @@ use http::StatusCode;
 use protocol::message::command::Command;
 use protocol::message::query::{Answer, Query};
 use protocol::scim::attributes::Attributes;
+use protocol::scim::cursor::Cursors;
 use protocol::scim::error::ScimError;
+use protocol::scim::list::Paging;
 use protocol::scim::patch::PatchRequest;
-use protocol::scim::render::ListResponse;
+use protocol::scim::render::{ListResponse, Place};
 
 use crate::auth::Caller;
 use crate::edge::Edge;
@@ -98,13 +100,20 @@ pub(crate) async fn search(edge: State<Edge>, caller: Caller, Posted(search): Po
 }
 
 async fn found(State(edge): State<Edge>, caller: Caller, search: Search) -> Result<Response, ApiError> {
-    let Search { lists, sort, page, projection } = search;
+    let Search { lists, sort, paging, projection } = search;
     let base_url = edge.terms.base_url(&caller.workspace);
-    let query = Query::List { lists, base_url: base_url.clone(), sort, page, joined: projection.joined() };
+    let cursors = Cursors::of(&lists, sort.as_ref());
+    let start = match &paging {
+        Paging::Index(page) => Some(page.start_index()),
+        Paging::Cursor { .. } => None,
+    };
+    let query = Query::List { lists, base_url: base_url.clone(), sort, paging, joined: projection.joined() };
     match edge.gateway.ask(&caller.workspace, query).await? {
-        Answer::List { total, resources } => {
+        Answer::List { total, resources, next } => {
+            let next = next.map(|position| cursors.write(&position));
+            let place = start.map_or(Place::Walk { next: next.as_deref() }, Place::Index);
             let list =
-                ListResponse { total, page, resources: &resources, base_url: &base_url, projection: &projection };
+                ListResponse { total, place, resources: &resources, base_url: &base_url, projection: &projection };
             Ok(scim_json(StatusCode::OK, &list))
         }
         other => Err(refusal(other)),

@@ -2,6 +2,7 @@
 
 pub mod attributes;
 pub mod bulk;
+pub mod cursor;
 pub mod dialect;
 pub mod discovery;
 pub mod error;

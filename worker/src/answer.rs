@@ -34,8 +34,8 @@ pub async fn answer(store: &Store, workspace: &WorkspaceId, query: &Query) -> An
                 let resource = get(store, workspace, *resource_type, *id, *joined).await?.map(Box::new);
                 Ok(admitted(resource, precondition))
             }
-            Query::List { lists, base_url, sort, page, joined } => {
-                let search = Search { lists, base_url, sort: sort.as_ref(), page: *page, joined: *joined };
+            Query::List { lists, base_url, sort, paging, joined } => {
+                let search = Search { lists, base_url, sort: sort.as_ref(), paging, joined: *joined };
                 list::list(store, workspace, search).await
             }
             Query::Outcome { operation } => {

@@ -13,7 +13,7 @@ use futures::{StreamExt, stream};
 use protocol::id::ResourceId;
 use protocol::message::query::{Answer, Joined, Query, TypeFilter};
 use protocol::scim::filter::Filter;
-use protocol::scim::list::Page;
+use protocol::scim::list::{Page, Paging};
 use protocol::scim::name::CanonicalName;
 use protocol::scim::path::AttributePath;
 use protocol::scim::projection::Projection;
@@ -49,14 +49,15 @@ async fn known(bed: &Bed, kind: ResourceType) -> Vec<Known> {
 
 fn list(resource_type: ResourceType, filter: Option<Filter>, sort: Option<Sort>) -> Query {
     let lists = vec![TypeFilter { resource_type, filter }];
-    Query::List { lists, base_url: BASE_URL.to_owned(), sort, page: Page::new(None, None), joined: Joined::ALL }
+    let paging = Paging::Index(Page::new(None, None));
+    Query::List { lists, base_url: BASE_URL.to_owned(), sort, paging, joined: Joined::ALL }
 }
 
 async fn found(bed: &Bed, query: Query) -> Result<Vec<ResourceId>, String> {
     // What is compared is which resources match: their members need not be read for each question.
-    let Query::List { lists, base_url, sort, page, .. } = query else { panic!() };
-    match bed.ask("acme", Query::List { lists, base_url, sort, page, joined: Joined::NONE }).await {
-        Answer::List { total, resources } => {
+    let Query::List { lists, base_url, sort, paging, .. } = query else { panic!() };
+    match bed.ask("acme", Query::List { lists, base_url, sort, paging, joined: Joined::NONE }).await {
+        Answer::List { total, resources, .. } => {
             assert_eq!(u64::try_from(resources.len()).unwrap(), total);
             Ok(resources.iter().map(|resource| resource.id).collect())
         }

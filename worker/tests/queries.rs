@@ -3,7 +3,7 @@
 use protocol::id::ResourceId;
 use protocol::message::query::{Answer, Joined, Query, TypeFilter};
 use protocol::scim::filter::Filter;
-use protocol::scim::list::Page;
+use protocol::scim::list::{Page, Paging};
 use protocol::scim::resource::ResourceType;
 use serde_json::json;
 
@@ -12,13 +12,14 @@ use crate::log::{Log, group, new_group, new_user_with, user};
 
 fn query(resource_type: ResourceType, filter: Option<Filter>, page: Page) -> Query {
     let lists = vec![TypeFilter { resource_type, filter }];
-    Query::List { lists, base_url: "https://scim.example.com".to_owned(), sort: None, page, joined: Joined::ALL }
+    let paging = Paging::Index(page);
+    Query::List { lists, base_url: "https://scim.example.com".to_owned(), sort: None, paging, joined: Joined::ALL }
 }
 
 async fn list(bed: &Bed, kind: ResourceType, filter: Option<&str>, page: Page) -> (u64, Vec<ResourceId>) {
     let filter = filter.map(|filter| Filter::parse(kind, filter).unwrap());
     match bed.ask("acme", query(kind, filter, page)).await {
-        Answer::List { total, resources } => (total, resources.iter().map(|resource| resource.id).collect()),
+        Answer::List { total, resources, .. } => (total, resources.iter().map(|resource| resource.id).collect()),
         other => panic!("{other:?}"),
     }
 }
@@ -73,7 +74,7 @@ async fn a_list_of_groups_shows_members() {
     on_both(async |bed| {
         fill(bed).await;
         let query = query(ResourceType::Group, None, Page::new(None, None));
-        let Answer::List { total, resources } = bed.ask("acme", query).await else { panic!() };
+        let Answer::List { total, resources, .. } = bed.ask("acme", query).await else { panic!() };
         assert_eq!(total, 2);
         assert_eq!((member_ids(&resources[0]), member_ids(&resources[1])), (vec![user(1), user(3)], vec![]));
     })

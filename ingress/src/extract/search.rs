@@ -4,9 +4,10 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::request::Parts;
 use protocol::message::query::TypeFilter;
 use protocol::profile::Profile;
+use protocol::scim::cursor::Cursors;
 use protocol::scim::error::{ScimError, ScimType};
 use protocol::scim::filter::Filter;
-use protocol::scim::list::Page;
+use protocol::scim::list::{Page, Paging};
 use protocol::scim::projection::Projection;
 use protocol::scim::resource::ResourceType;
 use protocol::scim::sort::Sort;
@@ -27,7 +28,7 @@ pub(crate) struct Search {
     /// In which order.
     pub(crate) sort: Option<Sort>,
     /// Which part of them.
-    pub(crate) page: Page,
+    pub(crate) paging: Paging,
     /// What of them is shown.
     pub(crate) projection: Projection,
 }
@@ -39,12 +40,14 @@ impl<S: Sync> FromRequestParts<S> for Search {
         let caller = Caller::from_request_parts(parts, state).await?;
         let parameters = Parameters::of(parts)?;
         let integer = |name| parameters.value(name).map(|text| integer(name, text)).transpose();
+        let cursor = parameters.value("cursor");
         let asked = Asked {
             filter: parameters.value("filter"),
             sort_by: parameters.value("sortBy"),
             sort_order: parameters.value("sortOrder"),
             start_index: integer("startIndex")?,
-            count: integer("count")?,
+            count: integer("count").map_err(|error| of_count(cursor, error))?,
+            cursor,
             attributes: parameters.names("attributes"),
             excluded: parameters.names("excludedAttributes"),
         };
@@ -78,6 +81,8 @@ struct Asked<'a> {
     sort_order: Option<&'a str>,
     start_index: Option<i64>,
     count: Option<i64>,
+    /// Empty for the first page.
+    cursor: Option<&'a str>,
     attributes: Vec<&'a str>,
     excluded: Vec<&'a str>,
 }
@@ -97,12 +102,14 @@ impl<'a> Asked<'a> {
         let number = |name| member(name).map(|value| whole(value).ok_or_else(|| wrong(name, "an integer"))).transpose();
         let names =
             |name| member(name).map_or(Ok(Vec::new()), |value| names(value).ok_or_else(|| wrong(name, "a list")));
+        let cursor = text("cursor")?;
         Ok(Self {
             filter: text("filter")?,
             sort_by: text("sortBy")?,
             sort_order: text("sortOrder")?,
             start_index: number("startIndex")?,
-            count: number("count")?,
+            count: number("count").map_err(|error| of_count(cursor, error))?,
+            cursor,
             attributes: names("attributes")?,
             excluded: names("excludedAttributes")?,
         })
@@ -119,7 +126,22 @@ impl<'a> Asked<'a> {
         };
         let sort = self.sort_by.map(|by| Sort::parse(extensions, kinds, by, self.sort_order)).transpose()?;
         let projection = Projection::parse(extensions, kinds, &self.attributes, &self.excluded)?;
-        Ok(Search { lists, sort, page: Page::new(self.start_index, self.count), projection })
+        let paging = self.paging(&lists, sort.as_ref())?;
+        Ok(Search { lists, sort, paging, projection })
+    }
+
+    /// By index unless there is a cursor (RFC 9865 §2.4).
+    fn paging(&self, lists: &[TypeFilter], sort: Option<&Sort>) -> Result<Paging, ScimError> {
+        let after = match (self.cursor, self.start_index) {
+            (None, start_index) => return Ok(Paging::Index(Page::new(start_index, self.count))),
+            (Some(_), Some(_)) => {
+                let detail = "cursor and startIndex exclude each other: each asks for another way of paging";
+                return Err(ScimError::bad_request(ScimType::InvalidValue, detail));
+            }
+            (Some(""), None) => None,
+            (Some(cursor), None) => Some(Cursors::of(lists, sort).read(cursor)?),
+        };
+        Ok(Paging::cursor(after, self.count))
     }
 }
 
@@ -150,6 +172,13 @@ fn integer(name: &str, text: &str) -> Result<i64, ScimError> {
     }
     let beyond = if text.starts_with('-') { i64::MIN } else { i64::MAX };
     Ok(text.parse().unwrap_or(beyond))
+}
+
+/// In a walk, a count that is no number has a keyword of its own (RFC 9865 §2.1). Others have to be like that of the first
+/// page there, too; here any does, as positions are of resources, not of pages.
+fn of_count(cursor: Option<&str>, error: ScimError) -> ScimError {
+    let scim_type = if cursor.is_some() { Some(ScimType::InvalidCount) } else { error.scim_type };
+    ScimError { scim_type, ..error }
 }
 
 fn wrong(name: &str, expected: &str) -> ScimError {

@@ -56,7 +56,7 @@ async fn authentication_comes_before_everything_else() {
 
 #[tokio::test]
 async fn a_token_may_come_without_the_word_bearer() {
-    let server = Server::start().knows(Answer::List { total: 0, resources: vec![] });
+    let server = Server::start().knows(Answer::List { total: 0, resources: vec![], next: None });
     let token = server.token.reveal().to_owned();
     assert_eq!(server.send_with("GET", LIST, "", &[("authorization", &token)]).await.status, 200);
 }

@@ -6,7 +6,7 @@ use protocol::message::lane::Lane;
 use protocol::message::outcome::Outcome;
 use protocol::message::query::{Answer, Joined, Query, TypeFilter};
 use protocol::ownership::Source;
-use protocol::scim::list::Page;
+use protocol::scim::list::{Page, Paging};
 use protocol::scim::resource::{ResourceType, Version};
 use serde_json::json;
 
@@ -116,7 +116,7 @@ async fn a_resource_is_read_by_its_id() {
 
 #[tokio::test]
 async fn a_list_says_how_many_there_are_and_which_part_this_is() {
-    let server = Server::start().knows(Answer::List { total: 7, resources: vec![group()] });
+    let server = Server::start().knows(Answer::List { total: 7, resources: vec![group()], next: None });
     let path = "/scim/v2/acme/Groups?filter=displayName%20eq%20%22Staff%22&startIndex=5&count=1&unknown=1&";
     let listed = server.send("GET", path, "").await;
     assert_eq!(listed.status, 200);
@@ -124,17 +124,18 @@ async fn a_list_says_how_many_there_are_and_which_part_this_is() {
     assert_eq!((&body["totalResults"], &body["startIndex"], &body["itemsPerPage"]), (&json!(7), &json!(5), &json!(1)));
     assert_eq!(body["Resources"][0]["displayName"], json!("Staff"));
     let asked = server.gateway.asked.lock().unwrap().clone();
-    let [(_, Query::List { lists, page, .. })] = asked.as_slice() else { panic!("{asked:?}") };
+    let [(_, Query::List { lists, paging, .. })] = asked.as_slice() else { panic!("{asked:?}") };
     let [TypeFilter { resource_type: ResourceType::Group, filter: Some(filter) }] = lists.as_slice() else {
         panic!("{lists:?}")
     };
-    assert_eq!((filter.to_string().as_str(), *page), (r#"displayName eq "Staff""#, Page::new(Some(5), Some(1))));
+    let page = Paging::Index(Page::new(Some(5), Some(1)));
+    assert_eq!((filter.to_string().as_str(), paging), (r#"displayName eq "Staff""#, &page));
 }
 
 #[tokio::test]
 async fn slashes_too_many_are_tolerated() {
     for path in ["/scim/v2/acme/Users/", "//scim//v2/acme//Users", "/scim/v2/acme/Users/?"] {
-        let server = Server::start().knows(Answer::List { total: 0, resources: vec![] });
+        let server = Server::start().knows(Answer::List { total: 0, resources: vec![], next: None });
         assert_eq!(server.send("GET", path, "").await.status, 200, "{path}");
     }
 }

@@ -7,9 +7,10 @@ use crate::id::{OperationId, ResourceId, TokenId};
 use crate::message::command::Precondition;
 use crate::message::outcome::Outcome;
 use crate::profile::Profile;
+use crate::scim::cursor::Position;
 use crate::scim::error::ScimError;
 use crate::scim::filter::Filter;
-use crate::scim::list::Page;
+use crate::scim::list::Paging;
 use crate::scim::resource::{Resource, ResourceType, Version};
 use crate::scim::sort::Sort;
 
@@ -37,7 +38,8 @@ pub enum Query {
         /// The order; by kind and id without it.
         sort: Option<Sort>,
         /// Which part of them.
-        page: Page,
+        #[serde(rename = "page")]
+        paging: Paging,
         /// What is read beside their own rows.
         joined: Joined,
     },
@@ -96,10 +98,13 @@ pub enum Answer {
     },
     /// To `List`.
     List {
-        /// How many match in all.
+        /// How many match in all; in a walk by cursor, how many did when it began.
         total: u64,
         /// Those of the page.
         resources: Vec<Resource>,
+        /// In a walk by cursor: after which one it goes on. None on its last page.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next: Option<Position>,
     },
     /// To `Outcome`: none while the ledger does not know the operation.
     Outcome {

@@ -77,6 +77,14 @@ pub fn service_provider_config(base_url: &str, bulk: BulkLimits) -> Value {
         "patch": { "supported": true },
         "bulk": { "supported": true, "maxOperations": bulk.operations, "maxPayloadSize": bulk.bytes },
         "filter": { "supported": true, "maxResults": Page::MAX_COUNT },
+        // RFC 9865 §4. No `cursorTimeout`: cursors do not expire.
+        "pagination": {
+            "cursor": true,
+            "index": true,
+            "defaultPaginationMethod": "index",
+            "defaultPageSize": Page::MAX_COUNT,
+            "maxPageSize": Page::MAX_COUNT,
+        },
         "changePassword": { "supported": false },
         "sort": { "supported": true },
         "etag": { "supported": true },

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, Serializer};
 /// The URI of the error schema.
 pub const ERROR_SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 
-/// The detail error keyword (RFC 7644 §3.12, table 9).
+/// The detail error keyword (RFC 7644 §3.12, table 9; RFC 9865 §2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ScimType {
@@ -30,6 +30,10 @@ pub enum ScimType {
     InvalidVers,
     /// The request cannot be completed because it would put sensitive information into a URI.
     Sensitive,
+    /// The cursor is none of this query (RFC 9865 §2.1). `expiredCursor` does not occur: cursors do not expire.
+    InvalidCursor,
+    /// With a cursor: the count is no number (RFC 9865 §2.1).
+    InvalidCount,
 }
 
 impl ScimType {
@@ -46,12 +50,14 @@ impl ScimType {
             Self::InvalidValue => "invalidValue",
             Self::InvalidVers => "invalidVers",
             Self::Sensitive => "sensitive",
+            Self::InvalidCursor => "invalidCursor",
+            Self::InvalidCount => "invalidCount",
         }
     }
 
     /// Reads the keyword back.
     pub fn from_keyword(text: &str) -> Option<Self> {
-        const ALL: [ScimType; 10] = [
+        const ALL: [ScimType; 12] = [
             ScimType::InvalidFilter,
             ScimType::TooMany,
             ScimType::Uniqueness,
@@ -62,6 +68,8 @@ impl ScimType {
             ScimType::InvalidValue,
             ScimType::InvalidVers,
             ScimType::Sensitive,
+            ScimType::InvalidCursor,
+            ScimType::InvalidCount,
         ];
         ALL.into_iter().find(|scim_type| scim_type.as_str() == text)
     }

@@ -6,7 +6,7 @@ use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::scim::list::{LIST_SCHEMA, Page};
+use crate::scim::list::LIST_SCHEMA;
 use crate::scim::projection::{Projection, Shown};
 use crate::scim::resource::{Resource, ResourceType};
 
@@ -213,14 +213,26 @@ impl<T: fmt::Display> Serialize for Text<T> {
     }
 }
 
+/// Where a page is in its list.
+#[derive(Debug, Clone, Copy)]
+pub enum Place<'a> {
+    /// By index: that of its first resource, from 1.
+    Index(u64),
+    /// In a walk: the cursor of the next page, none on the last one (RFC 9865 §2).
+    Walk {
+        /// The cursor.
+        next: Option<&'a str>,
+    },
+}
+
 /// A page of resources (RFC 7644 §3.4.2). `Resources` is always there, also when it is empty: Okta reads it.
 #[derive(Debug, Clone, Copy)]
 pub struct ListResponse<'a> {
     /// How many resources match in all.
     pub total: u64,
-    /// Which part of them was asked for.
-    pub page: Page,
-    /// The resources of that part.
+    /// Where the page is among them.
+    pub place: Place<'a>,
+    /// The resources of the page.
     pub resources: &'a [Resource],
     /// As for [`Resource::render`].
     pub base_url: &'a str,
@@ -230,11 +242,15 @@ pub struct ListResponse<'a> {
 
 impl Serialize for ListResponse<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut body = serializer.serialize_map(Some(5))?;
+        let mut body = serializer.serialize_map(None)?;
         body.serialize_entry("schemas", &[LIST_SCHEMA])?;
         body.serialize_entry("totalResults", &self.total)?;
         body.serialize_entry("itemsPerPage", &self.resources.len())?;
-        body.serialize_entry("startIndex", &self.page.start_index())?;
+        match self.place {
+            Place::Index(start) => body.serialize_entry("startIndex", &start)?,
+            Place::Walk { next: Some(next) } => body.serialize_entry("nextCursor", next)?,
+            Place::Walk { next: None } => {}
+        }
         let rendered = || self.resources.iter().map(|resource| resource.render(self.base_url, self.projection));
         body.serialize_entry("Resources", &Sequence(rendered))?;
         body.end()

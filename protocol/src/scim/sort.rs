@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::path::AttributePath;
 use crate::scim::resource::ResourceType;
-use crate::scim::schema::Extensions;
+use crate::scim::schema::{Extensions, Kind};
 
 /// By what a list is sorted. Resources without a value come last, in descending order first; equal ones by id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -14,6 +14,25 @@ pub struct Sort {
     pub by: Vec<AttributePath>,
     /// From the greatest to the least.
     pub descending: bool,
+}
+
+/// Which values are compared with each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyKind {
+    /// Text, byte by byte; booleans, false before true.
+    Text,
+    /// Numbers and times.
+    Number,
+}
+
+impl KeyKind {
+    /// Of the values at a path.
+    pub fn of(path: &AttributePath) -> Self {
+        match path.compared().map(|definition| definition.kind) {
+            Some(Kind::Integer | Kind::Decimal | Kind::DateTime) => Self::Number,
+            Some(Kind::String | Kind::Boolean | Kind::Binary | Kind::Reference | Kind::Complex) | None => Self::Text,
+        }
+    }
 }
 
 impl Sort {
@@ -37,6 +56,11 @@ impl Sort {
             return Err(invalid(ScimType::InvalidPath, "sortBy must be an attribute that has an order"));
         }
         Ok(Self { by, descending })
+    }
+
+    /// What is compared: where kinds of resource differ in it, as the first one does. The others are without a value.
+    pub fn key_kind(&self) -> KeyKind {
+        self.by.first().map_or(KeyKind::Text, KeyKind::of)
     }
 
     /// The attribute of that kind of resource; none if the kind has none such, so that all its resources are unassigned.

@@ -5,7 +5,7 @@ use protocol::scim::bulk::BulkLimits;
 use protocol::scim::discovery::{list, resource_types, schemas, service_provider_config};
 use protocol::scim::resource::ResourceType;
 use protocol::scim::schema::{AttributeText, Extensions, SchemaText};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::values::{ACME, acme};
 
@@ -74,6 +74,9 @@ fn the_configuration_says_what_this_build_can() {
     let supported = |name: &str| config[name]["supported"].as_bool().unwrap();
     assert!(["patch", "filter", "sort", "etag"].into_iter().all(supported));
     assert!(!["bulk", "changePassword"].into_iter().any(supported));
+    let maximum = &config["filter"]["maxResults"];
+    let paging = json!({ "cursor": true, "index": true, "defaultPaginationMethod": "index", "defaultPageSize": maximum, "maxPageSize": maximum });
+    assert_eq!(config["pagination"], paging);
     assert_eq!(config["authenticationSchemes"][0]["type"], "oauthbearertoken");
     assert_eq!(config["meta"]["location"], "https://x/ServiceProviderConfig");
 }

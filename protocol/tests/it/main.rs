@@ -7,6 +7,8 @@ mod attributes;
 #[cfg(test)]
 mod bulk;
 #[cfg(test)]
+mod cursor;
+#[cfg(test)]
 mod decide;
 #[cfg(test)]
 mod discovery;

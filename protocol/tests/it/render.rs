@@ -1,9 +1,8 @@
 //! Resources and lists as clients see them.
 
 use expect_test::expect;
-use protocol::scim::list::Page;
 use protocol::scim::projection::Projection;
-use protocol::scim::render::ListResponse;
+use protocol::scim::render::{ListResponse, Place};
 use protocol::scim::resource::ResourceType;
 
 use crate::values::{id, resource};
@@ -57,12 +56,24 @@ fn members_are_referenced_by_their_kind() {
 
 #[test]
 fn a_list_counts_in_numbers_and_always_has_resources() {
-    let page = Page::new(Some(3), Some(2));
+    let place = Place::Index(3);
     let projection = &Projection::default();
-    let list = ListResponse { total: 3, page, resources: &[], base_url: BASE_URL, projection };
+    let list = ListResponse { total: 3, place, resources: &[], base_url: BASE_URL, projection };
     expect![[r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:ListResponse"],"totalResults":3,"itemsPerPage":0,"startIndex":3,"Resources":[]}"#]].assert_eq(&serde_json::to_string(&list).unwrap());
     let group = resource(ResourceType::Group, id(1), r#"{"displayName":"g"}"#);
-    let list = ListResponse { total: 3, page, resources: &[group], base_url: BASE_URL, projection };
+    let list = ListResponse { total: 3, place, resources: &[group], base_url: BASE_URL, projection };
     let list = serde_json::to_value(list).unwrap();
     assert_eq!((&list["itemsPerPage"], &list["Resources"][0]["displayName"]), (&1.into(), &"g".into()));
+}
+
+#[test]
+fn a_page_of_a_walk_says_where_it_goes_on_and_the_last_one_does_not() {
+    let projection = &Projection::default();
+    let shown = |next| {
+        let place = Place::Walk { next };
+        let list = ListResponse { total: 3, place, resources: &[], base_url: BASE_URL, projection };
+        serde_json::to_string(&list).unwrap()
+    };
+    expect![[r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:ListResponse"],"totalResults":3,"itemsPerPage":0,"nextCursor":"AQ","Resources":[]}"#]].assert_eq(&shown(Some("AQ")));
+    expect![[r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:ListResponse"],"totalResults":3,"itemsPerPage":0,"Resources":[]}"#]].assert_eq(&shown(None));
 }

@@ -20,7 +20,7 @@ use self::fragment::Fragment;
 use self::place::{Place, Subject};
 use crate::store::DatabaseKind;
 
-pub(super) use sort::{KeyKind, sort_key};
+pub(super) use sort::{nothing, sort_key};
 
 /// What a filter is compiled for.
 #[derive(Debug, Clone, Copy)]

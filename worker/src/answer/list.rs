@@ -1,17 +1,20 @@
 //! Lists: filter, order and page in SQL (RFC 7644 §3.4.2), all statements of one answer at one moment.
 
+mod keyset;
+
 use protocol::id::{ResourceId, WorkspaceId};
 use protocol::message::query::{Answer, Joined, TypeFilter};
-use protocol::scim::list::Page;
+use protocol::scim::list::{Page, Paging};
 use protocol::scim::resource::{Resource, ResourceType};
-use protocol::scim::sort::Sort;
-use sea_orm::sea_query::{Expr, ExprTrait, Query, UnionType};
+use protocol::scim::sort::{KeyKind, Sort};
+use sea_orm::prelude::Uuid;
+use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement, UnionType};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, Order, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, Select,
+    QueryOrder, QueryResult, QuerySelect, Select,
 };
 
-use super::filter::{KeyKind, Scope, condition, sort_key};
+use super::filter::{Scope, condition, nothing, sort_key};
 use super::members;
 use crate::store::entity::{group, user};
 use crate::store::row::{Image, set_groups, set_members};
@@ -23,7 +26,7 @@ pub(super) struct Search<'a> {
     pub(super) lists: &'a [TypeFilter],
     pub(super) base_url: &'a str,
     pub(super) sort: Option<&'a Sort>,
-    pub(super) page: Page,
+    pub(super) paging: &'a Paging,
     pub(super) joined: Joined,
 }
 
@@ -32,13 +35,15 @@ pub(super) async fn list(store: &Store, workspace: &WorkspaceId, search: Search<
     let scope = Scope { kind: store.kind(), base_url: search.base_url };
     let snapshot = store.snapshot().await?;
     let reader = Reader { connection: &snapshot, scope, workspace, search };
-    let (total, mut resources) = match (search.lists, search.sort) {
-        ([one], _) => reader.of_kind(one, search.page.offset(), search.page.count()).await?,
-        (_, None) => reader.one_kind_after_another().await?,
-        (_, Some(sort)) => reader.sorted_together(sort).await?,
+    let (total, mut resources, next) = match search.paging {
+        Paging::Index(page) => {
+            let (total, resources) = reader.page(*page).await?;
+            (total, resources, None)
+        }
+        Paging::Cursor { after, count } => reader.walk(after.as_ref(), *count).await?,
     };
     read_joined(&snapshot, workspace, search.joined, &mut resources).await?;
-    Ok(Answer::List { total, resources })
+    Ok(Answer::List { total, resources, next })
 }
 
 /// Reads what is not in the resources' own rows: one statement for all members, one for all groups of users.
@@ -105,11 +110,27 @@ impl Reader<'_> {
         by(key, sort.descending)
     }
 
-    async fn one_kind_after_another(&self) -> Result<(u64, Vec<Resource>), StoreError> {
+    async fn page(&self, page: Page) -> Result<(u64, Vec<Resource>), StoreError> {
+        match (self.search.lists, self.search.sort) {
+            ([one], _) => self.of_kind(one, page.offset(), page.count()).await,
+            (_, None) => self.one_kind_after_another(page).await,
+            (_, Some(sort)) => Ok((self.count().await?, self.sorted_together(sort, page).await?)),
+        }
+    }
+
+    async fn count(&self) -> Result<u64, StoreError> {
+        let mut total = 0_u64;
+        for list in self.search.lists {
+            total = total.saturating_add(self.of_kind(list, 0, 0).await?.0);
+        }
+        Ok(total)
+    }
+
+    async fn one_kind_after_another(&self, page: Page) -> Result<(u64, Vec<Resource>), StoreError> {
         let (mut total, mut found) = (0_u64, Vec::new());
         for list in self.search.lists {
-            let offset = self.search.page.offset().saturating_sub(total);
-            let room = self.search.page.count().saturating_sub(u64::try_from(found.len()).unwrap_or(u64::MAX));
+            let offset = page.offset().saturating_sub(total);
+            let room = page.count().saturating_sub(u64::try_from(found.len()).unwrap_or(u64::MAX));
             let (of_kind, resources) = self.of_kind(list, offset, room).await?;
             total = total.saturating_add(of_kind);
             found.extend(resources);
@@ -117,72 +138,85 @@ impl Reader<'_> {
         Ok((total, found))
     }
 
-    /// Several kinds in one order: the ids of the page first, then their rows.
-    async fn sorted_together(&self, sort: &Sort) -> Result<(u64, Vec<Resource>), StoreError> {
-        let mut total = 0_u64;
-        for list in self.search.lists {
-            total = total.saturating_add(self.of_kind(list, 0, 0).await?.0);
-        }
-        let page = self.page_of_all(sort).await?;
-        let (users, groups): (Vec<_>, Vec<_>) = page.iter().partition(|(number, _)| *number == USERS);
-        let ids = |part: Vec<&(i32, sea_orm::prelude::Uuid)>| part.into_iter().map(|(_, id)| *id).collect::<Vec<_>>();
+    /// Several kinds in one order: the places on the page first, then their rows.
+    async fn sorted_together(&self, sort: &Sort, page: Page) -> Result<Vec<Resource>, StoreError> {
+        let Some(mut places) = self.ordered_places(sort) else { return Ok(Vec::new()) };
+        places.offset(page.offset()).limit(page.count());
+        let doing = "ordering a page";
+        let rows = self.connection.query_all(&places).await.doing(doing)?;
+        let places: Result<Vec<Place>, StoreError> = rows.iter().map(|row| place(row, doing)).collect();
+        self.rows_of(&places?).await
+    }
+
+    async fn rows_of(&self, page: &[Place]) -> Result<Vec<Resource>, StoreError> {
+        let ids = |kind| page.iter().filter(move |(of, _)| *of == kind).map(|(_, id)| *id);
         let users = user::Entity::find()
             .filter(user::Column::Workspace.eq(self.workspace.as_str()))
-            .filter(user::Column::Id.is_in(ids(users)));
+            .filter(user::Column::Id.is_in(ids(ResourceType::User)));
         let groups = group::Entity::find()
             .filter(group::Column::Workspace.eq(self.workspace.as_str()))
-            .filter(group::Column::Id.is_in(ids(groups)));
+            .filter(group::Column::Id.is_in(ids(ResourceType::Group)));
         let doing = "reading a page";
         let mut found = resources(users.all(self.connection).await.doing(doing)?, Image::of_user)?;
         found.extend(resources(groups.all(self.connection).await.doing(doing)?, Image::of_group)?);
-        let place = |one: &Resource| page.iter().position(|(_, id)| *id == one.id.0);
+        let place = |one: &Resource| page.iter().position(|place| *place == (one.resource_type, one.id.0));
         found.sort_by_cached_key(place);
-        Ok((total, found))
+        Ok(found)
     }
 
-    async fn page_of_all(&self, sort: &Sort) -> Result<Vec<(i32, sea_orm::prelude::Uuid)>, StoreError> {
-        let kind = sort.by.first().map_or(KeyKind::Text, KeyKind::of);
-        let mut parts = self.search.lists.iter().map(|list| {
-            let key = sort.of(list.resource_type).filter(|path| KeyKind::of(path) == kind);
-            let key = key
-                .map_or_else(|| kind.nothing(self.scope.kind), |path| sort_key(self.scope, list.resource_type, path));
-            let mut part = Query::select();
-            match list.resource_type {
-                ResourceType::User => {
-                    part.expr_as(Expr::val(USERS), "kind").expr_as(Expr::col((user::Entity, user::Column::Id)), "id");
-                    part.from(user::Entity);
-                }
-                ResourceType::Group => {
-                    part.expr_as(Expr::val(GROUPS), "kind")
-                        .expr_as(Expr::col((group::Entity, group::Column::Id)), "id");
-                    part.from(group::Entity);
-                }
-            }
-            part.expr_as(key, "sort_key").cond_where(self.matching(list)).to_owned()
-        });
-        let Some(mut all) = parts.next() else { return Ok(Vec::new()) };
+    /// The places of all that match, in order: `kind` and `id`. `sort_key` may be asked for, too.
+    fn ordered_places(&self, sort: &Sort) -> Option<SelectStatement> {
+        let mut parts = self.search.lists.iter().map(|list| self.keys(list, sort));
+        let mut all = parts.next()?;
         for part in parts {
             all.union(UnionType::All, part);
         }
-        let mut page = Query::select();
-        page.columns(["kind", "id"]).from_subquery(all, "a");
+        let mut places = Query::select();
+        places.columns(["kind", "id"]).from_subquery(all, "a");
         for (key, order) in by(Expr::col("sort_key"), sort.descending) {
-            page.order_by_expr(key, order);
+            places.order_by_expr(key, order);
         }
-        page.order_by("kind", Order::Asc).order_by("id", Order::Asc);
-        page.offset(self.search.page.offset()).limit(self.search.page.count());
-        let doing = "ordering a page";
-        let rows = self.connection.query_all(&page).await.doing(doing)?;
-        let read = |row: sea_orm::QueryResult| {
-            Ok((row.try_get_by_index(0).doing(doing)?, row.try_get_by_index(1).doing(doing)?))
-        };
-        rows.into_iter().map(read).collect()
+        places.order_by("kind", Order::Asc).order_by("id", Order::Asc);
+        Some(places)
+    }
+
+    /// What of one kind matches, each with its sort key.
+    fn keys(&self, list: &TypeFilter, sort: &Sort) -> SelectStatement {
+        let kind = sort.key_kind();
+        let key = sort.of(list.resource_type).filter(|path| KeyKind::of(path) == kind);
+        let key =
+            key.map_or_else(|| nothing(kind, self.scope.kind), |path| sort_key(self.scope, list.resource_type, path));
+        let mut part = Query::select();
+        part.expr_as(Expr::val(number(list.resource_type)), "kind");
+        match list.resource_type {
+            ResourceType::User => {
+                part.expr_as(Expr::col((user::Entity, user::Column::Id)), "id").from(user::Entity);
+            }
+            ResourceType::Group => {
+                part.expr_as(Expr::col((group::Entity, group::Column::Id)), "id").from(group::Entity);
+            }
+        }
+        part.expr_as(key, "sort_key").cond_where(self.matching(list)).to_owned()
     }
 }
 
+/// Which resource of a workspace.
+type Place = (ResourceType, Uuid);
+
 /// How the kinds are ordered among equals, and told apart.
-const USERS: i32 = 0;
-const GROUPS: i32 = 1;
+const fn number(kind: ResourceType) -> i32 {
+    match kind {
+        ResourceType::User => 0,
+        ResourceType::Group => 1,
+    }
+}
+
+fn place(row: &QueryResult, doing: &'static str) -> Result<Place, StoreError> {
+    let of: i32 = row.try_get_by_index(0).doing(doing)?;
+    let kind = ResourceType::ALL.into_iter().find(|kind| number(*kind) == of);
+    let kind = kind.ok_or_else(|| StoreError::broken(doing, "a row is of no kind"))?;
+    Ok((kind, row.try_get_by_index(1).doing(doing)?))
+}
 
 /// Without a value last, in descending order first (RFC 7644 §3.4.2.3).
 fn by(key: Expr, descending: bool) -> Vec<(Expr, Order)> {

@@ -1,8 +1,10 @@
 //! By what a list is sorted (RFC 7644 §3.4.2.3).
 
+use protocol::scim::cursor::SortKey;
 use protocol::scim::path::AttributePath;
 use protocol::scim::resource::ResourceType;
 use protocol::scim::schema::Kind;
+use protocol::scim::sort::KeyKind;
 use sea_orm::sea_query::Expr;
 
 use super::Scope;
@@ -12,36 +14,18 @@ use super::place::{Form, Place, Subject};
 use super::rows::Rows;
 use crate::store::DatabaseKind;
 
-/// Which values are compared with each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::answer) enum KeyKind {
-    /// Text, byte by byte; booleans, false before true.
-    Text,
-    /// Numbers and times.
-    Number,
+/// What stands for a resource without a value.
+pub(in crate::answer) fn nothing(key: KeyKind, kind: DatabaseKind) -> Expr {
+    let sql = match (key, kind) {
+        (KeyKind::Text, DatabaseKind::Postgres) => "NULL::text",
+        (KeyKind::Number, DatabaseKind::Postgres) => "NULL::double precision",
+        (_, DatabaseKind::Sqlite) => "NULL",
+    };
+    Fragment::text(sql).into_expr(kind)
 }
 
-impl KeyKind {
-    /// Of the values at a path.
-    pub(in crate::answer) fn of(path: &AttributePath) -> Self {
-        match path.compared().map(|definition| definition.kind) {
-            Some(Kind::Integer | Kind::Decimal | Kind::DateTime) => Self::Number,
-            Some(Kind::String | Kind::Boolean | Kind::Binary | Kind::Reference | Kind::Complex) | None => Self::Text,
-        }
-    }
-
-    /// What stands for a resource without a value.
-    pub(in crate::answer) fn nothing(self, kind: DatabaseKind) -> Expr {
-        let sql = match (self, kind) {
-            (Self::Text, DatabaseKind::Postgres) => "NULL::text",
-            (Self::Number, DatabaseKind::Postgres) => "NULL::double precision",
-            (_, DatabaseKind::Sqlite) => "NULL",
-        };
-        Fragment::text(sql).into_expr(kind)
-    }
-}
-
-/// The value of a row by which it is sorted, NULL without one: of several, the primary one, else the first.
+/// The value of a row by which it is sorted, NULL without one: of several, the primary one, else the first. Of a text it
+/// is the beginning, so that a cursor can hold it.
 pub(in crate::answer) fn sort_key(scope: Scope<'_>, resource_type: ResourceType, path: &AttributePath) -> Expr {
     let key = KeyKind::of(path);
     let subject = Subject::Resource(resource_type);
@@ -62,7 +46,20 @@ pub(in crate::answer) fn sort_key(scope: Scope<'_>, resource_type: ResourceType,
             scope.first(resource_type, path, &all, key)
         }
     };
+    let sql = match key {
+        KeyKind::Text => beginning(&sql, scope.kind),
+        KeyKind::Number => sql,
+    };
     Fragment::text(sql).into_expr(scope.kind)
+}
+
+/// A boolean of SQLite becomes text by that, too: 0 or 1.
+fn beginning(sql: &str, kind: DatabaseKind) -> String {
+    let most = SortKey::MAX_CHARACTERS;
+    match kind {
+        DatabaseKind::Postgres => format!("left({sql}, {most})"),
+        DatabaseKind::Sqlite => format!("substr({sql}, 1, {most})"),
+    }
 }
 
 impl Scope<'_> {
