@@ -6,6 +6,7 @@
 mod dice;
 mod population;
 mod question;
+pub(crate) mod walk;
 
 use std::cmp::Ordering;
 

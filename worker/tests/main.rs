@@ -9,6 +9,7 @@
 mod applying;
 mod bed;
 mod concurrency;
+mod cursors;
 mod filters;
 mod log;
 mod membership;
