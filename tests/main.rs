@@ -12,6 +12,8 @@ mod conformance;
 #[cfg(test)]
 mod credentials;
 #[cfg(test)]
+mod cursors;
+#[cfg(test)]
 mod dead_letters;
 #[cfg(test)]
 mod demonstration;
