@@ -108,7 +108,7 @@ async fn the_service_provider_config_is_true() {
     let supported: Vec<bool> = ["patch", "filter", "etag", "bulk", "sort", "changePassword"]
         .map(|feature| body[feature]["supported"].as_bool().unwrap())
         .to_vec();
-    assert_eq!(supported, [true, true, true, false, true, false]);
+    assert_eq!(supported, [true, true, true, true, true, false]);
     assert_eq!(body["filter"]["maxResults"], json!(200));
     assert_eq!(body["authenticationSchemes"][0]["type"], "oauthbearertoken");
 }
