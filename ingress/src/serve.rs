@@ -1,6 +1,7 @@
 //! The process: starts everything, accepts connections within limits, drains on a signal.
 
 mod accept;
+mod patience;
 
 use std::io::Write;
 use std::net::SocketAddr;

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::patience::Patient;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -84,7 +85,8 @@ async fn connection(stream: TcpStream, app: Router, watcher: Watcher, place: Own
     }
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN).max_headers(HEAD_FIELDS).max_header_size(HEAD_BYTES);
-    let served = watcher.watch(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app))).await;
+    let served =
+        watcher.watch(http.serve_connection(TokioIo::new(Patient::new(stream)), TowerToHyperService::new(app))).await;
     if let Err(error) = served {
         tracing::debug!(%error, "a connection ended early");
     }
