@@ -22,6 +22,7 @@ mod resources;
 mod response;
 pub mod router;
 mod serve;
+mod streamed;
 mod telemetry;
 mod unread;
 

@@ -21,7 +21,7 @@ use crate::edge::{Edge, Terms};
 use crate::error::ApiError;
 use crate::extract::{Arrived, Target, View};
 use crate::resources::refusal;
-use crate::response::{outcome_response, resource_response};
+use crate::response::Recipient;
 use crate::{clock, failpoint, identity};
 
 /// Who asks, since when, and in which trace.
@@ -96,7 +96,6 @@ impl Asking {
     ) -> Result<Response, ApiError> {
         let lane = Lane::of(target.resource_type, &command);
         let Self { origin, projection } = self;
-        let base_url = edge.terms.base_url(&origin.caller.workspace);
         failpoint::hit(Failpoint::IngressReceived).await;
         let envelope = origin.envelope(&edge.terms, target, command, fingerprint);
         let outcome = edge.gateway.submit(envelope, lane).await?;
@@ -107,7 +106,10 @@ impl Asking {
             Outcome::UpdatedWithoutBody { .. } if projection.is_asked_for() => {
                 read_again(edge, &origin.caller.workspace, target, &projection).await
             }
-            outcome => Ok(outcome_response(&outcome, &base_url, &projection)),
+            outcome => {
+                let recipient = Recipient { edge, workspace: &origin.caller.workspace, projection: &projection };
+                Ok(recipient.outcome(&outcome))
+            }
         }
     }
 }
@@ -123,7 +125,7 @@ async fn read_again(
     let query = Query::Get { resource_type: target.resource_type, id: target.id, precondition, joined };
     match edge.gateway.ask(workspace, query).await? {
         Answer::Resource { resource: Some(resource) } => {
-            Ok(resource_response(StatusCode::OK, &resource, &edge.terms.base_url(workspace), projection))
+            Ok(Recipient { edge, workspace, projection }.resource(StatusCode::OK, &resource))
         }
         // It was changed, and deleted since.
         Answer::Resource { resource: None } => Err(ScimError::not_found().into()),

@@ -19,7 +19,7 @@ use crate::extract::{Bodiless, Conditional, Kind, Posted, ScimBody, Search, Targ
 use crate::gateway::GatewayError;
 use crate::identity;
 use crate::request::Asking;
-use crate::response::{not_modified, resource_response, scim_json};
+use crate::response::{Recipient, not_modified};
 
 /// `POST /{kind}`.
 pub(crate) async fn create(
@@ -80,8 +80,8 @@ pub(crate) async fn get(
     let query = Query::Get { resource_type: target.resource_type, id: target.id, precondition, joined };
     match edge.gateway.ask(&caller.workspace, query).await? {
         Answer::Resource { resource: Some(resource) } => {
-            let base_url = edge.terms.base_url(&caller.workspace);
-            Ok(resource_response(StatusCode::OK, &resource, &base_url, &projection))
+            let recipient = Recipient { edge: &edge, workspace: &caller.workspace, projection: &projection };
+            Ok(recipient.resource(StatusCode::OK, &resource))
         }
         Answer::Resource { resource: None } => Err(ScimError::not_found().into()),
         Answer::NotModified { version } => Ok(not_modified(version)),
@@ -114,7 +114,8 @@ async fn found(State(edge): State<Edge>, caller: Caller, search: Search) -> Resu
             let place = start.map_or(Place::Walk { next: next.as_deref() }, Place::Index);
             let list =
                 ListResponse { total, place, resources: &resources, base_url: &base_url, projection: &projection };
-            Ok(scim_json(StatusCode::OK, &list))
+            let recipient = Recipient { edge: &edge, workspace: &caller.workspace, projection: &projection };
+            Ok(recipient.list(&list))
         }
         other => Err(refusal(other)),
     }
@@ -128,6 +129,7 @@ pub(crate) fn refusal(answer: Answer) -> ApiError {
         Answer::Resource { .. }
         | Answer::NotModified { .. }
         | Answer::List { .. }
+        | Answer::Members { .. }
         | Answer::Outcome { .. }
         | Answer::Profile { .. }
         | Answer::Credential { .. } => GatewayError::UnexpectedAnswer.into(),

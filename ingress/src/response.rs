@@ -1,44 +1,76 @@
 //! What a client gets: outcomes and answers as status, headers and body (RFC 7644 §3.1, §3.14).
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::response::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LOCATION};
 use http::{HeaderValue, StatusCode};
+use protocol::id::WorkspaceId;
 use protocol::message::outcome::Outcome;
 use protocol::scim::error::ScimError;
 use protocol::scim::projection::Projection;
+use protocol::scim::render::ListResponse;
 use protocol::scim::resource::{Resource, Version};
 use serde::Serialize;
 
+use crate::edge::Edge;
 use crate::error::error_response;
+use crate::streamed::Pieces;
 
 /// The media type of everything that SCIM answers (RFC 7644 §3.1).
 pub(crate) const SCIM_JSON: HeaderValue = HeaderValue::from_static("application/scim+json");
 
-/// The answer to a command.
-pub(crate) fn outcome_response(outcome: &Outcome, base_url: &str, projection: &Projection) -> Response {
-    match outcome {
-        Outcome::Created { resource } => resource_response(StatusCode::CREATED, resource, base_url, projection),
-        Outcome::Updated { resource } => resource_response(StatusCode::OK, resource, base_url, projection),
-        Outcome::UpdatedWithoutBody { version } => tagged(no_content(), *version),
-        Outcome::Deleted => no_content(),
-        Outcome::Rejected { error } => error_response(error),
-    }
+/// Whom an answer is for, and what it shows.
+#[derive(Clone, Copy)]
+pub(crate) struct Recipient<'a> {
+    pub(crate) edge: &'a Edge,
+    pub(crate) workspace: &'a WorkspaceId,
+    pub(crate) projection: &'a Projection,
 }
 
-/// One resource with its version and its place: RFC 7644 demands `Location` of a 201 (§3.3), and shows it with every
-/// other resource, too (§3.4.1, §3.5.1, §3.9).
-pub(crate) fn resource_response(
-    status: StatusCode,
-    resource: &Resource,
-    base_url: &str,
-    projection: &Projection,
-) -> Response {
-    let mut response = scim_json(status, &resource.render(base_url, projection));
-    if let Ok(value) = HeaderValue::from_str(&resource.location(base_url)) {
-        response.headers_mut().insert(LOCATION, value);
+impl Recipient<'_> {
+    /// The answer to a command.
+    pub(crate) fn outcome(self, outcome: &Outcome) -> Response {
+        match outcome {
+            Outcome::Created { resource } => self.resource(StatusCode::CREATED, resource),
+            Outcome::Updated { resource } => self.resource(StatusCode::OK, resource),
+            Outcome::UpdatedWithoutBody { version } => tagged(no_content(), *version),
+            Outcome::Deleted => no_content(),
+            Outcome::Rejected { error } => error_response(error),
+        }
     }
-    tagged(response, resource.meta.version)
+
+    /// One resource with its version and its place: RFC 7644 demands `Location` of a 201 (§3.3), and shows it with every
+    /// other resource, too (§3.4.1, §3.5.1, §3.9).
+    pub(crate) fn resource(self, status: StatusCode, resource: &Resource) -> Response {
+        let base_url = self.edge.terms.base_url(self.workspace);
+        let mut response = if resource.is_open(self.projection) {
+            let written = Pieces::default().resource(resource, &base_url, self.projection);
+            self.streamed(status, &base_url, written)
+        } else {
+            scim_json(status, &resource.render(&base_url, self.projection))
+        };
+        if let Ok(value) = HeaderValue::from_str(&resource.location(&base_url)) {
+            response.headers_mut().insert(LOCATION, value);
+        }
+        tagged(response, resource.meta.version)
+    }
+
+    /// A list, for this recipient.
+    pub(crate) fn list(self, list: &ListResponse<'_>) -> Response {
+        if list.resources.iter().any(|resource| resource.is_open(self.projection)) {
+            self.streamed(StatusCode::OK, list.base_url, Pieces::of_list(list))
+        } else {
+            scim_json(StatusCode::OK, list)
+        }
+    }
+
+    fn streamed(self, status: StatusCode, base_url: &str, written: serde_json::Result<Pieces>) -> Response {
+        let Ok(pieces) = written else { return not_written() };
+        let gateway = Arc::clone(&self.edge.gateway);
+        with_headers(status, pieces.into_body(gateway, self.workspace.clone(), base_url.to_owned()))
+    }
 }
 
 /// 304: the client has this version already (RFC 7644 §3.14).
@@ -52,8 +84,12 @@ pub(crate) fn not_modified(version: Version) -> Response {
 pub(crate) fn scim_json(status: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_vec(body) {
         Ok(bytes) => with_headers(status, Body::from(bytes)),
-        Err(_) => error_response(&ScimError::new(500, "the answer could not be written as JSON")),
+        Err(_) => not_written(),
     }
+}
+
+fn not_written() -> Response {
+    error_response(&ScimError::new(500, "the answer could not be written as JSON"))
 }
 
 fn with_headers(status: StatusCode, body: Body) -> Response {

@@ -114,7 +114,7 @@ pub fn decide(
         Command::Create { attributes } => decision.create(current, attributes),
         Command::Replace { attributes, precondition } => {
             let current = existing(current, precondition)?;
-            let (after, members) = decision.replaced(current, attributes.clone())?;
+            let (after, members) = decision.replaced(current, attributes)?;
             let written = BTreeSet::new();
             let owned = policy.enforce(envelope.source, &current.ownership, &current.attributes, after, &written)?;
             decision.update(current, owned, members)
@@ -150,7 +150,7 @@ impl<D: Directory> Decision<'_, D> {
         if current.is_some() {
             return Err(ScimError::uniqueness("id"));
         }
-        let (mut attributes, add) = self.without_members(attributes.clone());
+        let (mut attributes, add) = self.without_members(attributes);
         if self.resource_type == ResourceType::User && attributes.user().active().is_none() {
             attributes.set("active", Value::Bool(true));
         }
@@ -158,12 +158,12 @@ impl<D: Directory> Decision<'_, D> {
         self.check(&attributes, &members)?;
         let meta = Meta { created: self.now, last_modified: self.now, version: Version::FIRST };
         let ownership = Ownership::default();
-        let resource = Resource { resource_type: self.resource_type, id: self.id, attributes, meta, ownership };
+        let resource = self.resource(attributes, meta, ownership);
         Ok(Change::Create { resource, members })
     }
 
     /// RFC 7644 §3.5.1: what the body leaves out is unassigned, a group's members included.
-    fn replaced(&self, current: &Resource, body: Attributes) -> Result<(Attributes, MemberEdit), ScimError> {
+    fn replaced(&self, current: &Resource, body: &Attributes) -> Result<(Attributes, MemberEdit), ScimError> {
         let (mut after, add) = self.without_members(body);
         keep_active(current, &mut after);
         for path in self.immutable() {
@@ -212,8 +212,13 @@ impl<D: Directory> Decision<'_, D> {
         }
         let Meta { created, version, .. } = current.meta;
         let meta = Meta { created, last_modified: self.now, version: version.next() };
-        let resource = Resource { resource_type: self.resource_type, id: self.id, attributes, meta, ownership };
+        let resource = self.resource(attributes, meta, ownership);
         Ok(Change::Update { resource, members })
+    }
+
+    const fn resource(&self, attributes: Attributes, meta: Meta, ownership: Ownership) -> Resource {
+        let (resource_type, id) = (self.resource_type, self.id);
+        Resource { resource_type, id, attributes, members_apart: false, meta, ownership }
     }
 
     /// Schema and uniqueness. A resource may keep its own name, also in another letter case.
@@ -249,13 +254,12 @@ impl<D: Directory> Decision<'_, D> {
             .map(|(urn, definition)| InExtension { urn, name: definition.name })
     }
 
-    fn without_members(&self, mut attributes: Attributes) -> (Attributes, BTreeSet<ResourceId>) {
+    /// What goes into the row, and what into rows of its own. Members may be many: they are not copied first.
+    fn without_members(&self, attributes: &Attributes) -> (Attributes, BTreeSet<ResourceId>) {
         if self.resource_type != ResourceType::Group {
-            return (attributes, BTreeSet::new());
+            return (attributes.clone(), BTreeSet::new());
         }
-        let members = attributes.group().member_ids().collect();
-        attributes.take("members");
-        (attributes, members)
+        (attributes.without("members"), attributes.group().member_ids().collect())
     }
 
     /// The edit without what is so already; the empty edit if nothing is left.

@@ -8,6 +8,7 @@ pub mod discovery;
 pub mod error;
 pub mod filter;
 pub mod list;
+pub mod member;
 pub mod name;
 pub mod patch;
 pub mod path;

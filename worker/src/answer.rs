@@ -11,7 +11,7 @@ use protocol::scim::attributes::Attributes;
 use protocol::scim::error::ScimError;
 use protocol::scim::resource::{Meta, Resource, ResourceType, Version};
 use protocol::time::Timestamp;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter};
 use serde_json::Map;
 use tracing::warn;
 
@@ -25,18 +25,22 @@ use crate::store::{Doing, Store, StoreError, credentials, profiles, within};
 mod filter;
 mod list;
 pub(crate) mod members;
+mod pages;
 
 /// Answers a question about one workspace.
 pub async fn answer(store: &Store, workspace: &WorkspaceId, query: &Query) -> Answer {
     let answered = within("answering a query", async {
         match query {
             Query::Get { resource_type, id, precondition, joined } => {
-                let resource = get(store, workspace, *resource_type, *id, *joined).await?.map(Box::new);
-                Ok(admitted(resource, precondition))
+                get(store, workspace, (*resource_type, *id), precondition, *joined).await
             }
             Query::List { lists, base_url, sort, paging, joined } => {
                 let search = Search { lists, base_url, sort: sort.as_ref(), paging, joined: *joined };
                 list::list(store, workspace, search).await
+            }
+            Query::Members { group, after, count, display } => {
+                let page = pages::Page { group: *group, after: *after, count: *count, display: *display };
+                pages::page(store, workspace, page).await
             }
             Query::Outcome { operation } => {
                 Ok(Answer::Outcome { outcome: outcome(store, workspace, *operation).await? })
@@ -54,41 +58,58 @@ pub async fn answer(store: &Store, workspace: &WorkspaceId, query: &Query) -> An
 }
 
 /// The resource, unless the client has it already or asked for another version (RFC 7644 §3.14).
-fn admitted(resource: Option<Box<Resource>>, precondition: &Precondition) -> Answer {
-    match resource {
-        Some(resource) if !precondition.admits(resource.meta.version) => {
-            if precondition.is_for_caches() {
-                Answer::NotModified { version: resource.meta.version }
-            } else {
-                Answer::Refused { error: ScimError::precondition_failed() }
-            }
-        }
-        resource => Answer::Resource { resource },
-    }
-}
-
-/// One resource; a group with its members, a user with its groups, at one moment.
 async fn get(
     store: &Store,
     workspace: &WorkspaceId,
-    resource_type: ResourceType,
-    id: ResourceId,
+    target: (ResourceType, ResourceId),
+    precondition: &Precondition,
     joined: Joined,
-) -> Result<Option<Resource>, StoreError> {
-    let doing = "reading a resource";
+) -> Result<Answer, StoreError> {
     let snapshot = store.snapshot().await?;
+    let Some(image) = find(&snapshot, workspace, target).await? else {
+        return Ok(Answer::Resource { resource: None });
+    };
+    let version = image.resource.meta.version;
+    if !precondition.admits(version) {
+        return Ok(if precondition.is_for_caches() {
+            Answer::NotModified { version }
+        } else {
+            Answer::Refused { error: ScimError::precondition_failed() }
+        });
+    }
+    let resource = complete(&snapshot, workspace, image, joined).await?;
+    Ok(Answer::Resource { resource: Some(Box::new(resource)) })
+}
+
+/// One resource's row.
+async fn find(
+    snapshot: &DatabaseTransaction,
+    workspace: &WorkspaceId,
+    (resource_type, id): (ResourceType, ResourceId),
+) -> Result<Option<Image>, StoreError> {
+    let doing = "reading a resource";
     let key = (workspace.to_string(), id.0);
-    let image = match resource_type {
+    match resource_type {
         ResourceType::User => {
-            user::Entity::find_by_id(key).one(&snapshot).await.doing(doing)?.map(Image::of_user).transpose()?
+            user::Entity::find_by_id(key).one(snapshot).await.doing(doing)?.map(Image::of_user).transpose()
         }
         ResourceType::Group => {
-            group::Entity::find_by_id(key).one(&snapshot).await.doing(doing)?.map(Image::of_group).transpose()?
+            group::Entity::find_by_id(key).one(snapshot).await.doing(doing)?.map(Image::of_group).transpose()
         }
-    };
-    let Some(Image { mut resource, .. }) = image else { return Ok(None) };
-    list::read_joined(&snapshot, workspace, joined, std::slice::from_mut(&mut resource)).await?;
-    Ok(Some(resource))
+    }
+}
+
+/// A group with its members, if they are not too many, a user with its groups, at the moment of the row.
+async fn complete(
+    snapshot: &DatabaseTransaction,
+    workspace: &WorkspaceId,
+    image: Image,
+    joined: Joined,
+) -> Result<Resource, StoreError> {
+    let Image { mut resource, member_count, .. } = image;
+    resource.members_apart = joined.members && member_count > pages::MOST_TOGETHER;
+    list::read_joined(snapshot, workspace, joined, std::slice::from_mut(&mut resource)).await?;
+    Ok(resource)
 }
 
 /// What became of an operation of this workspace.
@@ -126,7 +147,11 @@ async fn outcome_of(store: &Store, row: &operation::Model) -> Result<Outcome, St
             let resource_type = types.into_iter().find(|kind| kind.name() == row.resource_type).ok_or_else(unknown)?;
             let workspace = WorkspaceId::try_from(row.workspace.clone());
             let workspace = workspace.map_err(|error| StoreError::broken("reading the ledger", error))?;
-            let resource = get(store, &workspace, resource_type, ResourceId(row.resource), Joined::ALL).await?;
+            let snapshot = store.snapshot().await?;
+            let resource = match find(&snapshot, &workspace, (resource_type, ResourceId(row.resource))).await? {
+                Some(image) => Some(complete(&snapshot, &workspace, image, Joined::ALL).await?),
+                None => None,
+            };
             Ok(match resource.map(Box::new) {
                 Some(resource) if status == 201 => Outcome::Created { resource },
                 Some(resource) => Outcome::Updated { resource },
@@ -146,6 +171,7 @@ fn gone(row: &operation::Model, resource_type: ResourceType) -> Resource {
         resource_type,
         id: ResourceId(row.resource),
         attributes: Attributes::from_stored(Map::new()),
+        members_apart: false,
         meta: Meta { created, last_modified: created, version },
         ownership: Ownership::default(),
     }

@@ -58,6 +58,8 @@ pub struct StoreOptions {
 
 /// The most rows in one statement: SQLite binds at most 32,766 values, PostgreSQL 65,535.
 pub(crate) const MOST_ROWS: usize = 1000;
+/// The most values in one list of a statement.
+pub(crate) const MOST_VALUES: usize = 10_000;
 /// The most conditions joined by OR: SQLite's expressions are at most 1,000 deep.
 pub(crate) const MOST_GROUPS: usize = 500;
 /// How long a query or a transaction may take before it is given up. Above the server's own limits.

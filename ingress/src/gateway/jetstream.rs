@@ -101,6 +101,8 @@ impl Gateway for JetStream {
             let entering = timeout_at(deadlines.publish, inner.admission.enter(&envelope.workspace, lane)).await;
             let permit = entering.unwrap_or(Err(GatewayError::Unanswered { in_log: None }))?;
             let command = Outgoing::new(&inner.namespace, &envelope, lane)?;
+            // It may be large, and the answer takes its time.
+            drop(envelope);
             let pending = inner.pending(command, permit);
             // A task of its own: a client that hangs up must not leave a command in the log that nobody counts.
             let settled = tokio::spawn(inner.settle(pending, deadlines, Stage::New { appended: None })).await;

@@ -7,3 +7,4 @@ mod dependencies;
 mod recording;
 mod refusals;
 mod requests;
+mod streamed;

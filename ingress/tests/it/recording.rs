@@ -1,11 +1,13 @@
 //! A gateway that writes down what reaches the log and answers as it is told, and a client of the router in front of it.
 
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::response::Response;
 use futures::future::BoxFuture;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -35,7 +37,7 @@ pub(crate) struct Recording {
     pub(crate) asked: Mutex<Vec<(WorkspaceId, Query)>>,
     pub(crate) seen: Mutex<Vec<(WorkspaceId, Dialect)>>,
     outcome: Mutex<Option<Result<Outcome, GatewayError>>>,
-    answer: Mutex<Option<Result<Answer, GatewayError>>>,
+    answers: Mutex<VecDeque<Answer>>,
 }
 
 impl Gateway for Recording {
@@ -65,8 +67,8 @@ impl Gateway for Recording {
 
     fn ask<'a>(&'a self, workspace: &'a WorkspaceId, query: Query) -> BoxFuture<'a, Result<Answer, GatewayError>> {
         self.asked.lock().unwrap().push((workspace.clone(), query));
-        let answer = self.answer.lock().unwrap().take();
-        Box::pin(async { answer.unwrap_or(Err(GatewayError::Unanswered { in_log: None })) })
+        let answer = self.answers.lock().unwrap().pop_front();
+        Box::pin(async { answer.ok_or(GatewayError::Unanswered { in_log: None }) })
     }
 
     fn saw(&self, workspace: &WorkspaceId, dialect: Dialect) {
@@ -137,8 +139,9 @@ impl Server {
         self
     }
 
+    /// The next question gets this answer.
     pub(crate) fn knows(self, answer: Answer) -> Self {
-        *self.gateway.answer.lock().unwrap() = Some(Ok(answer));
+        self.gateway.answers.lock().unwrap().push_back(answer);
         self
     }
 
@@ -160,10 +163,20 @@ impl Server {
 
     /// A request as it is.
     pub(crate) async fn send_raw(&self, request: Request<Body>) -> Answered {
-        let response = self.app.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
+        let (parts, body) = self.response(request).await.into_parts();
         let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
         Answered { status: parts.status, headers: parts.headers, text }
+    }
+
+    /// An answer whose body nobody has read yet.
+    pub(crate) async fn response(&self, request: Request<Body>) -> Response {
+        self.app.clone().oneshot(request).await.unwrap()
+    }
+
+    /// A request with the token and no body.
+    pub(crate) fn request(&self, method: &str, path: &str) -> Request<Body> {
+        let request = Request::builder().method(method).uri(path);
+        request.header("authorization", format!("Bearer {}", self.token.reveal())).body(Body::empty()).unwrap()
     }
 
     pub(crate) fn nothing_reached_the_log(&self) -> bool {
@@ -228,6 +241,7 @@ fn resource(resource_type: ResourceType, attributes: &Value) -> Resource {
         resource_type,
         id: ID.parse().unwrap(),
         attributes: Attributes::from_stored(attributes.as_object().unwrap().clone()),
+        members_apart: false,
         meta: Meta { created: at, last_modified: at, version: Version::from_number(3) },
         ownership: protocol::ownership::Ownership::default(),
     }

@@ -44,6 +44,14 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Leaves a group's members apart, so that the outcome fits into a message.
+    pub fn set_members_apart(&mut self) {
+        let (Self::Created { resource } | Self::Updated { resource }) = self else { return };
+        if resource.attributes.take("members").is_some() {
+            resource.members_apart = true;
+        }
+    }
+
     /// The answer for an operation that was set aside as a dead letter: the log's `sequence` names it for operators.
     pub fn dead_letter(sequence: u64) -> Self {
         let detail =

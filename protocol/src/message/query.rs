@@ -11,6 +11,7 @@ use crate::scim::cursor::Position;
 use crate::scim::error::ScimError;
 use crate::scim::filter::Filter;
 use crate::scim::list::Paging;
+use crate::scim::member::Member;
 use crate::scim::resource::{Resource, ResourceType, Version};
 use crate::scim::sort::Sort;
 
@@ -42,6 +43,17 @@ pub enum Query {
         paging: Paging,
         /// What is read beside their own rows.
         joined: Joined,
+    },
+    /// Some of a group's live members, in the order of their ids.
+    Members {
+        /// The group.
+        group: ResourceId,
+        /// Only those after this id.
+        after: Option<ResourceId>,
+        /// How many member rows are looked at, at most: those of nobody live are not answered.
+        count: u64,
+        /// Whether the members' names for people are read.
+        display: bool,
     },
     /// What became of an operation whose outcome may have been lost on the way.
     Outcome {
@@ -105,6 +117,13 @@ pub enum Answer {
         /// In a walk by cursor: after which one it goes on. None on its last page.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         next: Option<Position>,
+    },
+    /// To `Members`.
+    Members {
+        /// The live ones.
+        members: Vec<Member>,
+        /// After which id to go on; none if these are the last.
+        next: Option<ResourceId>,
     },
     /// To `Outcome`: none while the ledger does not know the operation.
     Outcome {

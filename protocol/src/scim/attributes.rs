@@ -99,6 +99,12 @@ impl Attributes {
         self.0.remove(name)
     }
 
+    /// A copy that leaves one attribute out.
+    pub(crate) fn without(&self, left_out: &str) -> Self {
+        let kept = self.0.iter().filter(|(name, _)| *name != left_out);
+        Self(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+
     /// The ids in `members`.
     pub(crate) fn member_ids(&self) -> impl Iterator<Item = ResourceId> + '_ {
         self.members().filter_map(member_id)

@@ -1,11 +1,14 @@
 //! Resources and lists as a client sees them (RFC 7643 §3, RFC 7644 §3.4.2): borrowed, written once.
 
+mod open;
+
 use std::fmt;
 
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
+pub use self::open::OpenGroup;
 use crate::scim::list::LIST_SCHEMA;
 use crate::scim::projection::{Projection, Shown};
 use crate::scim::resource::{Resource, ResourceType};
@@ -242,6 +245,13 @@ pub struct ListResponse<'a> {
 
 impl Serialize for ListResponse<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.showing(serializer, self.resources)
+    }
+}
+
+impl ListResponse<'_> {
+    /// The list with these of its resources. They come last.
+    fn showing<S: Serializer>(&self, serializer: S, shown: &[Resource]) -> Result<S::Ok, S::Error> {
         let mut body = serializer.serialize_map(None)?;
         body.serialize_entry("schemas", &[LIST_SCHEMA])?;
         body.serialize_entry("totalResults", &self.total)?;
@@ -251,7 +261,7 @@ impl Serialize for ListResponse<'_> {
             Place::Walk { next: Some(next) } => body.serialize_entry("nextCursor", next)?,
             Place::Walk { next: None } => {}
         }
-        let rendered = || self.resources.iter().map(|resource| resource.render(self.base_url, self.projection));
+        let rendered = || shown.iter().map(|resource| resource.render(self.base_url, self.projection));
         body.serialize_entry("Resources", &Sequence(rendered))?;
         body.end()
     }

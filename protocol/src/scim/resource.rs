@@ -120,8 +120,12 @@ pub struct Resource {
     /// The server's id.
     pub id: ResourceId,
     /// Every attribute that has a value, `id`, `meta` and `schemas` aside. A group's `members` are in here only when
-    /// the whole group was read.
+    /// the whole group was read, or so few that they were read with it.
     pub attributes: Attributes,
+    /// The group has too many members for one message: whoever wants them asks for them by pages
+    /// ([`Query::Members`](crate::message::query::Query::Members)).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub members_apart: bool,
     /// The metadata.
     pub meta: Meta,
     /// Which attributes the product has taken over.

@@ -19,6 +19,8 @@ mod extensions;
 #[cfg(test)]
 mod filter;
 #[cfg(test)]
+mod open_end;
+#[cfg(test)]
 mod ownership;
 #[cfg(test)]
 mod patch;

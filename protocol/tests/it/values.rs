@@ -31,7 +31,8 @@ pub(crate) fn stored(text: &str) -> Attributes {
 
 pub(crate) fn resource(resource_type: ResourceType, id: ResourceId, attributes: &str) -> Resource {
     let meta = Meta { created: CREATED, last_modified: CREATED, version: Version::FIRST };
-    Resource { resource_type, id, attributes: stored(attributes), meta, ownership: Ownership::default() }
+    let ownership = Ownership::default();
+    Resource { resource_type, id, attributes: stored(attributes), members_apart: false, meta, ownership }
 }
 
 /// A PATCH from the text of its operations.

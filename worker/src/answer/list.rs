@@ -15,7 +15,7 @@ use sea_orm::{
 };
 
 use super::filter::{Scope, condition, nothing, sort_key};
-use super::members;
+use super::{members, pages};
 use crate::store::entity::{group, user};
 use crate::store::row::{Image, set_groups, set_members};
 use crate::store::{Doing, Store, StoreError};
@@ -42,11 +42,12 @@ pub(super) async fn list(store: &Store, workspace: &WorkspaceId, search: Search<
         }
         Paging::Cursor { after, count } => reader.walk(after.as_ref(), *count).await?,
     };
+    pages::set_apart(&snapshot, workspace, search.joined, &mut resources).await?;
     read_joined(&snapshot, workspace, search.joined, &mut resources).await?;
     Ok(Answer::List { total, resources, next })
 }
 
-/// Reads what is not in the resources' own rows: one statement for all members, one for all groups of users.
+/// Reads what is neither in the resources' own rows nor left apart: one statement for all members, one for all groups of users.
 pub(super) async fn read_joined(
     connection: &impl ConnectionTrait,
     workspace: &WorkspaceId,
@@ -54,7 +55,8 @@ pub(super) async fn read_joined(
     resources: &mut [Resource],
 ) -> Result<(), StoreError> {
     let ids = |kind: ResourceType, wanted: bool| -> Vec<ResourceId> {
-        resources.iter().filter(|one| wanted && one.resource_type == kind).map(|one| one.id).collect()
+        let here = |one: &&Resource| wanted && one.resource_type == kind && !one.members_apart;
+        resources.iter().filter(here).map(|one| one.id).collect()
     };
     let mut members = members::of_groups(connection, workspace, &ids(ResourceType::Group, joined.members)).await?;
     let mut groups = members::groups_of(connection, workspace, &ids(ResourceType::User, joined.groups)).await?;

@@ -4,13 +4,14 @@
 use std::collections::HashMap;
 
 use protocol::id::{ResourceId, WorkspaceId};
+use protocol::scim::member::Member;
 use protocol::scim::resource::ResourceType;
 use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::{Expr, ExprTrait, Func, IntoColumnRef, Query, SelectStatement, UnionType};
 use sea_orm::{ColumnTrait, ConnectionTrait, QueryResult};
 
 use crate::store::entity::{group, group_member, user};
-use crate::store::row::{Key, Member};
+use crate::store::row::Key;
 use crate::store::{Doing, StoreError};
 
 /// The live members of groups of one workspace, each group's in the order of their ids.
@@ -135,7 +136,7 @@ fn select_group(query: &mut SelectStatement) -> &mut SelectStatement {
         .column((group::Entity, group::Column::DisplayName))
 }
 
-fn column_of<T: sea_orm::sea_query::IntoIden, C: sea_orm::sea_query::IntoIden>(table: T, column: C) -> Expr {
+pub(super) fn column_of<T: sea_orm::sea_query::IntoIden, C: sea_orm::sea_query::IntoIden>(table: T, column: C) -> Expr {
     Expr::col((table, column).into_column_ref())
 }
 
@@ -146,6 +147,6 @@ fn member(row: &QueryResult, first: usize) -> Result<Member, StoreError> {
     Ok(Member { id: ResourceId(column(row, first)?), resource_type, display: column(row, first + 2)? })
 }
 
-fn column<T: sea_orm::TryGetable>(row: &QueryResult, index: usize) -> Result<T, StoreError> {
+pub(super) fn column<T: sea_orm::TryGetable>(row: &QueryResult, index: usize) -> Result<T, StoreError> {
     row.try_get_by_index(index).doing("reading a member")
 }

@@ -9,11 +9,12 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{ColumnTrait, Condition, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter};
 
 use super::conditions::{any_key, portions};
+use super::membership::Membership;
 use super::upsert::{BySteps, all_written, update_groups, update_users};
 use super::working::{Entry, WorkingSet};
 use crate::store::entity::{group, group_member, user};
 use crate::store::row::{Image, Key};
-use crate::store::{Doing, MOST_GROUPS, MOST_ROWS, StoreError};
+use crate::store::{Doing, MOST_GROUPS, MOST_ROWS, MOST_VALUES, StoreError};
 
 /// Writes all effects: first what goes, so that its names are free, then what changes, then what is new.
 pub(super) async fn write(transaction: &DatabaseTransaction, set: &WorkingSet) -> Result<(), StoreError> {
@@ -152,8 +153,12 @@ async fn write_members(
     }
     let live = |group: &Key| set.groups.get(group).is_some_and(|entry| entry.now.is_some());
     let rows = set.members.iter().filter(|(group, _)| live(group));
+    let (many, few): (Vec<_>, Vec<_>) = rows.clone().partition(|(_, members)| members.removed().count() > MOST_GROUPS);
+    for (group, members) in many {
+        delete_many_members(transaction, group, members).await?;
+    }
     let removed: Vec<_> =
-        rows.clone().flat_map(|(group, members)| members.removed().map(move |id| (group, id))).collect();
+        few.into_iter().flat_map(|(group, members)| members.removed().map(move |id| (group, id))).collect();
     delete_members(transaction, &removed).await?;
     for some in portions(&users.deleted.union(&groups.deleted).cloned().collect()) {
         let any = any_key(group_member::Column::Workspace, group_member::Column::MemberId, &some);
@@ -178,6 +183,33 @@ async fn delete_members(transaction: &DatabaseTransaction, pairs: &[(&Key, Resou
         });
         let deleted = group_member::Entity::delete_many().filter(any).exec(transaction).await;
         all_written(deleted.doing("removing members")?.rows_affected, some.len(), "removing members")?;
+    }
+    Ok(())
+}
+
+/// Deletes many rows of one group, by those that go or, if all are known and these are fewer, by those that stay.
+async fn delete_many_members(
+    transaction: &DatabaseTransaction,
+    group: &Key,
+    members: &Membership,
+) -> Result<(), StoreError> {
+    let doing = "removing many members";
+    let ids = |ids: &[ResourceId]| ids.iter().map(|id| id.0).collect::<Vec<_>>();
+    let delete = |these: Condition| {
+        group_member::Entity::delete_many()
+            .filter(group_member::Column::Workspace.eq(group.workspace.as_str()))
+            .filter(group_member::Column::GroupId.eq(group.id.0))
+            .filter(these)
+            .exec(transaction)
+    };
+    let (removed, kept): (Vec<_>, Vec<_>) = (members.removed().collect(), members.kept().collect());
+    if members.whole && kept.len() <= MOST_ROWS && kept.len() < removed.len() {
+        let others = Condition::all().add(group_member::Column::MemberId.is_not_in(ids(&kept)));
+        return all_written(delete(others).await.doing(doing)?.rows_affected, removed.len(), doing);
+    }
+    for some in removed.chunks(MOST_VALUES) {
+        let these = Condition::all().add(group_member::Column::MemberId.is_in(ids(some)));
+        all_written(delete(these).await.doing(doing)?.rows_affected, some.len(), doing)?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::TryStreamExt;
 use protocol::decide::{claimed_names, named_members};
 use protocol::id::{ResourceId, WorkspaceId};
 use protocol::message::command::Command;
@@ -12,12 +13,15 @@ use sea_orm::prelude::Uuid;
 use sea_orm::{ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::conditions::{any_key, any_of, portions};
-use super::working::{Entry, WorkingSet};
+use super::working::{Entry, MOST_SHOWN, WorkingSet};
 use crate::accepted::Accepted;
 use crate::answer::members::find_live;
 use crate::store::entity::{group, group_member, user};
 use crate::store::row::{Image, Key};
 use crate::store::{Doing, MOST_GROUPS, StoreError};
+
+/// The most members that a command names and that are looked for one by one. Of more, all rows of the group are read.
+const MOST_BY_ID: usize = 2_000;
 
 /// What a batch's commands name.
 #[derive(Default)]
@@ -29,6 +33,8 @@ struct Named {
     user_names: BTreeSet<(WorkspaceId, CanonicalName)>,
     group_names: BTreeSet<(WorkspaceId, CanonicalName)>,
     members: BTreeMap<Key, BTreeSet<ResourceId>>,
+    /// Groups of which all member rows are read, so that only the difference to those is written.
+    whole: BTreeSet<Key>,
     /// Members of groups that are answered in full.
     shown: BTreeSet<Key>,
 }
@@ -50,6 +56,8 @@ pub(super) async fn load(transaction: &DatabaseTransaction, commands: &[&Accepte
         }
         set.members.entry(group).or_default().read(member);
     }
+    read_all_members(transaction, &named.whole, &mut set).await?;
+    named.members.retain(|group, _| !named.whole.contains(group));
     read_members(transaction, &named.members, &mut set).await?;
     read_holders(transaction, &named, &mut set).await?;
     for shown in portions(&named.shown) {
@@ -82,8 +90,12 @@ impl Named {
                 self.groups.insert(key.clone());
                 self.group_names.extend(names);
                 let members = named_members(envelope.resource_type, &envelope.body);
-                if let Command::Create { .. } | Command::Replace { .. } = envelope.body {
+                let is_whole = matches!(envelope.body, Command::Create { .. } | Command::Replace { .. });
+                if is_whole && members.len() <= MOST_SHOWN {
                     self.shown.extend(members.iter().copied().map(in_workspace));
+                }
+                if members.len() > MOST_BY_ID || (replaces_members(&envelope.body) && !members.is_empty()) {
+                    self.whole.insert(key.clone());
                 }
                 self.members.entry(key.clone()).or_default().extend(members);
             }
@@ -91,6 +103,15 @@ impl Named {
         if let Command::Delete { .. } = envelope.body {
             self.deleted.insert(key);
         }
+    }
+}
+
+/// Whether a command says who all the members are.
+fn replaces_members(command: &Command) -> bool {
+    match command {
+        Command::Create { .. } | Command::Replace { .. } => true,
+        Command::Patch { request, .. } => request.replaces_members(),
+        Command::Delete { .. } => false,
     }
 }
 
@@ -147,6 +168,38 @@ async fn lock_groups(
             let image = Image::of_group(row)?;
             set.groups.insert(key, Entry { stored: Some(image.clone()), now: Some(image) });
         }
+    }
+    Ok(())
+}
+
+/// All member rows of groups: their ids and nothing else, one by one.
+async fn read_all_members(
+    transaction: &DatabaseTransaction,
+    groups: &BTreeSet<Key>,
+    set: &mut WorkingSet,
+) -> Result<(), StoreError> {
+    let doing = "reading all members";
+    for some in portions(groups) {
+        let columns = [group_member::Column::Workspace, group_member::Column::GroupId, group_member::Column::MemberId];
+        let any = any_key(group_member::Column::Workspace, group_member::Column::GroupId, &some);
+        let rows = group_member::Entity::find().select_only().columns(columns).filter(any);
+        let mut rows = rows.into_tuple::<(String, Uuid, Uuid)>().stream(transaction).await.doing(doing)?;
+        let mut read: BTreeMap<Uuid, BTreeMap<String, Vec<ResourceId>>> = BTreeMap::new();
+        while let Some((workspace, group, member)) = rows.try_next().await.doing(doing)? {
+            let groups = read.entry(group).or_default();
+            match groups.get_mut(&workspace) {
+                Some(members) => members.push(ResourceId(member)),
+                None => drop(groups.insert(workspace, vec![ResourceId(member)])),
+            }
+        }
+        for (group, groups) in read {
+            for (workspace, members) in groups {
+                set.members.entry(Key::of(workspace, group)?).or_default().read_all(members);
+            }
+        }
+    }
+    for group in groups {
+        set.members.entry(group.clone()).or_default().whole = true;
     }
     Ok(())
 }

@@ -12,6 +12,8 @@ pub(super) struct Membership {
     pub(super) stored: BTreeSet<ResourceId>,
     /// The same after the commands so far.
     now: BTreeSet<ResourceId>,
+    /// All rows were read, so that the difference is known even when all are replaced.
+    pub(super) whole: bool,
     /// All rows go, also those that were not read.
     pub(super) cleared: bool,
 }
@@ -28,6 +30,12 @@ impl Membership {
         self.now.insert(member);
     }
 
+    /// All rows.
+    pub(super) fn read_all(&mut self, members: Vec<ResourceId>) {
+        self.stored.extend(members.iter().copied());
+        self.now.extend(members);
+    }
+
     /// Whether the id has a row.
     pub(super) fn contains(&self, member: ResourceId) -> bool {
         self.now.contains(&member)
@@ -37,7 +45,7 @@ impl Membership {
     pub(super) fn edit(&mut self, edit: &MemberEdit, count: u64) -> u64 {
         let mut count = count;
         if edit.clear {
-            self.cleared = true;
+            self.cleared |= !self.whole;
             self.now.clear();
             count = 0;
         }
@@ -50,9 +58,14 @@ impl Membership {
         count
     }
 
-    /// Rows to delete one by one.
+    /// Rows to delete.
     pub(super) fn removed(&self) -> impl Iterator<Item = ResourceId> + '_ {
         self.stored.iter().filter(|member| !self.cleared && !self.now.contains(member)).copied()
+    }
+
+    /// Of the rows that were read, those that stay.
+    pub(super) fn kept(&self) -> impl Iterator<Item = ResourceId> + '_ {
+        self.stored.iter().filter(|member| self.now.contains(member)).copied()
     }
 
     /// Rows to insert.
@@ -81,6 +94,16 @@ mod tests {
         assert_eq!(membership.edit(&edit(false, &[1], &[2, 3]), 10), 11);
         assert_eq!(membership.edit(&edit(false, &[3], &[1]), 11), 11);
         assert_eq!((membership.removed().count(), membership.added().collect::<Vec<_>>()), (0, vec![id(2)]));
+    }
+
+    #[test]
+    fn of_a_group_that_is_known_whole_only_the_difference_is_written_after_a_clear() {
+        let mut membership = Membership { whole: true, ..Membership::default() };
+        membership.read_all(vec![id(1), id(2), id(3)]);
+        assert_eq!(membership.edit(&edit(true, &[], &[2, 3, 4]), 3), 3);
+        assert!(!membership.cleared);
+        assert_eq!(membership.removed().collect::<Vec<_>>(), [id(1)]);
+        assert_eq!(membership.added().collect::<Vec<_>>(), [id(4)]);
     }
 
     #[test]

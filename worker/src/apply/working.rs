@@ -8,6 +8,7 @@ use protocol::message::command::Command;
 use protocol::message::outcome::Outcome;
 use protocol::ownership::OwnershipPolicy;
 use protocol::scim::error::{ScimError, ScimType};
+use protocol::scim::member::Member;
 use protocol::scim::name::CanonicalName;
 use protocol::scim::resource::{Resource, ResourceType};
 use protocol::time::Timestamp;
@@ -15,7 +16,11 @@ use serde_json::Value;
 
 use super::membership::Membership;
 use crate::accepted::Accepted;
-use crate::store::row::{Image, Key, Member, set_members};
+use crate::store::row::{Image, Key, set_members};
+
+/// The most members that a command names and is answered with: an outcome has to fit into one message. Of more, nobody
+/// is looked up, and the ingress asks for them by pages.
+pub(super) const MOST_SHOWN: usize = 1_000;
 
 /// A unique name within a workspace.
 pub(super) type Name = (WorkspaceId, ResourceType, CanonicalName);
@@ -146,8 +151,11 @@ impl WorkingSet {
                 let mut named: Vec<ResourceId> = attributes.group().member_ids().collect();
                 named.sort_unstable();
                 named.dedup();
-                let live = named.into_iter().filter_map(|id| self.member(&key.workspace, id));
-                set_members(&mut resource, &live.collect::<Vec<_>>());
+                resource.members_apart = named.len() > MOST_SHOWN;
+                if !resource.members_apart {
+                    let live = named.into_iter().filter_map(|id| self.member(&key.workspace, id));
+                    set_members(&mut resource, &live.collect::<Vec<_>>());
+                }
             }
             (ResourceType::User, _) => {}
         }
@@ -197,7 +205,7 @@ fn too_long(resource: &Resource) -> Option<ScimError> {
 }
 
 fn member_of(resource: &Resource) -> Member {
-    let display = resource.attributes.user().display().to_owned();
+    let display = Some(resource.attributes.user().display().to_owned());
     Member { id: resource.id, resource_type: resource.resource_type, display }
 }
 

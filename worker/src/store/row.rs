@@ -2,6 +2,7 @@
 
 use protocol::id::{ResourceId, WorkspaceId};
 use protocol::scim::attributes::Attributes;
+use protocol::scim::member::Member;
 use protocol::scim::name::CanonicalName;
 use protocol::scim::resource::{Meta, Resource, ResourceType, Version};
 use protocol::scim::schema::Extensions;
@@ -51,7 +52,8 @@ impl Image {
         let meta = meta(row.created_at, row.modified_at, row.version);
         let ownership = ownership(row.ownership)?;
         let id = ResourceId(row.id);
-        let resource = Resource { resource_type: ResourceType::User, id, attributes, meta, ownership };
+        let resource =
+            Resource { resource_type: ResourceType::User, id, attributes, members_apart: false, meta, ownership };
         let (active_seq, last_sequence) = (sequence(row.active_seq), sequence(row.last_sequence));
         Ok(Self { resource, active_seq, last_sequence, member_count: 0, extensions: Extensions::default() })
     }
@@ -62,7 +64,8 @@ impl Image {
         let meta = meta(row.created_at, row.modified_at, row.version);
         let ownership = ownership(row.ownership)?;
         let id = ResourceId(row.id);
-        let resource = Resource { resource_type: ResourceType::Group, id, attributes, meta, ownership };
+        let resource =
+            Resource { resource_type: ResourceType::Group, id, attributes, members_apart: false, meta, ownership };
         let (last_sequence, member_count) = (sequence(row.last_sequence), sequence(row.member_count));
         Ok(Self { resource, active_seq: 0, last_sequence, member_count, extensions: Extensions::default() })
     }
@@ -123,31 +126,6 @@ impl Image {
     /// The unique name, in canonical form.
     pub(crate) fn name(&self) -> Option<CanonicalName> {
         self.resource.attributes.string(self.resource.resource_type.unique_attribute()).map(CanonicalName::of)
-    }
-}
-
-/// A live resource as a group's member (RFC 7643 §4.2).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Member {
-    pub(crate) id: ResourceId,
-    pub(crate) resource_type: ResourceType,
-    pub(crate) display: String,
-}
-
-impl Member {
-    /// As it stands in `members`.
-    pub(crate) fn value(&self) -> Value {
-        self.typed(self.resource_type.name())
-    }
-
-    /// A group as it stands in a user's `groups`.
-    pub(crate) fn as_group(&self) -> Value {
-        self.typed("direct")
-    }
-
-    fn typed(&self, kind: &str) -> Value {
-        let pairs = [("value", self.id.to_string()), ("type", kind.to_owned()), ("display", self.display.clone())];
-        Value::Object(pairs.into_iter().map(|(name, text)| (name.to_owned(), Value::String(text))).collect())
     }
 }
 

@@ -38,6 +38,11 @@ pub(super) fn operation(path: &PatchPath, verb: Verb, value: Option<Value>) -> R
 }
 
 impl PatchRequest {
+    /// Whether all members are replaced, by some or by none.
+    pub fn replaces_members(&self) -> bool {
+        self.operations.iter().any(|operation| matches!(operation, PatchOp::ReplaceMembers(_)))
+    }
+
     /// What the operations on `members` come to, taken together.
     pub fn member_edit(&self) -> MemberEdit {
         self.operations.iter().fold(MemberEdit::default(), |mut edit, operation| {

@@ -1,0 +1,151 @@
+//! Bodies that no message holds: a group's members are asked for page by page, each page when the client has taken what
+//! came before it. So a body takes the memory of a page or two, however large the group is.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use futures::stream::try_unfold;
+use protocol::id::{ResourceId, WorkspaceId};
+use protocol::message::query::{Answer, Query};
+use protocol::scim::member::Member;
+use protocol::scim::projection::Projection;
+use protocol::scim::render::{ListResponse, OpenGroup};
+use protocol::scim::resource::Resource;
+use tokio::time::Instant;
+
+use crate::gateway::{Gateway, GatewayError};
+
+/// How many member rows a page holds at most.
+const PAGE: u64 = 2_000;
+/// How long a body may take altogether. A client that takes nothing for long loses its connection before
+/// (`serve/patience.rs`).
+const WITHIN: Duration = Duration::from_mins(10);
+
+/// The pieces of a body, in their order.
+#[derive(Default)]
+pub(crate) struct Pieces {
+    before: VecDeque<Piece>,
+    /// The text after them.
+    text: Vec<u8>,
+}
+
+/// A part of a body.
+enum Piece {
+    /// Text that is known.
+    Text(Vec<u8>),
+    /// A group's members, and its end.
+    Members(OpenGroup),
+}
+
+impl Pieces {
+    /// Those of a list.
+    pub(crate) fn of_list(list: &ListResponse<'_>) -> serde_json::Result<Self> {
+        let mut pieces = Self::default();
+        list.open(&mut pieces.text)?;
+        for (index, resource) in list.resources.iter().enumerate() {
+            if index > 0 {
+                pieces.text.push(b',');
+            }
+            pieces = pieces.resource(resource, list.base_url, list.projection)?;
+        }
+        pieces.text.extend_from_slice(ListResponse::END);
+        Ok(pieces)
+    }
+
+    /// And those of a resource.
+    pub(crate) fn resource(
+        mut self,
+        resource: &Resource,
+        base_url: &str,
+        projection: &Projection,
+    ) -> serde_json::Result<Self> {
+        if let Some(group) = resource.open(base_url, projection, &mut self.text)? {
+            self.before.push_back(Piece::Text(std::mem::take(&mut self.text)));
+            self.before.push_back(Piece::Members(group));
+        }
+        Ok(self)
+    }
+
+    /// A body that asks for the members as it is read.
+    pub(crate) fn into_body(self, gateway: Arc<dyn Gateway>, workspace: WorkspaceId, base_url: String) -> Body {
+        let Self { before: mut pieces, text } = self;
+        pieces.push_back(Piece::Text(text));
+        let rest = Rest { gateway, workspace, base_url, pieces, after: None, until: Instant::now() + WITHIN };
+        Body::from_stream(try_unfold(rest, Rest::next))
+    }
+}
+
+/// Why a body ends too early. The client sees a body that is cut off, never one that seems complete.
+#[derive(Debug, thiserror::Error)]
+enum Cut {
+    #[error("a page of members could not be had")]
+    NoPage(#[from] GatewayError),
+    #[error("a page of members could not be written as JSON")]
+    Encode(#[from] serde_json::Error),
+    #[error("the client takes it too slowly")]
+    TooSlow,
+}
+
+/// What of a body is still to be written.
+struct Rest {
+    gateway: Arc<dyn Gateway>,
+    workspace: WorkspaceId,
+    base_url: String,
+    pieces: VecDeque<Piece>,
+    /// The last member row of the first group that was looked at.
+    after: Option<ResourceId>,
+    until: Instant,
+}
+
+impl Rest {
+    /// The next bytes, when the connection has room for them.
+    async fn next(mut self) -> Result<Option<(Bytes, Self)>, Cut> {
+        match self.bytes().await {
+            Ok(None) => Ok(None),
+            Ok(Some(bytes)) => Ok(Some((bytes, self))),
+            Err(cut) => {
+                let error: &dyn std::error::Error = &cut;
+                let cause = error.source().map(ToString::to_string);
+                tracing::warn!(workspace = %self.workspace, %cut, cause, "an answer of {} ends too early", self.workspace);
+                Err(cut)
+            }
+        }
+    }
+
+    async fn bytes(&mut self) -> Result<Option<Bytes>, Cut> {
+        let mut bytes = Vec::new();
+        while bytes.is_empty() {
+            match self.pieces.pop_front() {
+                None => return Ok(None),
+                Some(Piece::Text(text)) => bytes = text,
+                Some(Piece::Members(group)) => self.page(group, &mut bytes).await?,
+            }
+        }
+        Ok(Some(bytes.into()))
+    }
+
+    async fn page(&mut self, mut group: OpenGroup, bytes: &mut Vec<u8>) -> Result<(), Cut> {
+        if Instant::now() >= self.until {
+            return Err(Cut::TooSlow);
+        }
+        let (members, next) = self.ask(&group).await?;
+        group.write(&members, &self.base_url, bytes)?;
+        self.after = next;
+        if next.is_some() {
+            self.pieces.push_front(Piece::Members(group));
+        } else {
+            group.end(bytes);
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, group: &OpenGroup) -> Result<(Vec<Member>, Option<ResourceId>), GatewayError> {
+        let query = Query::Members { group: group.id, after: self.after, count: PAGE, display: group.shows_display() };
+        match self.gateway.ask(&self.workspace, query).await? {
+            Answer::Members { members, next } => Ok((members, next)),
+            _ => Err(GatewayError::UnexpectedAnswer),
+        }
+    }
+}

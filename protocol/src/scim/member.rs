@@ -1,0 +1,39 @@
+//! A group's members, and a user's groups, as they are read: joined to live users and groups (RFC 7643 §4.1.2, §4.2).
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::id::ResourceId;
+use crate::scim::resource::ResourceType;
+
+/// A live user or group that another resource refers to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its id.
+    #[serde(rename = "value")]
+    pub id: ResourceId,
+    /// Its kind.
+    #[serde(rename = "type")]
+    pub resource_type: ResourceType,
+    /// Its name for people; none where nobody asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display: Option<String>,
+}
+
+impl Member {
+    /// As it stands in a group's `members`.
+    pub fn value(&self) -> Value {
+        self.typed(self.resource_type.name())
+    }
+
+    /// A group as it stands in a user's `groups`.
+    pub fn as_group(&self) -> Value {
+        self.typed("direct")
+    }
+
+    fn typed(&self, kind: &str) -> Value {
+        let display = self.display.iter().map(|display| ("display", display.clone()));
+        let pairs = [("value", self.id.to_string()), ("type", kind.to_owned())].into_iter().chain(display);
+        Value::Object(pairs.map(|(name, text)| (name.to_owned(), Value::String(text))).collect())
+    }
+}

@@ -1,0 +1,118 @@
+//! Groups that are too large for one message: their members are answered by pages, each a statement and a moment of its
+//! own. Any worker answers any page.
+
+use std::collections::HashMap;
+
+use protocol::id::{ResourceId, WorkspaceId};
+use protocol::message::query::{Answer, Joined};
+use protocol::scim::member::Member;
+use protocol::scim::resource::{Resource, ResourceType};
+use sea_orm::prelude::Uuid;
+use sea_orm::sea_query::{Expr, ExprTrait, Func, IntoIden, Query, SelectStatement};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, Order, QueryFilter, QueryResult, QuerySelect};
+
+use super::members::{column, column_of};
+use crate::store::entity::{group, group_member, user};
+use crate::store::{Doing, Store, StoreError, sequence};
+
+/// The most member rows that one answer reads with its resources.
+pub(crate) const MOST_TOGETHER: u64 = 2_000;
+/// The most member rows of a page, whatever is asked for.
+const MOST_OF_A_PAGE: u64 = 5_000;
+
+/// What is asked of a group's members.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Page {
+    pub(super) group: ResourceId,
+    pub(super) after: Option<ResourceId>,
+    pub(super) count: u64,
+    pub(super) display: bool,
+}
+
+/// Leaves the members of those groups apart that would make the answer too large, in its order.
+pub(super) async fn set_apart(
+    connection: &impl ConnectionTrait,
+    workspace: &WorkspaceId,
+    joined: Joined,
+    resources: &mut [Resource],
+) -> Result<(), StoreError> {
+    let is_shown = |one: &Resource| joined.members && one.resource_type == ResourceType::Group;
+    let ids: Vec<Uuid> = resources.iter().filter(|one| is_shown(one)).map(|one| one.id.0).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let counts = group::Entity::find()
+        .select_only()
+        .columns([group::Column::Id, group::Column::MemberCount])
+        .filter(group::Column::Workspace.eq(workspace.as_str()))
+        .filter(group::Column::Id.is_in(ids))
+        .into_tuple::<(Uuid, i64)>();
+    let counts = counts.all(connection).await.doing("counting members")?;
+    let counts: HashMap<ResourceId, u64> =
+        counts.into_iter().map(|(id, count)| (ResourceId(id), sequence(count))).collect();
+    let mut room = MOST_TOGETHER;
+    for resource in resources {
+        let Some(count) = counts.get(&resource.id) else { continue };
+        resource.members_apart = *count > room;
+        if !resource.members_apart {
+            room -= count;
+        }
+    }
+    Ok(())
+}
+
+/// A page of live members. Its end is that of the rows: who is not live is passed over, and counts.
+pub(super) async fn page(store: &Store, workspace: &WorkspaceId, page: Page) -> Result<Answer, StoreError> {
+    let count = page.count.clamp(1, MOST_OF_A_PAGE);
+    let rows = rows(workspace, Page { count, ..page });
+    let rows =
+        store.reader().query_all(&joined(workspace, rows, page.display)).await.doing("reading a page of members")?;
+    let is_full = u64::try_from(rows.len()) == Ok(count);
+    let last = rows.last().filter(|_| is_full).map(|row| column(row, 0)).transpose()?;
+    let mut members = Vec::with_capacity(rows.len());
+    for row in &rows {
+        members.extend(member(row, page.display)?);
+    }
+    Ok(Answer::Members { members, next: last.map(ResourceId) })
+}
+
+/// The member rows of the page.
+fn rows(workspace: &WorkspaceId, page: Page) -> SelectStatement {
+    let mut rows = Query::select();
+    rows.column(group_member::Column::MemberId)
+        .from(group_member::Entity)
+        .and_where(group_member::Column::Workspace.eq(workspace.as_str()))
+        .and_where(group_member::Column::GroupId.eq(page.group.0))
+        .and_where_option(page.after.map(|after| group_member::Column::MemberId.gt(after.0)))
+        .order_by(group_member::Column::MemberId, Order::Asc)
+        .limit(page.count);
+    rows
+}
+
+/// Each row with the live user or group that it names, if there is one.
+fn joined(workspace: &WorkspaceId, rows: SelectStatement, display: bool) -> SelectStatement {
+    let id = || column_of("m", group_member::Column::MemberId);
+    let same = |key: Expr, place: Expr| key.eq(id()).and(place.eq(workspace.as_str()));
+    let of_user = |column: user::Column| column_of(user::Entity, column);
+    let of_group = |column: group::Column| column_of(group::Entity, column);
+    let mut query = Query::select();
+    query.expr(id()).expr(of_user(user::Column::Id)).expr(of_group(group::Column::Id));
+    if display {
+        let names = [user::Column::DisplayName, user::Column::UserName].map(of_user);
+        query.expr(Func::coalesce(names.into_iter().chain([of_group(group::Column::DisplayName)])));
+    }
+    query
+        .from_subquery(rows, "m".into_iden())
+        .left_join(user::Entity, same(of_user(user::Column::Id), of_user(user::Column::Workspace)))
+        .left_join(group::Entity, same(of_group(group::Column::Id), of_group(group::Column::Workspace)))
+        .order_by_expr(id(), Order::Asc);
+    query
+}
+
+fn member(row: &QueryResult, display: bool) -> Result<Option<Member>, StoreError> {
+    let (user, group): (Option<Uuid>, Option<Uuid>) = (column(row, 1)?, column(row, 2)?);
+    let found = user.map(|id| (id, ResourceType::User)).or_else(|| group.map(|id| (id, ResourceType::Group)));
+    let Some((id, resource_type)) = found else { return Ok(None) };
+    let display = if display { column(row, 3)? } else { None };
+    Ok(Some(Member { id: ResourceId(id), resource_type, display }))
+}
