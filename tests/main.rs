@@ -32,6 +32,8 @@ mod harness_itself;
 #[cfg(test)]
 mod isolation;
 #[cfg(test)]
+mod large_groups;
+#[cfg(test)]
 mod layering;
 #[cfg(test)]
 mod lost_log;

@@ -13,12 +13,18 @@ use protocol::scim::member::Member;
 use protocol::scim::projection::Projection;
 use protocol::scim::render::{ListResponse, OpenGroup};
 use protocol::scim::resource::Resource;
-use tokio::time::Instant;
+use tokio::sync::Semaphore;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout};
 
 use crate::gateway::{Gateway, GatewayError};
 
 /// How many member rows a page holds at most.
-const PAGE: u64 = 2_000;
+const PAGE: u64 = 1_000;
+/// How many pages this process asks for at a time: however many clients read large groups, workers have time for others.
+static TURNS: Semaphore = Semaphore::const_new(4);
+/// How long a page may take, the wait for its turn included.
+const PAGE_WITHIN: Duration = Duration::from_mins(1);
 /// How long a body may take altogether. A client that takes nothing for long loses its connection before
 /// (`serve/patience.rs`).
 const WITHIN: Duration = Duration::from_mins(10);
@@ -84,6 +90,8 @@ enum Cut {
     NoPage(#[from] GatewayError),
     #[error("a page of members could not be written as JSON")]
     Encode(#[from] serde_json::Error),
+    #[error("a page of members took too long")]
+    Late(#[from] Elapsed),
     #[error("the client takes it too slowly")]
     TooSlow,
 }
@@ -130,7 +138,7 @@ impl Rest {
         if Instant::now() >= self.until {
             return Err(Cut::TooSlow);
         }
-        let (members, next) = self.ask(&group).await?;
+        let (members, next) = timeout(PAGE_WITHIN, self.ask(&group)).await??;
         group.write(&members, &self.base_url, bytes)?;
         self.after = next;
         if next.is_some() {
@@ -141,8 +149,10 @@ impl Rest {
         Ok(())
     }
 
+    /// A turn is held only until the page is there, not while the client takes it.
     async fn ask(&self, group: &OpenGroup) -> Result<(Vec<Member>, Option<ResourceId>), GatewayError> {
         let query = Query::Members { group: group.id, after: self.after, count: PAGE, display: group.shows_display() };
+        let _turn = TURNS.acquire().await;
         match self.gateway.ask(&self.workspace, query).await? {
             Answer::Members { members, next } => Ok((members, next)),
             _ => Err(GatewayError::UnexpectedAnswer),
