@@ -9,7 +9,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use protocol::message::envelope::Fingerprint;
-use protocol::scim::attributes::Attributes;
+use protocol::scim::attributes::{Attributes, read_body};
 use protocol::scim::dialect::Dialect;
 use protocol::scim::error::{ScimError, ScimType};
 use protocol::scim::patch::PatchRequest;
@@ -63,7 +63,8 @@ impl<T: FromJson> FromRequest<Edge> for ScimBody<T> {
         let limit = edge.terms.body_limit(resource_type, edge.gateway.max_payload());
         let bytes = read(body, limit).await?;
         let schema = caller.profile.extensions.of(resource_type);
-        let value = T::from_json(schema, caller.dialect, json(&bytes)?)?;
+        let body = read_body(&bytes).map_err(|error| invalid_syntax(&error))?;
+        let value = T::from_json(schema, caller.dialect, body)?;
         Ok(Self { value, fingerprint: fingerprint(&parts, &bytes) })
     }
 }

@@ -1,17 +1,18 @@
 //! A resource's attributes: a JSON object checked against its schema, with canonical names.
 
-use serde::{Deserialize, Serialize};
+mod bare;
+
 use serde_json::{Map, Value};
 
+pub use self::bare::read_body;
 use crate::id::ResourceId;
 use crate::scim::error::{ScimError, ScimType};
-use crate::scim::schema::ResourceSchema;
+use crate::scim::schema::{AttributeDefinition, ResourceSchema};
 use crate::scim::value::{self, invalid_value};
 use crate::scim::view::{GroupView, UserView};
 
 /// Attributes with canonical names and values of their schema's types; nothing unassigned, nothing read-only.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Attributes(Map<String, Value>);
 
 impl Attributes {
@@ -32,8 +33,11 @@ impl Attributes {
             if let Some(definition) = resource_type.attribute(&name) {
                 if definition.name == "members" {
                     check_named(&value)?;
-                }
-                if value::is_kept(definition) {
+                    let members = checked_members(definition, value)?;
+                    if members.is_some_and(|members| kept.insert(definition.name.to_owned(), members).is_some()) {
+                        return Err(invalid_value(definition.name, "is given twice, in different letter case"));
+                    }
+                } else if value::is_kept(definition) {
                     value::insert(&mut kept, definition, value, definition.name)?;
                 }
             } else if let Some(extension) = schema.extension(&name)
@@ -145,6 +149,14 @@ impl Attributes {
     }
 }
 
+/// The members, of each of whom only the id counts.
+fn checked_members(definition: &AttributeDefinition, value: Value) -> Result<Option<Value>, ScimError> {
+    let elements = if let Value::Array(elements) = value { elements } else { vec![value] };
+    let checked = elements.into_iter().filter_map(|one| value::single(definition, one, definition.name).transpose());
+    let members: Vec<Value> = checked.map(|member| member.map(bare::of)).collect::<Result<_, _>>()?;
+    Ok(if members.is_empty() { None } else { Some(Value::Array(members)) })
+}
+
 /// 400 unless every element of `members` names somebody: nobody is left out in silence.
 pub(crate) fn check_named(members: &Value) -> Result<(), ScimError> {
     let elements = members.as_array().map_or_else(|| std::slice::from_ref(members), Vec::as_slice);
@@ -156,7 +168,7 @@ pub(crate) fn check_named(members: &Value) -> Result<(), ScimError> {
 
 /// The id in one element of `members`.
 pub(crate) fn member_id(member: &Value) -> Option<ResourceId> {
-    member.get("value")?.as_str()?.parse().ok()
+    member.as_str().or_else(|| member.get("value")?.as_str())?.parse().ok()
 }
 
 pub(crate) fn invalid_member() -> ScimError {

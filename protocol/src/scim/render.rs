@@ -170,7 +170,12 @@ impl Serialize for Reference<'_> {
         for (name, value) in parts.filter(|(name, _)| *name != "$ref" && self.shown.has_part(name)) {
             body.serialize_entry(name, value)?;
         }
-        if let Some(id) = self.value.get("value").and_then(Value::as_str).filter(|_| self.shown.has_part("$ref")) {
+        // A member may be held as its id alone.
+        let bare = self.value.as_str();
+        if let Some(id) = bare.filter(|_| self.shown.has_part("value")) {
+            body.serialize_entry("value", id)?;
+        }
+        if let Some(id) = bare.or_else(|| self.value.get("value")?.as_str()).filter(|_| self.shown.has_part("$ref")) {
             let endpoint = self.target().endpoint();
             body.serialize_entry("$ref", &Text(format_args!("{}/{endpoint}/{id}", self.base_url)))?;
         }
