@@ -116,7 +116,7 @@ impl Rest {
             Err(cut) => {
                 let error: &dyn std::error::Error = &cut;
                 let cause = error.source().map(ToString::to_string);
-                tracing::warn!(workspace = %self.workspace, %cut, cause, "an answer of {} ends too early", self.workspace);
+                tracing::warn!(workspace = %self.workspace, %cut, cause, "an answer with a large group ends too early");
                 Err(cut)
             }
         }

@@ -47,7 +47,8 @@ pub(super) async fn list(store: &Store, workspace: &WorkspaceId, search: Search<
     Ok(Answer::List { total, resources, next })
 }
 
-/// Reads what is neither in the resources' own rows nor left apart: one statement for all members, one for all groups of users.
+/// Reads what is neither in the resources' own rows nor left apart: one statement for all members, one for all groups of
+/// users.
 pub(super) async fn read_joined(
     connection: &impl ConnectionTrait,
     workspace: &WorkspaceId,
