@@ -19,6 +19,7 @@ mod m20261124_000003_ledger;
 mod m20261124_000004_numbering;
 mod m20261125_000005_search;
 mod m20261125_000006_profiles;
+mod m20261125_000007_indexes;
 
 use connection::{open, session};
 pub use error::MigrateError;
@@ -37,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000004_numbering::Migration),
             Box::new(m20261125_000005_search::Migration),
             Box::new(m20261125_000006_profiles::Migration),
+            Box::new(m20261125_000007_indexes::Migration),
         ]
     }
 }

@@ -27,6 +27,8 @@ mod list;
 pub(crate) mod members;
 mod pages;
 
+pub use list::plan::{Plan, plan};
+
 /// Answers a question about one workspace.
 pub async fn answer(store: &Store, workspace: &WorkspaceId, query: &Query) -> Answer {
     let answered = within("answering a query", async {

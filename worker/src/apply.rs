@@ -16,6 +16,7 @@ use crate::store::{Class, Store, StoreError, within};
 mod batch;
 mod conditions;
 mod effects;
+mod emails;
 mod load;
 mod membership;
 mod upsert;

@@ -16,6 +16,7 @@ pub(crate) mod balance;
 mod connect;
 pub(crate) mod credentials;
 pub(crate) mod dead;
+pub(crate) mod emails;
 pub(crate) mod entity;
 mod error;
 pub(crate) mod ledger;

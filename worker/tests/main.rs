@@ -11,6 +11,7 @@ mod bed;
 mod concurrency;
 mod cursors;
 mod filters;
+mod indexes;
 mod large_groups;
 mod log;
 mod membership;

@@ -1,17 +1,18 @@
 //! Migrations, and the settings of connections.
 
 use sea_orm::ConnectionTrait;
+use serde_json::json;
 use worker::store::{DatabaseKind, Store, StoreOptions};
 
 use crate::bed::{on_both, on_both_empty};
-use crate::log::{Log, new_user};
+use crate::log::{Log, new_user, new_user_with};
 
 async fn applied(url: &str) -> usize {
     migrations::status(url).await.unwrap().iter().filter(|step| step.applied).count()
 }
 
 /// How many steps this build knows.
-const STEPS: usize = 6;
+const STEPS: usize = 7;
 
 #[tokio::test]
 async fn steps_are_taken_back_and_taken_again() {
@@ -30,6 +31,22 @@ async fn steps_are_taken_back_and_taken_again() {
         migrations::up(url).await.unwrap();
         assert!(store.schema_is_current().await.unwrap());
         store.close().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_addresses_of_users_that_are_there_are_listed() {
+    on_both(async |bed| {
+        let emails =
+            json!([{ "value": "A@x", "type": "work" }, { "value": "a@X", "type": "home" }, { "value": "b@x" }]);
+        let mut log = Log::of("acme");
+        let with_emails = new_user_with(json!({ "userName": "alice", "emails": emails }));
+        bed.apply(&[log.user(1, with_emails), log.user(2, new_user("bob"))]).await;
+        migrations::down(&bed.url, 1).await.unwrap();
+        migrations::up(&bed.url).await.unwrap();
+        assert_eq!(bed.count("user_emails").await, 2);
+        assert_eq!(bed.value::<String>("SELECT MIN(value) FROM user_emails").await, "a@x");
     })
     .await;
 }

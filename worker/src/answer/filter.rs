@@ -6,6 +6,7 @@
 
 mod compare;
 mod fragment;
+mod narrow;
 mod place;
 mod rows;
 mod sort;
@@ -20,6 +21,7 @@ use self::fragment::Fragment;
 use self::place::{Place, Subject};
 use crate::store::DatabaseKind;
 
+pub(super) use narrow::narrowing;
 pub(super) use sort::{nothing, sort_key};
 
 /// What a filter is compiled for.

@@ -1,6 +1,7 @@
 //! Lists: filter, order and page in SQL (RFC 7644 §3.4.2), all statements of one answer at one moment.
 
 mod keyset;
+pub(super) mod plan;
 
 use protocol::id::{ResourceId, WorkspaceId};
 use protocol::message::query::{Answer, Joined, TypeFilter};
@@ -10,11 +11,11 @@ use protocol::scim::sort::{KeyKind, Sort};
 use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement, UnionType};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, Order, PaginatorTrait, QueryFilter,
-    QueryOrder, QueryResult, QuerySelect, Select,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, Order, QueryFilter, QueryOrder,
+    QueryResult, QuerySelect, QueryTrait, Select,
 };
 
-use super::filter::{Scope, condition, nothing, sort_key};
+use super::filter::{Scope, condition, narrowing, nothing, sort_key};
 use super::{members, pages};
 use crate::store::entity::{group, user};
 use crate::store::row::{Image, set_groups, set_members};
@@ -83,26 +84,34 @@ impl Reader<'_> {
             ResourceType::User => user::Column::Workspace.eq(self.workspace.as_str()),
             ResourceType::Group => group::Column::Workspace.eq(self.workspace.as_str()),
         };
-        let filter = list.filter.as_ref().map(|filter| condition(self.scope, list.resource_type, filter));
-        Condition::all().add(own).add_option(filter)
+        let Some(filter) = &list.filter else { return Condition::all().add(own) };
+        let narrowing = narrowing(self.scope, self.workspace, filter).into_iter();
+        let narrowed = narrowing.fold(Condition::all().add(own), Condition::add);
+        narrowed.add(condition(self.scope, list.resource_type, filter))
     }
 
     /// How many resources of one kind match, and some of them.
     async fn of_kind(&self, list: &TypeFilter, offset: u64, count: u64) -> Result<(u64, Vec<Resource>), StoreError> {
-        let matching = self.matching(list);
-        let order = self.order(list.resource_type);
         match list.resource_type {
             ResourceType::User => {
-                let users = ordered(user::Entity::find().filter(matching), order).order_by_asc(user::Column::Id);
-                let (total, rows) = part(self.connection, users, offset, count, "listing users").await?;
+                let (total, rows) = part(self.connection, self.users(list), offset, count, "listing users").await?;
                 Ok((total, resources(rows, Image::of_user)?))
             }
             ResourceType::Group => {
-                let groups = ordered(group::Entity::find().filter(matching), order).order_by_asc(group::Column::Id);
-                let (total, rows) = part(self.connection, groups, offset, count, "listing groups").await?;
+                let (total, rows) = part(self.connection, self.groups(list), offset, count, "listing groups").await?;
                 Ok((total, resources(rows, Image::of_group)?))
             }
         }
+    }
+
+    fn users(&self, list: &TypeFilter) -> Select<user::Entity> {
+        let matching = user::Entity::find().filter(self.matching(list));
+        ordered(matching, self.order(list.resource_type)).order_by_asc(user::Column::Id)
+    }
+
+    fn groups(&self, list: &TypeFilter) -> Select<group::Entity> {
+        let matching = group::Entity::find().filter(self.matching(list));
+        ordered(matching, self.order(list.resource_type)).order_by_asc(group::Column::Id)
     }
 
     /// What rows of one kind are sorted by, before their ids: whether there is a value, and the value.
@@ -246,15 +255,27 @@ where
     let rows = if count == 0 {
         Vec::new()
     } else {
-        // No table has more rows than an offset can say in SQL.
-        let offset = Ord::min(offset, i64::MAX.unsigned_abs());
-        select.clone().offset(offset).limit(count).all(connection).await.doing(doing)?
+        paged(select.clone(), offset, count).all(connection).await.doing(doing)?
     };
     let found = u64::try_from(rows.len()).unwrap_or(u64::MAX);
     if found < count && (found > 0 || offset == 0) {
         return Ok((offset.saturating_add(found), rows));
     }
-    Ok((select.count(connection).await.doing(doing)?, rows))
+    let counted = connection.query_one(&counted(select)).await.doing(doing)?;
+    let total = counted.map(|row| row.try_get_by_index::<i64>(0)).transpose().doing(doing)?;
+    Ok((total.and_then(|total| u64::try_from(total).ok()).unwrap_or_default(), rows))
+}
+
+fn paged<E: EntityTrait>(select: Select<E>, offset: u64, count: u64) -> Select<E> {
+    // No table has more rows than an offset can say in SQL.
+    select.offset(Ord::min(offset, i64::MAX.unsigned_abs())).limit(count)
+}
+
+/// No column is read, so that an index alone can answer.
+fn counted<E: EntityTrait>(select: Select<E>) -> SelectStatement {
+    let mut counted = select.into_query();
+    counted.clear_selects().clear_order_by().expr(Expr::cust("COUNT(*)"));
+    counted
 }
 
 fn resources<M>(rows: Vec<M>, read: fn(M) -> Result<Image, StoreError>) -> Result<Vec<Resource>, StoreError> {

@@ -9,6 +9,7 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{ColumnTrait, Condition, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter};
 
 use super::conditions::{any_key, portions};
+use super::emails::Emails;
 use super::membership::Membership;
 use super::upsert::{BySteps, all_written, update_groups, update_users};
 use super::working::{Entry, WorkingSet};
@@ -19,9 +20,11 @@ use crate::store::{Doing, MOST_GROUPS, MOST_ROWS, MOST_VALUES, StoreError};
 /// Writes all effects: first what goes, so that its names are free, then what changes, then what is new.
 pub(super) async fn write(transaction: &DatabaseTransaction, set: &WorkingSet) -> Result<(), StoreError> {
     let (users, groups) = (Difference::of(&set.users), Difference::of(&set.groups));
-    delete_users(transaction, &users.deleted).await?;
+    let mut emails = Emails::of(&set.users);
+    delete_users(transaction, &users.deleted, &mut emails).await?;
     delete_groups(transaction, &groups.deleted).await?;
-    write_users(transaction, &users).await?;
+    write_users(transaction, &users, &mut emails).await?;
+    emails.write(transaction).await?;
     write_groups(transaction, &groups).await?;
     write_members(transaction, set, &users, &groups).await
 }
@@ -78,7 +81,14 @@ fn nobodys_name(key: &Key) -> String {
     format!("\u{1}{}", key.id)
 }
 
-async fn delete_users(transaction: &DatabaseTransaction, keys: &BTreeSet<Key>) -> Result<(), StoreError> {
+async fn delete_users(
+    transaction: &DatabaseTransaction,
+    keys: &BTreeSet<Key>,
+    emails: &mut Emails<'_>,
+) -> Result<(), StoreError> {
+    for key in keys {
+        emails.deleted(key);
+    }
     for some in portions(keys) {
         let any = any_key(user::Column::Workspace, user::Column::Id, &some);
         let deleted = user::Entity::delete_many().filter(any).exec(transaction).await.doing("deleting users")?;
@@ -96,7 +106,11 @@ async fn delete_groups(transaction: &DatabaseTransaction, keys: &BTreeSet<Key>) 
     Ok(())
 }
 
-async fn write_users(transaction: &DatabaseTransaction, users: &Difference<'_>) -> Result<(), StoreError> {
+async fn write_users(
+    transaction: &DatabaseTransaction,
+    users: &Difference<'_>,
+    emails: &mut Emails<'_>,
+) -> Result<(), StoreError> {
     for key in users.handing_over() {
         let update = user::Entity::update_many()
             .col_expr(user::Column::UserNameKey, nobodys_name(key).into())
@@ -105,11 +119,18 @@ async fn write_users(transaction: &DatabaseTransaction, users: &Difference<'_>) 
     }
     let mut updates = BySteps::new();
     for (key, stored, now) in &users.updated {
-        updates.entry(Difference::steps(stored, now)).or_default().push(now.user_row(&key.workspace)?);
+        let row = now.user_row(&key.workspace)?;
+        emails.written(key, &row);
+        updates.entry(Difference::steps(stored, now)).or_default().push(row);
     }
     update_users(transaction, updates).await?;
     for some in users.created.chunks(MOST_ROWS) {
-        let rows: Vec<_> = some.iter().map(|(key, image)| image.user_row(&key.workspace)).collect::<Result<_, _>>()?;
+        let mut rows = Vec::with_capacity(some.len());
+        for (key, image) in some {
+            let row = image.user_row(&key.workspace)?;
+            emails.written(key, &row);
+            rows.push(row);
+        }
         let insert = user::Entity::insert_many(rows.into_iter().map(IntoActiveModel::into_active_model));
         let insert = insert.on_conflict(OnConflict::new().do_nothing().to_owned());
         let inserted = insert.exec_without_returning(transaction).await.doing("inserting users")?;

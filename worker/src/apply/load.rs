@@ -16,6 +16,7 @@ use super::conditions::{any_key, any_of, portions};
 use super::working::{Entry, MOST_SHOWN, WorkingSet};
 use crate::accepted::Accepted;
 use crate::answer::members::find_live;
+use crate::store::emails::listed;
 use crate::store::entity::{group, group_member, user};
 use crate::store::row::{Image, Key};
 use crate::store::{Doing, MOST_GROUPS, StoreError};
@@ -144,8 +145,9 @@ async fn lock_users(
             .lock_exclusive();
         for row in rows.all(transaction).await.doing("locking users")? {
             let key = Key::of(row.workspace.clone(), row.id)?;
+            let emails = listed(&row.search);
             let image = Image::of_user(row)?;
-            set.users.insert(key, Entry { stored: Some(image.clone()), now: Some(image) });
+            set.users.insert(key, Entry { stored: Some(image.clone()), now: Some(image), emails });
         }
     }
     Ok(())
@@ -166,7 +168,8 @@ async fn lock_groups(
         for row in rows.all(transaction).await.doing("locking groups")? {
             let key = Key::of(row.workspace.clone(), row.id)?;
             let image = Image::of_group(row)?;
-            set.groups.insert(key, Entry { stored: Some(image.clone()), now: Some(image) });
+            let emails = BTreeSet::new();
+            set.groups.insert(key, Entry { stored: Some(image.clone()), now: Some(image), emails });
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! The working set of a batch: what its commands see and change, in memory, in the order of the log.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use protocol::decide::{Change, Directory, MemberEdit, decide};
 use protocol::id::{ResourceId, WorkspaceId};
@@ -42,6 +42,8 @@ pub(super) struct WorkingSet {
 pub(super) struct Entry {
     pub(super) stored: Option<Image>,
     pub(super) now: Option<Image>,
+    /// The e-mail addresses by which the stored row is listed.
+    pub(super) emails: BTreeSet<String>,
 }
 
 impl WorkingSet {

@@ -241,6 +241,26 @@ pub(crate) mod user {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+pub(crate) mod user_email {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "user_emails")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub workspace: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub value: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub user_id: Uuid,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
 pub(crate) mod workspace {
     use sea_orm::entity::prelude::*;
 

@@ -148,7 +148,7 @@ pub(super) const fn bytewise(kind: DatabaseKind) -> &'static str {
     }
 }
 
-const fn order(op: CompareOp) -> Option<&'static str> {
+pub(super) const fn order(op: CompareOp) -> Option<&'static str> {
     match op {
         CompareOp::Eq => Some("="),
         CompareOp::Gt => Some(">"),

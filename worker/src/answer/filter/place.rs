@@ -103,9 +103,9 @@ impl Scope<'_> {
     ) -> Vec<(Rows, Place)> {
         let definition = attribute.attribute();
         if sub.is_none()
-            && let Some(place) = promoted(kind, attribute)
+            && let Some((column, form)) = promoted(kind, attribute)
         {
-            return vec![(Rows::None, place)];
+            return vec![(Rows::None, Place::new(format!("{}.\"{column}\"", table(kind)), form))];
         }
         if definition.name == "schemas" && attribute.extension().is_none() {
             return self.schemas(kind);
@@ -249,19 +249,18 @@ impl Scope<'_> {
     }
 }
 
-/// The column that holds an attribute of its own.
-fn promoted(kind: ResourceType, attribute: &AttributePath) -> Option<Place> {
-    let column = |name: &str, form| Some(Place::new(format!("{}.\"{name}\"", table(kind)), form));
-    if attribute.extension().is_some() {
+/// The column that holds an attribute of its own, and what it yields.
+pub(super) fn promoted(kind: ResourceType, attribute: &AttributePath) -> Option<(&'static str, Form)> {
+    if attribute.extension().is_some() || attribute.sub_attribute().is_some() {
         return None;
     }
     match (kind, attribute.attribute().name) {
-        (_, "id") => column("id", Form::Id),
-        (_, "externalId") => column("external_id", Form::Text),
-        (ResourceType::User, "userName") => column("user_name_key", Form::Name),
-        (ResourceType::User, "displayName") => column("display_name_key", Form::Text),
-        (ResourceType::User, "active") => column("active", Form::Boolean),
-        (ResourceType::Group, "displayName") => column("display_name_key", Form::Name),
+        (_, "id") => Some(("id", Form::Id)),
+        (_, "externalId") => Some(("external_id", Form::Text)),
+        (ResourceType::User, "userName") => Some(("user_name_key", Form::Name)),
+        (ResourceType::User, "displayName") => Some(("display_name_key", Form::Text)),
+        (ResourceType::User, "active") => Some(("active", Form::Boolean)),
+        (ResourceType::Group, "displayName") => Some(("display_name_key", Form::Name)),
         _ => None,
     }
 }

@@ -10,7 +10,7 @@ use protocol::scim::cursor::{Position, SortKey};
 use protocol::scim::resource::{Resource, ResourceType};
 use protocol::scim::sort::{KeyKind, Sort};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, SelectStatement};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect, Select};
 
 use super::{Place, Reader, number, place, resources};
 use crate::store::entity::{group, user};
@@ -63,19 +63,33 @@ impl Reader<'_> {
         after: Option<&Position>,
         limit: u64,
     ) -> Result<Vec<Resource>, StoreError> {
-        let (matching, id) = (self.matching(list), after.map(|after| after.id.0));
         match list.resource_type {
             ResourceType::User => {
-                let users = user::Entity::find().filter(matching.add_option(id.map(|id| user::Column::Id.gt(id))));
-                let users = users.order_by_asc(user::Column::Id).limit(limit);
-                resources(users.all(self.connection).await.doing("walking through users")?, Image::of_user)
+                let users = self.users_after(list, after, limit).all(self.connection);
+                resources(users.await.doing("walking through users")?, Image::of_user)
             }
             ResourceType::Group => {
-                let groups = group::Entity::find().filter(matching.add_option(id.map(|id| group::Column::Id.gt(id))));
-                let groups = groups.order_by_asc(group::Column::Id).limit(limit);
-                resources(groups.all(self.connection).await.doing("walking through groups")?, Image::of_group)
+                let groups = self.groups_after(list, after, limit).all(self.connection);
+                resources(groups.await.doing("walking through groups")?, Image::of_group)
             }
         }
+    }
+
+    pub(super) fn users_after(&self, list: &TypeFilter, after: Option<&Position>, limit: u64) -> Select<user::Entity> {
+        let beyond = after.map(|after| user::Column::Id.gt(after.id.0));
+        let users = user::Entity::find().filter(self.matching(list).add_option(beyond));
+        users.order_by_asc(user::Column::Id).limit(limit)
+    }
+
+    pub(super) fn groups_after(
+        &self,
+        list: &TypeFilter,
+        after: Option<&Position>,
+        limit: u64,
+    ) -> Select<group::Entity> {
+        let beyond = after.map(|after| group::Column::Id.gt(after.id.0));
+        let groups = group::Entity::find().filter(self.matching(list).add_option(beyond));
+        groups.order_by_asc(group::Column::Id).limit(limit)
     }
 
     /// All kinds in one order: the places of the page first, then their rows.

@@ -1,0 +1,73 @@
+//! How the database would go about a list: for whoever asks why one is slow, and for the tests that say which index serves
+//! which filter.
+
+use protocol::id::WorkspaceId;
+use protocol::message::query::{Query, TypeFilter};
+use protocol::scim::list::Paging;
+use protocol::scim::resource::ResourceType;
+use sea_orm::{ConnectionTrait, EntityTrait, QueryTrait, Select, Statement};
+
+use super::{Reader, Search, counted, paged};
+use crate::answer::filter::Scope;
+use crate::store::{DatabaseKind, Doing, Store, StoreError};
+
+/// The database's plan for the resources of one kind, in its own words, line by line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// For the rows of the page.
+    pub rows: Vec<String>,
+    /// For their number, which is asked for where the page does not show it.
+    pub count: Vec<String>,
+}
+
+/// A plan for each kind of resource that is listed, as if it were listed alone. Of the very statements that answer the
+/// query, which are not carried out; nothing for a query that is not a list. A walk by cursor is explained in its own
+/// order, by id, whatever it is sorted by.
+pub async fn plan(store: &Store, workspace: &WorkspaceId, query: &Query) -> Result<Vec<Plan>, StoreError> {
+    let Query::List { lists, base_url, sort, paging, joined } = query else { return Ok(Vec::new()) };
+    let search = Search { lists, base_url, sort: sort.as_ref(), paging, joined: *joined };
+    let scope = Scope { kind: store.kind(), base_url };
+    let snapshot = store.snapshot().await?;
+    let reader = Reader { connection: &snapshot, scope, workspace, search };
+    let mut plans = Vec::with_capacity(lists.len());
+    for list in lists {
+        let [rows, count] = reader.statements(list);
+        plans.push(Plan { rows: reader.explained(rows).await?, count: reader.explained(count).await? });
+    }
+    Ok(plans)
+}
+
+impl Reader<'_> {
+    /// The rows of a page, and how many there are in all.
+    fn statements(&self, list: &TypeFilter) -> [Statement; 2] {
+        let users = list.resource_type == ResourceType::User;
+        match self.search.paging {
+            Paging::Index(page) if users => {
+                self.both(&paged(self.users(list), page.offset(), page.count()), self.users(list))
+            }
+            Paging::Index(page) => self.both(&paged(self.groups(list), page.offset(), page.count()), self.groups(list)),
+            Paging::Cursor { after, count } if users => {
+                self.both(&self.users_after(list, after.as_ref(), count.saturating_add(1)), self.users(list))
+            }
+            Paging::Cursor { after, count } => {
+                self.both(&self.groups_after(list, after.as_ref(), count.saturating_add(1)), self.groups(list))
+            }
+        }
+    }
+
+    fn both<E: EntityTrait>(&self, page: &Select<E>, all: Select<E>) -> [Statement; 2] {
+        let backend = self.connection.get_database_backend();
+        [page.build(backend), backend.build(&counted(all))]
+    }
+
+    async fn explained(&self, statement: Statement) -> Result<Vec<String>, StoreError> {
+        let doing = "explaining a list";
+        let (explain, line) = match self.scope.kind {
+            DatabaseKind::Postgres => ("EXPLAIN", "QUERY PLAN"),
+            DatabaseKind::Sqlite => ("EXPLAIN QUERY PLAN", "detail"),
+        };
+        let statement = Statement { sql: format!("{explain} {}", statement.sql), ..statement };
+        let lines = self.connection.query_all_raw(statement).await.doing(doing)?;
+        lines.iter().map(|row| row.try_get("", line).doing(doing)).collect()
+    }
+}
