@@ -1,5 +1,7 @@
 //! What a provider or the product asks to be changed.
 
+mod flat;
+
 use serde::{Deserialize, Serialize};
 
 use crate::scim::attributes::Attributes;
@@ -8,7 +10,7 @@ use crate::scim::resource::Version;
 
 /// One change to one resource (RFC 7644 §3.3, §3.5, §3.6). The resource's id and kind are in the envelope.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", tag = "kind")]
+#[serde(rename_all = "camelCase", tag = "kind", try_from = "flat::Command")]
 pub enum Command {
     /// POST: the resource does not exist yet.
     Create {

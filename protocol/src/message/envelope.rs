@@ -71,17 +71,24 @@ impl Envelope<Command> {
 
     /// Reads an envelope of any known version.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        #[derive(Deserialize)]
-        struct Head {
-            v: u16,
-        }
-        let head: Head = serde_json::from_slice(bytes).map_err(|error| undecodable(&error))?;
-        match head.v {
+        let read = serde_json::from_slice::<Self>(bytes);
+        // A newer one may have another form: only its version is looked at.
+        let version = match &read {
+            Ok(envelope) => envelope.version,
+            Err(_) => serde_json::from_slice::<Head>(bytes).map_err(|error| undecodable(&error))?.v,
+        };
+        match version {
             0 => Err(DecodeError::Undecodable("version 0 does not exist".to_owned())),
-            1..=FORMAT_VERSION => serde_json::from_slice(bytes).map_err(|error| undecodable(&error)),
+            1..=FORMAT_VERSION => read.map_err(|error| undecodable(&error)),
             newer => Err(DecodeError::TooNew(newer)),
         }
     }
+}
+
+/// What every envelope has.
+#[derive(Deserialize)]
+struct Head {
+    v: u16,
 }
 
 /// Category and position only: `serde_json`'s own text may quote the value that it choked on.

@@ -211,10 +211,15 @@ impl<'a> Claim<'a> {
             endings.insert(operation, ending);
         }
         let lost = || StoreError::broken("answering a batch", "a command got no ending");
-        let of = |accepted: &Accepted| {
+        let mut applied: Vec<Applied> = Vec::with_capacity(batch.len());
+        for accepted in batch {
             let operation = accepted.envelope.operation;
-            Ok(Applied { operation, ending: endings.get(&operation).cloned().ok_or_else(lost)? })
-        };
-        batch.iter().map(of).collect()
+            let ending = endings.remove(&operation).or_else(|| {
+                // It was stored twice: what the first copy got.
+                applied.iter().find(|one| one.operation == operation).map(|one| one.ending.clone())
+            });
+            applied.push(Applied { operation, ending: ending.ok_or_else(lost)? });
+        }
+        Ok(applied)
     }
 }

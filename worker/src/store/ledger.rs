@@ -45,8 +45,8 @@ pub(crate) async fn insert(
     mut rows: Vec<operation::Model>,
 ) -> Result<(), StoreError> {
     rows.sort_unstable_by_key(|row| row.operation);
-    for some in rows.chunks(MOST_ROWS) {
-        let some = some.iter().cloned().map(IntoActiveModel::into_active_model);
+    while !rows.is_empty() {
+        let some = rows.drain(..rows.len().min(MOST_ROWS)).map(IntoActiveModel::into_active_model);
         operation::Entity::insert_many(some).exec_without_returning(transaction).await.doing("writing the ledger")?;
     }
     Ok(())
