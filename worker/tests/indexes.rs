@@ -162,7 +162,7 @@ async fn an_address_is_listed_as_long_as_a_user_has_it() {
         let emails = |values: &[&str]| -> Value { values.iter().map(|value| json!({ "value": value })).collect() };
         let with = |name: &str, values: &[&str]| json!({ "userName": name, "emails": emails(values) });
         let finds = async |value: &str| found(bed, User, &format!("emails eq \"{value}\"")).await.1;
-        let long = "x".repeat(900);
+        let endless = "x".repeat(900);
 
         let batch = [
             log.user(1, new_user_with(with("a", &["A@x", "both@x"]))),
@@ -170,14 +170,16 @@ async fn an_address_is_listed_as_long_as_a_user_has_it() {
         ];
         assert_eq!(statuses(&bed.apply(&batch).await), [201, 201]);
         assert_eq!((finds("a@X").await, finds("both@x").await), (vec![user(1)], vec![user(1), user(2)]));
-        let batch =
-            [log.user(1, set("emails", emails(&["new@x", &long]))), log.user(2, put_user(with("b", &["a@x", "b@x"])))];
+        let batch = [
+            log.user(1, set("emails", emails(&["new@x", &endless]))),
+            log.user(2, put_user(with("b", &["a@x", "b@x"]))),
+        ];
         assert_eq!(statuses(&bed.apply(&batch).await), [200, 200]);
         assert_eq!(
             (finds("a@x").await, finds("both@x").await, finds("new@x").await),
             (vec![user(2)], vec![], vec![user(1)])
         );
-        assert_eq!(finds(&long).await, [user(1)]);
+        assert_eq!(finds(&endless).await, [user(1)]);
         listed(bed, &["a@x", "b@x", "new@x"]).await;
 
         bed.apply(&[log.user(1, set("title", json!("Boss"))), log.user(2, delete())]).await;

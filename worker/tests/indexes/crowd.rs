@@ -59,7 +59,7 @@ pub(super) async fn measure(bed: &Bed) {
 
 fn numbers(bed: &Bed, count: u32) -> String {
     if bed.is_postgres() {
-        format!("generate_series(0, {} - 1) AS s(n)", count)
+        format!("generate_series(0, {count} - 1) AS s(n)")
     } else {
         format!(
             "(WITH RECURSIVE s(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM s WHERE n + 1 < {count}) SELECT n FROM s)"
