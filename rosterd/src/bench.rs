@@ -12,11 +12,10 @@ mod slow;
 mod stage;
 mod workers;
 
-use clap::Subcommand;
-use protocol::id::WorkspaceId;
+use anyhow::Context;
+use clap::{Parser, Subcommand};
 
-use crate::dev::board::Role;
-use crate::dev::topology::Topology;
+use self::stage::Stage;
 use crate::simulate::{Bearer, Options};
 
 /// The settings of `rosterd bench`.
@@ -28,6 +27,8 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Benchmark {
+    /// All of the others, one after the other, each with its own settings' defaults.
+    All,
     /// Compare a worker that commits what is ready together with one that commits each command alone.
     GroupCommit(group_commit::Args),
     /// Time single requests and bulk requests, on both databases and with both ways to sync the log.
@@ -40,12 +41,31 @@ enum Benchmark {
     Memory(memory::Args),
 }
 
+/// What [`Benchmark::All`] is.
+const ALL: [&str; 5] = ["requests", "groups", "workers", "group-commit", "memory"];
+
+/// A benchmark as it is without any flag.
+#[derive(Debug, Parser)]
+struct Defaults {
+    #[command(subcommand)]
+    benchmark: Benchmark,
+}
+
 /// Runs a benchmark and prints its figures.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     if cfg!(debug_assertions) {
         crate::say("this is a debug build: only a release build's figures mean anything");
     }
     match args.benchmark {
+        Benchmark::All => {
+            for name in ALL {
+                println!("== rosterd bench {name}\n");
+                let defaults = Defaults::try_parse_from(["bench", name]).context("reading the default settings")?;
+                Box::pin(run(Args { benchmark: defaults.benchmark })).await?;
+                println!();
+            }
+            Ok(())
+        }
         Benchmark::GroupCommit(args) => group_commit::run(args).await,
         Benchmark::Requests(args) => requests::run(args).await,
         Benchmark::Groups(args) => groups::run(args).await,
@@ -55,12 +75,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// A provider that creates people without looking them up first, and changes some of them afterwards.
-fn provider(topology: &Topology, workspace: &WorkspaceId, users: usize, in_flight: usize) -> Options {
-    let processes = topology.board.processes().into_iter();
-    let ingresses = processes.filter(|process| process.role == Role::Ingress).filter_map(|process| process.url);
+fn provider(stage: &Stage, users: usize, in_flight: usize) -> Options {
     Options {
-        base_urls: ingresses.map(|url| format!("{url}/scim/v2/{workspace}")).collect(),
-        token: Bearer::new(topology.ready.token.clone()),
+        base_urls: stage.base_urls(),
+        token: Bearer::new(stage.topology.ready.token.clone()),
         users,
         groups: 0,
         concurrency: in_flight,

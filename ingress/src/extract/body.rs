@@ -63,7 +63,7 @@ impl<T: FromJson> FromRequest<Edge> for ScimBody<T> {
         let limit = edge.terms.body_limit(resource_type, edge.gateway.max_payload());
         let bytes = read(body, limit).await?;
         let schema = caller.profile.extensions.of(resource_type);
-        let body = read_body(&bytes).map_err(|error| invalid_syntax(&error))?;
+        let body = read_body(&bytes).map_err(|error| ScimError::invalid_json(&error))?;
         let value = T::from_json(schema, caller.dialect, body)?;
         Ok(Self { value, fingerprint: fingerprint(&parts, &bytes) })
     }
@@ -111,13 +111,7 @@ pub(super) async fn read(body: Body, limit: usize) -> Result<bytes::Bytes, ScimE
 
 /// The body as JSON.
 pub(super) fn json(bytes: &[u8]) -> Result<Value, ScimError> {
-    serde_json::from_slice(bytes).map_err(|error| invalid_syntax(&error))
-}
-
-/// Says where, never what: the body holds people's data.
-fn invalid_syntax(error: &serde_json::Error) -> ScimError {
-    let detail = format!("the body is not valid JSON, at line {} column {}", error.line(), error.column());
-    ScimError::bad_request(ScimType::InvalidSyntax, detail)
+    serde_json::from_slice(bytes).map_err(|error| ScimError::invalid_json(&error))
 }
 
 fn fingerprint(parts: &Parts, body: &[u8]) -> Fingerprint {

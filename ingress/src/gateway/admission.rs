@@ -53,7 +53,7 @@ impl Admission {
         permit.map(|permit| Permit { _in_log: permit }).map_err(|_| GatewayError::Crowded)
     }
 
-    /// Waits for a place for each of several operations, at most [`MOST_TOGETHER`].
+    /// Waits for a place for each of several operations, at most [`MOST_TOGETHER`]. The only refusal is `Crowded`.
     pub(super) async fn enter_together(
         &self,
         workspace: &WorkspaceId,

@@ -32,7 +32,7 @@ impl Inner {
         let entering = self.admission.enter_together(&first.workspace, Lane::Bulk, creates.len());
         let mut permits = match timeout_at(deadlines.publish, entering).await {
             Ok(Ok(permits)) => permits.into_iter(),
-            Ok(Err(error)) => return refused(creates.len(), || clone_of(&error)),
+            Ok(Err(_)) => return refused(creates.len(), || GatewayError::Crowded),
             Err(_) => return refused(creates.len(), || GatewayError::Unanswered { in_log: None }),
         };
         let pending = creates.iter().map(|envelope| {
@@ -101,12 +101,4 @@ impl Coming {
 
 fn refused(count: usize, error: impl Fn() -> GatewayError) -> Vec<Settled> {
     std::iter::repeat_with(|| Err(error())).take(count).collect()
-}
-
-/// What admission refuses with.
-const fn clone_of(error: &GatewayError) -> GatewayError {
-    match error {
-        GatewayError::Crowded => GatewayError::Crowded,
-        _ => GatewayError::Unanswered { in_log: None },
-    }
 }

@@ -98,6 +98,12 @@ impl ScimError {
         Self { status: 400, scim_type: Some(scim_type), detail: detail.into() }
     }
 
+    /// 400: a body that is not JSON. Says where, never what: the body holds people's data.
+    pub fn invalid_json(error: &serde_json::Error) -> Self {
+        let detail = format!("the body is not valid JSON, at line {} column {}", error.line(), error.column());
+        Self::bad_request(ScimType::InvalidSyntax, detail)
+    }
+
     /// 404, the same for an id that never was, is gone, or belongs to another workspace.
     pub fn not_found() -> Self {
         Self::new(404, "there is no resource with this id")

@@ -6,13 +6,11 @@ use std::cell::OnceCell;
 use std::ffi::OsString;
 
 use anyhow::{Context, bail};
-use protocol::id::WorkspaceId;
 
 use super::machine::Machine;
 use super::processor::Used;
+use super::stage::{Database, Setup, Stage};
 use crate::cli::output::{self, Format};
-use crate::dev::part::Programs;
-use crate::dev::topology::{Plan, Topology};
 use crate::servers::nats::LogSync;
 use crate::servers::postgres;
 use crate::simulate::measure::Operation;
@@ -85,26 +83,15 @@ async fn measure(args: &Args, database: &postgres::Server) -> anyhow::Result<Vec
 
 /// One run on an empty database and an empty log.
 async fn play(args: &Args, database: &postgres::Server, round: u8, batch: usize) -> anyhow::Result<Run> {
-    let name = format!("bench-{round}-{batch}");
-    database.create_database(&name, None).await?;
-    let folder = tempfile::Builder::new().prefix("rosterd-bench-").tempdir().context("making a temporary folder")?;
-    let plan = Plan {
-        data: folder.path().to_owned(),
+    let setup = Setup {
         ingresses: usize::from(args.ingresses),
-        workers: 1,
-        port: 0,
-        nats_url: None,
-        database_url: Some(database.url(&name)),
-        namespace: name.parse().context("naming the run")?,
         log_sync: args.log_sync,
-        workspace: "acme".parse::<WorkspaceId>()?,
-        programs: Programs::Subcommands,
         worker_environment: vec![("ROSTERD_BATCH".to_owned(), OsString::from(batch.to_string()))],
+        ..Setup::on(Database::Postgresql)
     };
-    let topology = Topology::start(&plan, |_| ()).await?;
-    let played = create(args, &plan, &topology, database).await;
-    topology.stop().await;
-    folder.close().context("removing the temporary folder")?;
+    let stage = Stage::start(&format!("bench-{round}-{batch}"), &setup, database).await?;
+    let played = create(args, &stage, database).await;
+    stage.stop().await?;
     let (report, used) = played?;
     let Some(creates) = report.operations.iter().find(|one| one.operation == Operation::CreateUser) else {
         bail!("nobody was created")
@@ -121,16 +108,11 @@ async fn play(args: &Args, database: &postgres::Server, round: u8, batch: usize)
 }
 
 /// Plays the provider; what was used of the processor at the first create's answer and at the last one's.
-async fn create(
-    args: &Args,
-    plan: &Plan,
-    topology: &Topology,
-    database: &postgres::Server,
-) -> anyhow::Result<(Report, [Used; 2])> {
+async fn create(args: &Args, stage: &Stage, database: &postgres::Server) -> anyhow::Result<(Report, [Used; 2])> {
     let users = usize::try_from(args.users)?;
-    let options = super::provider(topology, &plan.workspace, users, usize::from(args.in_flight));
+    let options = super::provider(stage, users, usize::from(args.in_flight));
     let (first, last) = (OnceCell::new(), OnceCell::new());
-    let used = || Used::now(&topology.board, &database.processes());
+    let used = || Used::now(&stage.topology.board, &database.processes());
     let report = simulate::run(options, |Progress { answered, .. }| {
         first.get_or_init(used);
         if answered == users {

@@ -40,7 +40,7 @@ impl Call {
 }
 
 /// How fast requests were answered.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub(super) struct Timing {
     pub(super) per_second: f64,
     pub(super) p50_ms: f64,

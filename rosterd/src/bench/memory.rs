@@ -4,16 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use protocol::id::WorkspaceId;
 use serde::Serialize;
 use tokio::time::sleep;
 
 use super::machine::Machine;
+use super::stage::{Database, Setup, Stage};
 use crate::cli::output::{self, Format, table};
 use crate::dev::board::{Process, Role};
-use crate::dev::part::Programs;
-use crate::dev::topology::{Plan, Topology};
-use crate::servers::nats::LogSync;
 use crate::servers::postgres;
 use crate::simulate;
 
@@ -60,7 +57,7 @@ struct Figures {
 /// What one process held, in MiB.
 #[derive(Debug, Serialize)]
 struct Weights {
-    database: &'static str,
+    database: Database,
     process: String,
     /// After its start and a rest.
     rest_mib: f64,
@@ -93,56 +90,29 @@ pub(super) fn binaries(given: Option<&Path>, rosterd: &Path) -> anyhow::Result<P
 }
 
 async fn weigh_on_both(args: &Args, binaries: &Path, server: &postgres::Server) -> anyhow::Result<Vec<Weights>> {
-    server.create_database("bench", None).await?;
-    let mut weights = weigh(args, binaries, "SQLite", None).await?;
-    weights.extend(weigh(args, binaries, "PostgreSQL", Some(server.url("bench"))).await?);
+    let mut weights = Vec::new();
+    for database in Database::BOTH {
+        let setup = Setup { binaries: Some(binaries.to_owned()), ..Setup::on(database) };
+        let stage = Stage::start("bench", &setup, server).await?;
+        let weighed = rest_and_load(args, &stage, database).await;
+        stage.stop().await?;
+        weights.extend(weighed?);
+    }
     Ok(weights)
 }
 
-async fn weigh(
-    args: &Args,
-    binaries: &Path,
-    database: &'static str,
-    database_url: Option<String>,
-) -> anyhow::Result<Vec<Weights>> {
-    let folder = tempfile::Builder::new().prefix("rosterd-bench-").tempdir().context("making a temporary folder")?;
-    let plan = Plan {
-        data: folder.path().to_owned(),
-        ingresses: 1,
-        workers: 1,
-        port: 0,
-        nats_url: None,
-        database_url,
-        namespace: "bench".parse().context("naming the run")?,
-        log_sync: LogSync::Interval,
-        workspace: "acme".parse::<WorkspaceId>()?,
-        programs: Programs::Standalone(binaries.to_owned()),
-        worker_environment: Vec::new(),
-    };
-    let topology = Topology::start(&plan, |_| ()).await?;
-    let weights = rest_and_load(args, &plan, &topology, database).await;
-    topology.stop().await;
-    folder.close().context("removing the temporary folder")?;
-    weights
-}
-
-async fn rest_and_load(
-    args: &Args,
-    plan: &Plan,
-    topology: &Topology,
-    database: &'static str,
-) -> anyhow::Result<Vec<Weights>> {
+async fn rest_and_load(args: &Args, stage: &Stage, database: Database) -> anyhow::Result<Vec<Weights>> {
     let rest = Duration::from_secs(args.rest);
     sleep(rest).await;
-    let at_rest = parts(topology).map(|process| resident(process.pid, "VmRSS")).collect::<anyhow::Result<Vec<_>>>()?;
+    let at_rest = parts(stage).map(|process| resident(process.pid, "VmRSS")).collect::<anyhow::Result<Vec<_>>>()?;
     crate::say(&format!("weighed at rest on {database}, playing a provider"));
-    let options = super::provider(topology, &plan.workspace, usize::try_from(args.users)?, IN_FLIGHT);
+    let options = super::provider(stage, usize::try_from(args.users)?, IN_FLIGHT);
     let report = simulate::run(options, |_| ()).await?;
     if !report.is_clean() {
         bail!("the load went wrong, so the figures mean nothing:\n{report}");
     }
     sleep(rest).await;
-    let weights = parts(topology).zip(at_rest).map(|(process, rest_mib)| {
+    let weights = parts(stage).zip(at_rest).map(|(process, rest_mib)| {
         Ok(Weights {
             database,
             rest_mib,
@@ -154,8 +124,8 @@ async fn rest_and_load(
     weights.collect()
 }
 
-fn parts(topology: &Topology) -> impl Iterator<Item = Process> {
-    topology.board.processes().into_iter().filter(|process| process.role != Role::Broker)
+fn parts(stage: &Stage) -> impl Iterator<Item = Process> {
+    stage.topology.board.processes().into_iter().filter(|process| process.role != Role::Broker)
 }
 
 /// A line of `/proc/<pid>/status`, in MiB.
@@ -177,7 +147,7 @@ fn shown(figures: &Figures) -> String {
     let rows = processes.iter().map(|one| {
         let [rest, peak, afterwards] =
             [one.rest_mib, one.peak_mib, one.afterwards_mib].map(|mebibytes| format!("{mebibytes:.1}"));
-        [one.database.to_owned(), one.process.clone(), rest, peak, afterwards]
+        [one.database.to_string(), one.process.clone(), rest, peak, afterwards]
     });
     format!(
         "Resident memory in MiB: {rest_seconds} s after the start, at most, and {rest_seconds} s after {users} \

@@ -30,15 +30,10 @@ impl BulkRequest {
         let mut json = serde_json::Deserializer::from_reader(UntilRefused { bytes, refusal: &refusal });
         let read = Reader { most: limits.operations, refusal: &refusal }.deserialize(&mut json);
         let read = read.and_then(|read| json.end().map(|()| read));
-        let read = read.map_err(|error| refusal.borrow_mut().take().unwrap_or_else(|| invalid_json(&error)))?;
+        let read =
+            read.map_err(|error| refusal.borrow_mut().take().unwrap_or_else(|| ScimError::invalid_json(&error)))?;
         read.request()
     }
-}
-
-/// Says where, never what: the body holds people's data.
-fn invalid_json(error: &serde_json::Error) -> ScimError {
-    let detail = format!("the body is not valid JSON, at line {} column {}", error.line(), error.column());
-    syntax(detail)
 }
 
 fn syntax(detail: impl Into<String>) -> ScimError {
