@@ -19,6 +19,7 @@ use self::list::Search;
 use crate::apply::Ending;
 use crate::store::entity::{credential, group, operation, user, workspace};
 use crate::store::ledger::{self, State};
+use crate::store::lookup::{Lock, look_up_rows};
 use crate::store::row::Image;
 use crate::store::{Doing, Store, StoreError, credentials, profiles, within};
 
@@ -90,13 +91,17 @@ async fn find(
     (resource_type, id): (ResourceType, ResourceId),
 ) -> Result<Option<Image>, StoreError> {
     let doing = "reading a resource";
-    let key = (workspace.to_string(), id.0);
+    let keys = [[workspace.as_str().into(), id.0.into()]];
     match resource_type {
         ResourceType::User => {
-            user::Entity::find_by_id(key).one(snapshot).await.doing(doing)?.map(Image::of_user).transpose()
+            let key = [user::Column::Workspace, user::Column::Id];
+            let rows = look_up_rows::<user::Entity, 2>(snapshot, key, &keys, Lock::None).await.doing(doing)?;
+            rows.into_iter().next().map(Image::of_user).transpose()
         }
         ResourceType::Group => {
-            group::Entity::find_by_id(key).one(snapshot).await.doing(doing)?.map(Image::of_group).transpose()
+            let key = [group::Column::Workspace, group::Column::Id];
+            let rows = look_up_rows::<group::Entity, 2>(snapshot, key, &keys, Lock::None).await.doing(doing)?;
+            rows.into_iter().next().map(Image::of_group).transpose()
         }
     }
 }

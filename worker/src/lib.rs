@@ -109,7 +109,8 @@ async fn try_open(config: &Config, url: &str) -> Result<Store, WorkerError> {
     if config.migrate {
         migrations::up(url).await?;
     }
-    let writers = config.slots.map_or(DEFAULT_WRITERS, usize::from);
+    // One more than transactions: a connection that is put back is tried first, and the next batch does not wait for that.
+    let writers = config.slots.map_or(DEFAULT_SLOTS, usize::from) + 1;
     let store = Store::connect(url, StoreOptions { writers, readers: READERS }).await?;
     if store.schema_is_current().await? { Ok(store) } else { Err(WorkerError::Schema) }
 }
@@ -123,13 +124,13 @@ fn may_pass(failure: &WorkerError) -> bool {
 }
 
 /// Transactions at once on PostgreSQL, whose sessions share an fsync.
-const DEFAULT_WRITERS: usize = 4;
+const DEFAULT_SLOTS: usize = 4;
 
 /// SQLite has one writer; the second slot sorts out its batch while the first commits.
 fn default_slots(store: &Store) -> usize {
     match store.kind() {
         DatabaseKind::Sqlite => 2,
-        DatabaseKind::Postgres => DEFAULT_WRITERS,
+        DatabaseKind::Postgres => DEFAULT_SLOTS,
     }
 }
 

@@ -20,10 +20,12 @@ pub(crate) mod emails;
 pub(crate) mod entity;
 mod error;
 pub(crate) mod ledger;
+pub(crate) mod lookup;
 mod numbering;
 pub(crate) mod profiles;
 pub(crate) mod redo;
 pub(crate) mod row;
+pub(crate) mod rows;
 pub(crate) mod settled;
 
 pub use dead::DeadMessage;

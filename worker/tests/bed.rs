@@ -25,7 +25,7 @@ const CONNECTIONS: StoreOptions = StoreOptions { writers: 4, readers: 2 };
 pub(crate) struct Bed {
     pub(crate) url: String,
     pub(crate) store: Store,
-    _folder: Option<TempDir>,
+    folder: Option<TempDir>,
 }
 
 /// Runs a test on SQLite, then on PostgreSQL, each time with a database of its own.
@@ -36,6 +36,11 @@ pub(crate) async fn on_both(test: impl AsyncFn(&Bed)) {
     test(&Bed::open(url, Some(folder)).await).await;
     let bed = Bed::open(postgres_database(true).await, None).await;
     test(&bed).await;
+}
+
+/// PostgreSQL, for what concerns nothing else.
+pub(crate) async fn postgres_bed() -> Bed {
+    Bed::open(postgres_database(true).await, None).await
 }
 
 /// Runs a test with the URLs of two databases that are not migrated yet.
@@ -71,7 +76,7 @@ pub(crate) async fn postgres_database(migrated: bool) -> String {
 impl Bed {
     async fn open(url: String, folder: Option<TempDir>) -> Self {
         let store = Store::connect(&url, CONNECTIONS).await.unwrap();
-        Self { url, store, _folder: folder }
+        Self { url, store, folder }
     }
 
     /// Another worker on the same database.
@@ -114,6 +119,12 @@ impl Bed {
     /// Asks a question.
     pub(crate) async fn ask(&self, workspace: &str, query: Query) -> Answer {
         worker::answer::answer(&self.store, &workspace.parse::<WorkspaceId>().unwrap(), &query).await
+    }
+
+    /// The same, after all sessions so far have ended.
+    pub(crate) async fn closed(self) -> Self {
+        self.store.close().await.unwrap();
+        Self::open(self.url, self.folder).await
     }
 
     /// A connection beside the store's.

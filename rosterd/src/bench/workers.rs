@@ -25,7 +25,7 @@ message to it takes longer: creates, all in an empty system each time. The round
 is shown. LEAST SHARE says how much of the workers' processor time the least busy one of them
 used in any round; none should be idle.
 
-With -o json: {machine, users, in_flight, ingresses, slots, rows: [{latency_ms, workers,
+With -o json: {machine, users, in_flight, ingresses, slots, batch, rows: [{latency_ms, workers,
 per_second, p50_ms, p99_ms, rates, least_share}]}; rates are those of the rounds.";
 
 /// The settings of `rosterd bench workers`.
@@ -56,6 +56,10 @@ pub(super) struct Args {
     #[arg(long, value_parser = clap::value_parser!(u8).range(2..=64))]
     slots: Option<u8>,
 
+    /// How many commands each transaction takes at most [default: as many as a worker takes by itself].
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
+    batch: Option<u16>,
+
     /// How the result is printed.
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
     output: Format,
@@ -68,6 +72,7 @@ struct Figures {
     in_flight: u16,
     ingresses: u8,
     slots: Option<u8>,
+    batch: Option<u16>,
     rows: Vec<Row>,
 }
 
@@ -90,8 +95,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let server = postgres::start(&postgres::Settings { guard, fsync: true }, crate::say).await?;
     let rows = measure(&args, &server).await;
     server.stop().await.context("stopping PostgreSQL")?;
-    let Args { users, in_flight, ingresses, slots, .. } = args;
-    let figures = Figures { machine, users, in_flight, ingresses, slots, rows: rows? };
+    let Args { users, in_flight, ingresses, slots, batch, .. } = args;
+    let figures = Figures { machine, users, in_flight, ingresses, slots, batch, rows: rows? };
     output::print(args.output, &figures, || shown(&figures))
 }
 
@@ -116,11 +121,12 @@ async fn measure(args: &Args, server: &postgres::Server) -> anyhow::Result<Vec<R
 
 fn setup(args: &Args, latency_ms: u64, workers: usize) -> Setup {
     let slots = args.slots.map(|slots| ("ROSTERD_SLOTS".to_owned(), OsString::from(slots.to_string())));
+    let batch = args.batch.map(|batch| ("ROSTERD_BATCH".to_owned(), OsString::from(batch.to_string())));
     Setup {
         ingresses: usize::from(args.ingresses),
         workers,
         latency: (latency_ms > 0).then(|| Duration::from_millis(latency_ms)),
-        worker_environment: slots.into_iter().collect(),
+        worker_environment: slots.into_iter().chain(batch).collect(),
         ..Setup::on(Database::Postgresql)
     }
 }
@@ -157,7 +163,7 @@ async fn play(args: &Args, stage: &Stage) -> anyhow::Result<Run> {
     Ok(Run { timing, shares: used.into_iter().map(share).collect() })
 }
 
-fn shown(Figures { machine, users, in_flight, ingresses, slots, rows }: &Figures) -> String {
+fn shown(Figures { machine, users, in_flight, ingresses, slots, batch, rows }: &Figures) -> String {
     let header = ["LATENCY MS", "WORKERS", "CREATES/S", "P50 MS", "P99 MS", "LEAST SHARE", "ROUNDS"];
     let rows = rows.iter().map(|row| {
         let figures = [row.timing.per_second, row.timing.p50_ms, row.timing.p99_ms, row.least_share];
@@ -166,8 +172,9 @@ fn shown(Figures { machine, users, in_flight, ingresses, slots, rows }: &Figures
         [row.latency_ms.to_string(), row.workers.to_string(), rate, p50, p99, share, rates.join(" ")]
     });
     let slots = slots.map_or_else(String::new, |slots| format!(", {slots} transactions a worker"));
+    let batch = batch.map_or_else(String::new, |batch| format!(", {batch} commands a transaction"));
     format!(
-        "{users} creates at {in_flight} in flight, {ingresses} ingresses{slots}, PostgreSQL with fsync, \
+        "{users} creates at {in_flight} in flight, {ingresses} ingresses{slots}{batch}, PostgreSQL with fsync, \
          --log-sync interval;\n{machine}\n\n{}",
         table(header, rows)
     )

@@ -8,10 +8,12 @@ use protocol::scim::member::Member;
 use protocol::scim::resource::ResourceType;
 use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::{Expr, ExprTrait, Func, IntoColumnRef, Query, SelectStatement, UnionType};
-use sea_orm::{ColumnTrait, ConnectionTrait, QueryResult};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, QueryResult, Statement};
+use serde_json::json;
 
 use crate::store::entity::{group, group_member, user};
 use crate::store::row::Key;
+use crate::store::rows::one_of;
 use crate::store::{Doing, StoreError};
 
 /// The live members of groups of one workspace, each group's in the order of their ids.
@@ -46,6 +48,33 @@ pub(crate) async fn groups_of(
     if users.is_empty() {
         return Ok(groups);
     }
+    let rows = match connection.get_database_backend() {
+        DbBackend::Postgres => connection.query_all_raw(groups_by_document(workspace, users)).await,
+        _ => connection.query_all(&groups_by_list(workspace, users)).await,
+    };
+    for row in rows.doing("reading the groups of users")? {
+        let user: Uuid = column(&row, 0)?;
+        groups.entry(ResourceId(user)).or_default().push(member(&row, 1)?);
+    }
+    for groups in groups.values_mut() {
+        groups.sort_unstable_by_key(|group| group.id);
+    }
+    Ok(groups)
+}
+
+/// Each user is looked up by itself: see [`crate::store::lookup`]. `OFFSET 0` keeps the planner from turning it around.
+fn groups_by_document(workspace: &WorkspaceId, users: &[ResourceId]) -> Statement {
+    let sql = "SELECT named.member_id, groups.id, 'Group', groups.display_name \
+               FROM json_populate_recordset(NULL::group_members, $1::json) AS named \
+               CROSS JOIN LATERAL (SELECT row.group_id FROM group_members AS row \
+               WHERE row.workspace = named.workspace AND row.member_id = named.member_id OFFSET 0) AS found \
+               JOIN groups ON groups.workspace = named.workspace AND groups.id = found.group_id";
+    let named = users.iter().map(|user| json!({"workspace": workspace.as_str(), "member_id": user.0}));
+    let document = serde_json::Value::Array(named.collect()).to_string();
+    Statement::from_sql_and_values(DbBackend::Postgres, sql, [document.into()])
+}
+
+fn groups_by_list(workspace: &WorkspaceId, users: &[ResourceId]) -> SelectStatement {
     let same = column_of(group::Entity, group::Column::Workspace)
         .equals((group_member::Entity, group_member::Column::Workspace))
         .and(column_of(group::Entity, group::Column::Id).equals((group_member::Entity, group_member::Column::GroupId)));
@@ -56,14 +85,7 @@ pub(crate) async fn groups_of(
         .inner_join(group::Entity, same)
         .and_where(group_member::Column::Workspace.eq(workspace.as_str()))
         .and_where(group_member::Column::MemberId.is_in(users.iter().map(|user| user.0)));
-    for row in connection.query_all(&query).await.doing("reading the groups of users")? {
-        let user: Uuid = column(&row, 0)?;
-        groups.entry(ResourceId(user)).or_default().push(member(&row, 1)?);
-    }
-    for groups in groups.values_mut() {
-        groups.sort_unstable_by_key(|group| group.id);
-    }
-    Ok(groups)
+    query
 }
 
 /// Those of the keys that are live users or groups.
@@ -79,10 +101,18 @@ pub(crate) async fn find_live(
     for (workspace, ids) in by_workspace {
         let mut users = Query::select();
         select_user(&mut users).from(user::Entity);
-        users.and_where(user::Column::Workspace.eq(workspace.as_str())).and_where(user::Column::Id.is_in(ids.clone()));
+        users.and_where(user::Column::Workspace.eq(workspace.as_str())).and_where(one_of(
+            connection,
+            user::Column::Id,
+            ids.clone(),
+        ));
         let mut groups = Query::select();
         select_group(&mut groups).from(group::Entity);
-        groups.and_where(group::Column::Workspace.eq(workspace.as_str())).and_where(group::Column::Id.is_in(ids));
+        groups.and_where(group::Column::Workspace.eq(workspace.as_str())).and_where(one_of(
+            connection,
+            group::Column::Id,
+            ids,
+        ));
         let query = users.union(UnionType::All, groups);
         for row in connection.query_all(query).await.doing("reading named members")? {
             let member = member(&row, 0)?;

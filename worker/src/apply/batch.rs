@@ -175,13 +175,12 @@ struct Claim<'a> {
 
 impl<'a> Claim<'a> {
     async fn of(transaction: &DatabaseTransaction, batch: &'a [Accepted]) -> Result<Self, StoreError> {
+        let operations: Vec<_> = batch.iter().map(|accepted| accepted.envelope.operation.0).collect();
+        let (epoch, rows) = ledger::claim(transaction, &operations).await?;
         // Another worker may have found that the log is another one: these numbers mean nothing any more.
-        let epoch = Store::epoch(transaction).await?;
         if batch.iter().any(|accepted| accepted.epoch != epoch) {
             return Err(StoreError::renumbered("claiming operations"));
         }
-        let operations: Vec<_> = batch.iter().map(|accepted| accepted.envelope.operation.0).collect();
-        let rows = ledger::find(transaction, &operations).await?;
         failpoint::hit(Failpoint::WorkerClaimed).await;
         let known: HashMap<_, _> = rows.into_iter().map(|row| (OperationId(row.operation), row)).collect();
         let (mut new, mut copies, mut seen) = (Vec::new(), Vec::new(), HashSet::new());

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use protocol::id::ResourceId;
 use protocol::scim::name::CanonicalName;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ColumnTrait, Condition, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter};
 
 use super::conditions::{any_key, portions};
 use super::emails::Emails;
@@ -15,6 +15,7 @@ use super::upsert::{BySteps, all_written, update_groups, update_users};
 use super::working::{Entry, WorkingSet};
 use crate::store::entity::{group, group_member, user};
 use crate::store::row::{Image, Key};
+use crate::store::rows::{insert, one_of};
 use crate::store::{Doing, MOST_GROUPS, MOST_ROWS, MOST_VALUES, StoreError};
 
 /// Writes all effects: first what goes, so that its names are free, then what changes, then what is new.
@@ -81,6 +82,11 @@ fn nobodys_name(key: &Key) -> String {
     format!("\u{1}{}", key.id)
 }
 
+/// A row that is there already stays: the count of written rows says that another transaction was faster.
+fn unless_there() -> OnConflict {
+    OnConflict::new().do_nothing().to_owned()
+}
+
 async fn delete_users(
     transaction: &DatabaseTransaction,
     keys: &BTreeSet<Key>,
@@ -90,7 +96,7 @@ async fn delete_users(
         emails.deleted(key);
     }
     for some in portions(keys) {
-        let any = any_key(user::Column::Workspace, user::Column::Id, &some);
+        let any = any_key(transaction, user::Column::Workspace, user::Column::Id, &some);
         let deleted = user::Entity::delete_many().filter(any).exec(transaction).await.doing("deleting users")?;
         all_written(deleted.rows_affected, some.len(), "deleting users")?;
     }
@@ -99,7 +105,7 @@ async fn delete_users(
 
 async fn delete_groups(transaction: &DatabaseTransaction, keys: &BTreeSet<Key>) -> Result<(), StoreError> {
     for some in portions(keys) {
-        let any = any_key(group::Column::Workspace, group::Column::Id, &some);
+        let any = any_key(transaction, group::Column::Workspace, group::Column::Id, &some);
         let deleted = group::Entity::delete_many().filter(any).exec(transaction).await.doing("deleting groups")?;
         all_written(deleted.rows_affected, some.len(), "deleting groups")?;
     }
@@ -114,7 +120,7 @@ async fn write_users(
     for key in users.handing_over() {
         let update = user::Entity::update_many()
             .col_expr(user::Column::UserNameKey, nobodys_name(key).into())
-            .filter(any_key(user::Column::Workspace, user::Column::Id, std::slice::from_ref(key)));
+            .filter(any_key(transaction, user::Column::Workspace, user::Column::Id, std::slice::from_ref(key)));
         update.exec(transaction).await.doing("giving up a userName")?;
     }
     let mut updates = BySteps::new();
@@ -124,26 +130,21 @@ async fn write_users(
         updates.entry(Difference::steps(stored, now)).or_default().push(row);
     }
     update_users(transaction, updates).await?;
-    for some in users.created.chunks(MOST_ROWS) {
-        let mut rows = Vec::with_capacity(some.len());
-        for (key, image) in some {
-            let row = image.user_row(&key.workspace)?;
-            emails.written(key, &row);
-            rows.push(row);
-        }
-        let insert = user::Entity::insert_many(rows.into_iter().map(IntoActiveModel::into_active_model));
-        let insert = insert.on_conflict(OnConflict::new().do_nothing().to_owned());
-        let inserted = insert.exec_without_returning(transaction).await.doing("inserting users")?;
-        all_written(inserted, some.len(), "inserting users")?;
+    let mut rows = Vec::with_capacity(users.created.len());
+    for (key, image) in &users.created {
+        let row = image.user_row(&key.workspace)?;
+        emails.written(key, &row);
+        rows.push(row);
     }
-    Ok(())
+    let inserted = insert::<user::Entity>(transaction, rows, Some(unless_there()), "inserting users").await?;
+    all_written(inserted, users.created.len(), "inserting users")
 }
 
 async fn write_groups(transaction: &DatabaseTransaction, groups: &Difference<'_>) -> Result<(), StoreError> {
     for key in groups.handing_over() {
         let update = group::Entity::update_many()
             .col_expr(group::Column::DisplayNameKey, nobodys_name(key).into())
-            .filter(any_key(group::Column::Workspace, group::Column::Id, std::slice::from_ref(key)));
+            .filter(any_key(transaction, group::Column::Workspace, group::Column::Id, std::slice::from_ref(key)));
         update.exec(transaction).await.doing("giving up a displayName")?;
     }
     let mut updates = BySteps::new();
@@ -151,14 +152,10 @@ async fn write_groups(transaction: &DatabaseTransaction, groups: &Difference<'_>
         updates.entry(Difference::steps(stored, now)).or_default().push(now.group_row(&key.workspace)?);
     }
     update_groups(transaction, updates).await?;
-    for some in groups.created.chunks(MOST_ROWS) {
-        let rows: Vec<_> = some.iter().map(|(key, image)| image.group_row(&key.workspace)).collect::<Result<_, _>>()?;
-        let insert = group::Entity::insert_many(rows.into_iter().map(IntoActiveModel::into_active_model));
-        let insert = insert.on_conflict(OnConflict::new().do_nothing().to_owned());
-        let inserted = insert.exec_without_returning(transaction).await.doing("inserting groups")?;
-        all_written(inserted, some.len(), "inserting groups")?;
-    }
-    Ok(())
+    let rows = groups.created.iter().map(|(key, image)| image.group_row(&key.workspace));
+    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    let inserted = insert::<group::Entity>(transaction, rows, Some(unless_there()), "inserting groups").await?;
+    all_written(inserted, groups.created.len(), "inserting groups")
 }
 
 async fn write_members(
@@ -169,7 +166,7 @@ async fn write_members(
 ) -> Result<(), StoreError> {
     let cleared = set.members.iter().filter(|(_, membership)| membership.cleared).map(|(group, _)| group.clone());
     for some in portions(&cleared.chain(groups.deleted.iter().cloned()).collect()) {
-        let any = any_key(group_member::Column::Workspace, group_member::Column::GroupId, &some);
+        let any = any_key(transaction, group_member::Column::Workspace, group_member::Column::GroupId, &some);
         group_member::Entity::delete_many().filter(any).exec(transaction).await.doing("clearing groups")?;
     }
     let live = |group: &Key| set.groups.get(group).is_some_and(|entry| entry.now.is_some());
@@ -182,7 +179,7 @@ async fn write_members(
         few.into_iter().flat_map(|(group, members)| members.removed().map(move |id| (group, id))).collect();
     delete_members(transaction, &removed).await?;
     for some in portions(&users.deleted.union(&groups.deleted).cloned().collect()) {
-        let any = any_key(group_member::Column::Workspace, group_member::Column::MemberId, &some);
+        let any = any_key(transaction, group_member::Column::Workspace, group_member::Column::MemberId, &some);
         let deleted = group_member::Entity::delete_many().filter(any).exec(transaction).await;
         // All rows that name a deleted resource are gone already, unless one came meanwhile to a group without lock.
         all_written(deleted.doing("deleting memberships")?.rows_affected, 0, "deleting memberships")?;
@@ -200,7 +197,11 @@ async fn delete_members(transaction: &DatabaseTransaction, pairs: &[(&Key, Resou
         let any = by_group.into_iter().fold(Condition::any(), |any, (group, members)| {
             let workspace = group_member::Column::Workspace.eq(group.workspace.as_str());
             let group = group_member::Column::GroupId.eq(group.id.0);
-            any.add(Condition::all().add(workspace).add(group).add(group_member::Column::MemberId.is_in(members)))
+            any.add(Condition::all().add(workspace).add(group).add(one_of(
+                transaction,
+                group_member::Column::MemberId,
+                members,
+            )))
         });
         let deleted = group_member::Entity::delete_many().filter(any).exec(transaction).await;
         all_written(deleted.doing("removing members")?.rows_affected, some.len(), "removing members")?;
@@ -229,21 +230,18 @@ async fn delete_many_members(
         return all_written(delete(others).await.doing(doing)?.rows_affected, removed.len(), doing);
     }
     for some in removed.chunks(MOST_VALUES) {
-        let these = Condition::all().add(group_member::Column::MemberId.is_in(ids(some)));
+        let these = Condition::all().add(one_of(transaction, group_member::Column::MemberId, ids(some)));
         all_written(delete(these).await.doing(doing)?.rows_affected, some.len(), doing)?;
     }
     Ok(())
 }
 
 async fn insert_members(transaction: &DatabaseTransaction, pairs: &[(&Key, ResourceId)]) -> Result<(), StoreError> {
-    for some in pairs.chunks(MOST_ROWS) {
-        let rows = some.iter().map(|(group, member)| {
-            let workspace = group.workspace.to_string();
-            group_member::Model { workspace, group_id: group.id.0, member_id: member.0 }.into_active_model()
-        });
-        let insert = group_member::Entity::insert_many(rows).on_conflict(OnConflict::new().do_nothing().to_owned());
-        let inserted = insert.exec_without_returning(transaction).await.doing("adding members")?;
-        all_written(inserted, some.len(), "adding members")?;
-    }
-    Ok(())
+    let row = |(group, member): &(&Key, ResourceId)| {
+        let workspace = group.workspace.to_string();
+        group_member::Model { workspace, group_id: group.id.0, member_id: member.0 }
+    };
+    let rows = pairs.iter().map(row).collect();
+    let inserted = insert::<group_member::Entity>(transaction, rows, Some(unless_there()), "adding members").await?;
+    all_written(inserted, pairs.len(), "adding members")
 }

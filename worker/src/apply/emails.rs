@@ -6,13 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ColumnTrait, Condition, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::{ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter};
 
 use super::working::Entry;
 use crate::store::emails::listed;
 use crate::store::entity::{user, user_email};
 use crate::store::row::Key;
-use crate::store::{Doing, MOST_GROUPS, MOST_ROWS, StoreError};
+use crate::store::rows::insert;
+use crate::store::{Doing, MOST_GROUPS, StoreError};
 
 /// What changes in the list.
 pub(super) struct Emails<'a> {
@@ -61,11 +62,8 @@ impl<'a> Emails<'a> {
             let deleted = user_email::Entity::delete_many().filter(any).exec(transaction).await;
             deleted.doing("deleting e-mail addresses")?;
         }
-        for some in self.new.chunks(MOST_ROWS) {
-            let rows = some.iter().cloned().map(IntoActiveModel::into_active_model);
-            let insert = user_email::Entity::insert_many(rows).on_conflict(OnConflict::new().do_nothing().to_owned());
-            insert.exec_without_returning(transaction).await.doing("inserting e-mail addresses")?;
-        }
+        let unless_there = OnConflict::new().do_nothing().to_owned();
+        insert::<user_email::Entity>(transaction, self.new, Some(unless_there), "inserting e-mail addresses").await?;
         Ok(())
     }
 }

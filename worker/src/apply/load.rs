@@ -10,16 +10,17 @@ use protocol::message::command::Command;
 use protocol::scim::name::CanonicalName;
 use protocol::scim::resource::ResourceType;
 use sea_orm::prelude::Uuid;
-use sea_orm::{ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryResult, QuerySelect, Value};
 
-use super::conditions::{any_key, any_of, portions};
+use super::conditions::{any_key, portions};
 use super::working::{Entry, MOST_SHOWN, WorkingSet};
 use crate::accepted::Accepted;
 use crate::answer::members::find_live;
 use crate::store::emails::listed;
 use crate::store::entity::{group, group_member, user};
+use crate::store::lookup::{Lock, look_up, look_up_rows};
 use crate::store::row::{Image, Key};
-use crate::store::{Doing, MOST_GROUPS, StoreError};
+use crate::store::{Doing, StoreError};
 
 /// The most members that a command names and that are looked for one by one. Of more, all rows of the group are read.
 const MOST_BY_ID: usize = 2_000;
@@ -122,7 +123,7 @@ async fn memberships_of(
 ) -> Result<Vec<(Key, ResourceId)>, StoreError> {
     let mut found = Vec::new();
     for some in portions(members) {
-        let any = any_key(group_member::Column::Workspace, group_member::Column::MemberId, &some);
+        let any = any_key(transaction, group_member::Column::Workspace, group_member::Column::MemberId, &some);
         let rows = group_member::Entity::find().filter(any).all(transaction).await;
         for row in rows.doing("reading memberships")? {
             found.push((Key::of(row.workspace, row.group_id)?, ResourceId(row.member_id)));
@@ -137,18 +138,13 @@ async fn lock_users(
     set: &mut WorkingSet,
 ) -> Result<(), StoreError> {
     set.users.extend(keys.iter().map(|key| (key.clone(), Entry::default())));
-    for some in portions(keys) {
-        let rows = user::Entity::find()
-            .filter(any_key(user::Column::Workspace, user::Column::Id, &some))
-            .order_by_asc(user::Column::Workspace)
-            .order_by_asc(user::Column::Id)
-            .lock_exclusive();
-        for row in rows.all(transaction).await.doing("locking users")? {
-            let key = Key::of(row.workspace.clone(), row.id)?;
-            let emails = listed(&row.search);
-            let image = Image::of_user(row)?;
-            set.users.insert(key, Entry { stored: Some(image.clone()), now: Some(image), emails });
-        }
+    let key = [user::Column::Workspace, user::Column::Id];
+    let rows = look_up_rows::<user::Entity, 2>(transaction, key, &values(keys), Lock::Exclusive).await;
+    for row in rows.doing("locking users")? {
+        let key = Key::of(row.workspace.clone(), row.id)?;
+        let emails = listed(&row.search);
+        let image = Image::of_user(row)?;
+        set.users.insert(key, Entry { stored: Some(image.clone()), now: Some(image), emails });
     }
     Ok(())
 }
@@ -159,18 +155,13 @@ async fn lock_groups(
     set: &mut WorkingSet,
 ) -> Result<(), StoreError> {
     set.groups.extend(keys.iter().map(|key| (key.clone(), Entry::default())));
-    for some in portions(keys) {
-        let rows = group::Entity::find()
-            .filter(any_key(group::Column::Workspace, group::Column::Id, &some))
-            .order_by_asc(group::Column::Workspace)
-            .order_by_asc(group::Column::Id)
-            .lock_exclusive();
-        for row in rows.all(transaction).await.doing("locking groups")? {
-            let key = Key::of(row.workspace.clone(), row.id)?;
-            let image = Image::of_group(row)?;
-            let emails = BTreeSet::new();
-            set.groups.insert(key, Entry { stored: Some(image.clone()), now: Some(image), emails });
-        }
+    let key = [group::Column::Workspace, group::Column::Id];
+    let rows = look_up_rows::<group::Entity, 2>(transaction, key, &values(keys), Lock::Exclusive).await;
+    for row in rows.doing("locking groups")? {
+        let key = Key::of(row.workspace.clone(), row.id)?;
+        let image = Image::of_group(row)?;
+        let emails = BTreeSet::new();
+        set.groups.insert(key, Entry { stored: Some(image.clone()), now: Some(image), emails });
     }
     Ok(())
 }
@@ -184,7 +175,7 @@ async fn read_all_members(
     let doing = "reading all members";
     for some in portions(groups) {
         let columns = [group_member::Column::Workspace, group_member::Column::GroupId, group_member::Column::MemberId];
-        let any = any_key(group_member::Column::Workspace, group_member::Column::GroupId, &some);
+        let any = any_key(transaction, group_member::Column::Workspace, group_member::Column::GroupId, &some);
         let rows = group_member::Entity::find().select_only().columns(columns).filter(any);
         let mut rows = rows.into_tuple::<(String, Uuid, Uuid)>().stream(transaction).await.doing(doing)?;
         let mut read: BTreeMap<Uuid, BTreeMap<String, Vec<ResourceId>>> = BTreeMap::new();
@@ -213,25 +204,25 @@ async fn read_members(
     named: &BTreeMap<Key, BTreeSet<ResourceId>>,
     set: &mut WorkingSet,
 ) -> Result<(), StoreError> {
-    let pairs: Vec<(&Key, Uuid)> =
-        named.iter().flat_map(|(group, members)| members.iter().map(move |member| (group, member.0))).collect();
-    for some in pairs.chunks(MOST_GROUPS) {
-        let mut by_group: BTreeMap<&Key, Vec<Uuid>> = BTreeMap::new();
-        for (group, member) in some {
-            by_group.entry(group).or_default().push(*member);
-        }
-        let any = by_group.into_iter().fold(Condition::any(), |any, (group, members)| {
-            let workspace = group_member::Column::Workspace.eq(group.workspace.as_str());
-            let group = group_member::Column::GroupId.eq(group.id.0);
-            any.add(Condition::all().add(workspace).add(group).add(group_member::Column::MemberId.is_in(members)))
-        });
-        let rows = group_member::Entity::find().filter(any).all(transaction).await;
-        for row in rows.doing("reading members")? {
-            let group = Key::of(row.workspace, row.group_id)?;
-            set.members.entry(group).or_default().read(ResourceId(row.member_id));
-        }
+    let key = [group_member::Column::Workspace, group_member::Column::GroupId, group_member::Column::MemberId];
+    let named = named.iter().flat_map(|(group, members)| members.iter().map(move |member| (group, member.0)));
+    let keys: Vec<_> =
+        named.map(|(group, member)| [group.workspace.as_str().into(), group.id.0.into(), member.into()]).collect();
+    let rows = look_up_rows::<group_member::Entity, 3>(transaction, key, &keys, Lock::None).await;
+    for row in rows.doing("reading members")? {
+        set.members.entry(Key::of(row.workspace, row.group_id)?).or_default().read(ResourceId(row.member_id));
     }
     Ok(())
+}
+
+/// Workspace, id and name, in this order.
+fn holder(row: &QueryResult) -> Result<(String, Uuid, String), DbErr> {
+    Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?))
+}
+
+/// Keys as they are looked up.
+fn values(keys: &BTreeSet<Key>) -> Vec<[Value; 2]> {
+    keys.iter().map(|key| [key.workspace.as_str().into(), key.id.0.into()]).collect()
 }
 
 /// Who holds the names that commands claim.
@@ -240,21 +231,25 @@ async fn read_holders(
     named: &Named,
     set: &mut WorkingSet,
 ) -> Result<(), StoreError> {
-    let text = |(workspace, name): &(WorkspaceId, CanonicalName)| (workspace.clone(), name.as_str().to_owned());
+    let text = |(workspace, name): &(WorkspaceId, CanonicalName)| [workspace.as_str().into(), name.as_str().into()];
     let mut held: Vec<(ResourceType, (String, Uuid, String))> = Vec::new();
     if !named.user_names.is_empty() {
-        let any = any_of(user::Column::Workspace, user::Column::UserNameKey, named.user_names.iter().map(text));
+        let doing = "reading who holds a userName";
         let columns = [user::Column::Workspace, user::Column::Id, user::Column::UserNameKey];
-        let rows = user::Entity::find().select_only().columns(columns).filter(any).into_tuple();
-        let rows: Vec<_> = rows.all(transaction).await.doing("reading who holds a userName")?;
-        held.extend(rows.into_iter().map(|row| (ResourceType::User, row)));
+        let key = [user::Column::Workspace, user::Column::UserNameKey];
+        let claimed: Vec<_> = named.user_names.iter().map(text).collect();
+        for row in look_up::<user::Entity, 2>(transaction, &columns, key, &claimed, Lock::None).await.doing(doing)? {
+            held.push((ResourceType::User, holder(&row).doing(doing)?));
+        }
     }
     if !named.group_names.is_empty() {
-        let any = any_of(group::Column::Workspace, group::Column::DisplayNameKey, named.group_names.iter().map(text));
+        let doing = "reading who holds a displayName";
         let columns = [group::Column::Workspace, group::Column::Id, group::Column::DisplayNameKey];
-        let rows = group::Entity::find().select_only().columns(columns).filter(any).into_tuple();
-        let rows: Vec<_> = rows.all(transaction).await.doing("reading who holds a displayName")?;
-        held.extend(rows.into_iter().map(|row| (ResourceType::Group, row)));
+        let key = [group::Column::Workspace, group::Column::DisplayNameKey];
+        let claimed: Vec<_> = named.group_names.iter().map(text).collect();
+        for row in look_up::<group::Entity, 2>(transaction, &columns, key, &claimed, Lock::None).await.doing(doing)? {
+            held.push((ResourceType::Group, holder(&row).doing(doing)?));
+        }
     }
     for (resource_type, (workspace, id, name)) in held {
         let key = Key::of(workspace, id)?;

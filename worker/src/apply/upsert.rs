@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait, OnConflict};
-use sea_orm::{DatabaseTransaction, EntityTrait, IntoActiveModel, Iterable};
+use sea_orm::{DatabaseTransaction, Iterable};
 
+use crate::store::StoreError;
 use crate::store::entity::{group, user};
-use crate::store::{Doing, MOST_ROWS, StoreError};
+use crate::store::rows::insert;
 
 /// Rows by how many versions the batch has raised them: one statement each, so that the guard can be exact.
 pub(super) type BySteps<M> = BTreeMap<i64, Vec<M>>;
@@ -39,12 +40,9 @@ pub(super) async fn update_users(
             .to_owned()
     };
     for (steps, rows) in rows {
-        for some in rows.chunks(MOST_ROWS) {
-            let models = some.iter().cloned().map(IntoActiveModel::into_active_model);
-            let update = user::Entity::insert_many(models).on_conflict(on_conflict(steps));
-            let updated = update.exec_without_returning(transaction).await.doing("updating users")?;
-            all_written(updated, some.len(), "updating users")?;
-        }
+        let wanted = rows.len();
+        let updated = insert::<user::Entity>(transaction, rows, Some(on_conflict(steps)), "updating users").await?;
+        all_written(updated, wanted, "updating users")?;
     }
     Ok(())
 }
@@ -67,12 +65,9 @@ pub(super) async fn update_groups(
             .to_owned()
     };
     for (steps, rows) in rows {
-        for some in rows.chunks(MOST_ROWS) {
-            let models = some.iter().cloned().map(IntoActiveModel::into_active_model);
-            let update = group::Entity::insert_many(models).on_conflict(on_conflict(steps));
-            let updated = update.exec_without_returning(transaction).await.doing("updating groups")?;
-            all_written(updated, some.len(), "updating groups")?;
-        }
+        let wanted = rows.len();
+        let updated = insert::<group::Entity>(transaction, rows, Some(on_conflict(steps)), "updating groups").await?;
+        all_written(updated, wanted, "updating groups")?;
     }
     Ok(())
 }

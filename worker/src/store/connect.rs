@@ -11,9 +11,17 @@ use super::{DatabaseKind, StoreError};
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long SQLite waits for another process that writes.
 const BUSY: Duration = Duration::from_secs(5);
+/// A connection that was not used for so long is tried first: each trial is a round trip more.
+const UNUSED: Duration = Duration::from_secs(1);
 /// A frozen worker frees its rows after the first; the second and third keep everybody's waits bounded.
-const POSTGRES_SETTINGS: [(&str, &str); 3] =
-    [("idle_in_transaction_session_timeout", "3s"), ("lock_timeout", "2s"), ("statement_timeout", "10s")];
+/// Plans are made for the values and the tables as they are: one that was made while a directory was empty reads whole
+/// tables, and would be kept while the directory grows.
+const POSTGRES_SETTINGS: [(&str, &str); 4] = [
+    ("idle_in_transaction_session_timeout", "3s"),
+    ("lock_timeout", "2s"),
+    ("statement_timeout", "10s"),
+    ("plan_cache_mode", "force_custom_plan"),
+];
 
 impl DatabaseKind {
     /// Reads the scheme of a URL.
@@ -35,6 +43,7 @@ pub(super) async fn open(url: &str, connections: usize) -> Result<DatabaseConnec
         .max_connections(u32::try_from(connections.max(1)).unwrap_or(u32::MAX))
         .connect_timeout(CONNECT)
         .acquire_timeout(CONNECT)
+        .test_before_acquire_if_idle_for(UNUSED)
         .sqlx_logging(false);
     options.map_sqlx_postgres_opts(|postgres| postgres.options(POSTGRES_SETTINGS));
     options.map_sqlx_sqlite_opts(|sqlite| {

@@ -69,8 +69,9 @@ pub(crate) mod dead_letter {
 
 pub(crate) mod group {
     use sea_orm::entity::prelude::*;
+    use serde::Serialize;
 
-    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
     #[sea_orm(table_name = "groups")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
@@ -98,8 +99,9 @@ pub(crate) mod group {
 
 pub(crate) mod group_member {
     use sea_orm::entity::prelude::*;
+    use serde::Serialize;
 
-    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
     #[sea_orm(table_name = "group_members")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
@@ -139,8 +141,9 @@ pub(crate) mod log_numbering {
 
 pub(crate) mod operation {
     use sea_orm::entity::prelude::*;
+    use serde::Serialize;
 
-    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
     #[sea_orm(table_name = "operations")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
@@ -191,8 +194,9 @@ pub(crate) mod schema {
 
 pub(crate) mod settled_copy {
     use sea_orm::entity::prelude::*;
+    use serde::Serialize;
 
-    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
     #[sea_orm(table_name = "settled_copies")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
@@ -211,8 +215,9 @@ pub(crate) mod settled_copy {
 
 pub(crate) mod user {
     use sea_orm::entity::prelude::*;
+    use serde::Serialize;
 
-    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
     #[sea_orm(table_name = "users")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]
@@ -243,8 +248,9 @@ pub(crate) mod user {
 
 pub(crate) mod user_email {
     use sea_orm::entity::prelude::*;
+    use serde::Serialize;
 
-    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
     #[sea_orm(table_name = "user_emails")]
     pub struct Model {
         #[sea_orm(primary_key, auto_increment = false)]

@@ -5,11 +5,16 @@ use protocol::message::outcome::Outcome;
 use protocol::scim::error::{ScimError, ScimType};
 use protocol::scim::resource::Version;
 use protocol::time::Timestamp;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, Iterable, QueryFilter, Statement,
+};
 use uuid::Uuid;
 
-use super::entity::operation;
-use super::{Doing, MOST_ROWS, Store, StoreError, column, within};
+use super::entity::{log_numbering, operation};
+use super::lookup::{Lock, document_query};
+use super::rows::{self, one_of};
+use super::{Doing, Store, StoreError, column, within};
 use crate::accepted::Accepted;
 
 /// How an operation ended.
@@ -35,8 +40,53 @@ pub(crate) async fn find(
     if operations.is_empty() {
         return Ok(Vec::new());
     }
-    let known = operation::Column::Operation.is_in(operations.iter().copied());
+    let known = one_of(connection, operation::Column::Operation, operations.iter().copied());
     operation::Entity::find().filter(known).all(connection).await.doing("reading the ledger")
+}
+
+/// What a batch begins with: how often the log was numbered anew, and the rows of those operations that the ledger knows.
+pub(crate) async fn claim(
+    transaction: &impl ConnectionTrait,
+    operations: &[Uuid],
+) -> Result<(u32, Vec<operation::Model>), StoreError> {
+    let doing = "reading the ledger";
+    let found = match transaction.get_database_backend() {
+        DbBackend::Postgres => transaction.query_all_raw(claim_by_document(operations)).await,
+        _ => transaction.query_all(&claim_by_list(operations)).await,
+    };
+    let (mut epoch, mut rows) = (None, Vec::new());
+    for row in found.doing(doing)? {
+        epoch = row.try_get::<Option<i32>>("", "epoch").doing(doing)?;
+        if row.try_get::<Option<Uuid>>("", "operation").doing(doing)?.is_some() {
+            rows.push(operation::Model::from_query_result(&row, "").doing(doing)?);
+        }
+    }
+    Ok((epoch.and_then(|epoch| u32::try_from(epoch).ok()).unwrap_or(0), rows))
+}
+
+fn claim_by_document(operations: &[Uuid]) -> Statement {
+    let columns: Vec<_> = operation::Column::iter().collect();
+    let keys: Vec<_> = operations.iter().map(|operation| [(*operation).into()]).collect();
+    let key = [operation::Column::Operation];
+    let (known, document) = document_query::<operation::Entity, 1>(&columns, key, &keys, Lock::None);
+    let sql = format!(
+        "SELECT numbering.epoch, known.* FROM (SELECT MAX(epoch) AS epoch FROM log_numbering) AS numbering \
+         LEFT JOIN ({known}) AS known ON TRUE"
+    );
+    Statement::from_sql_and_values(DbBackend::Postgres, sql, [document])
+}
+
+fn claim_by_list(operations: &[Uuid]) -> SelectStatement {
+    let mut numbering = Query::select();
+    numbering.expr_as(Expr::col(log_numbering::Column::Epoch).max(), "epoch").from(log_numbering::Entity);
+    let known = operation::Column::Operation.is_in(operations.iter().copied());
+    let mut query = Query::select();
+    query
+        .column(("numbering", "epoch"))
+        .columns(operation::Column::iter().map(|column| (operation::Entity, column)))
+        .from_subquery(numbering, "numbering")
+        .left_join(operation::Entity, known);
+    query
 }
 
 /// Inserts plainly: a conflict says that another worker was faster.
@@ -45,10 +95,7 @@ pub(crate) async fn insert(
     mut rows: Vec<operation::Model>,
 ) -> Result<(), StoreError> {
     rows.sort_unstable_by_key(|row| row.operation);
-    while !rows.is_empty() {
-        let some = rows.drain(..rows.len().min(MOST_ROWS)).map(IntoActiveModel::into_active_model);
-        operation::Entity::insert_many(some).exec_without_returning(transaction).await.doing("writing the ledger")?;
-    }
+    rows::insert::<operation::Entity>(transaction, rows, None, "writing the ledger").await?;
     Ok(())
 }
 

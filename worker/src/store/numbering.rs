@@ -67,13 +67,6 @@ impl Store {
         within("reading the newest settled message", newest(self.reader())).await
     }
 
-    /// How often the log was numbered anew, as seen in a transaction.
-    pub(crate) async fn epoch(transaction: &impl ConnectionTrait) -> Result<u32, StoreError> {
-        let last = log_numbering::Entity::find().select_only().column_as(log_numbering::Column::Epoch.max(), "max");
-        let last = last.into_tuple::<Option<i32>>().one(transaction).await.doing("reading how the log is numbered")?;
-        Ok(last.flatten().and_then(|epoch| u32::try_from(epoch).ok()).unwrap_or(0))
-    }
-
     /// Whether SQL knows another operation under the number of one of these commands.
     pub(crate) async fn takes_numbers_of_others(&self, commands: &[Accepted]) -> Result<bool, StoreError> {
         let doing = "reading which numbers are taken";

@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use protocol::id::{OperationId, WorkspaceId};
 use protocol::time::Timestamp;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Set};
+use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use super::entity::{operation, settled_copy};
+use super::rows::{insert, one_of};
 use super::{Doing, MOST_ROWS, Store, StoreError, column, commit, sequence, within};
 
 /// Why a sequence is settled without a ledger row of its own.
@@ -60,9 +61,11 @@ impl Store {
         for some in sequences.chunks(MOST_ROWS) {
             let asked: Vec<i64> = some.iter().copied().map(column).collect();
             let ledger = operation::Entity::find().select_only().column(operation::Column::Sequence);
-            let ledger = ledger.filter(operation::Column::Sequence.is_in(asked.clone())).into_tuple::<i64>();
+            let ledger =
+                ledger.filter(one_of(self.reader(), operation::Column::Sequence, asked.clone())).into_tuple::<i64>();
             let copies = settled_copy::Entity::find().select_only().column(settled_copy::Column::Sequence);
-            let copies = copies.filter(settled_copy::Column::Sequence.is_in(asked)).into_tuple::<i64>();
+            let copies =
+                copies.filter(one_of(self.reader(), settled_copy::Column::Sequence, asked)).into_tuple::<i64>();
             settled.extend(ledger.all(self.reader()).await.doing(doing)?.into_iter().map(sequence));
             settled.extend(copies.all(self.reader()).await.doing(doing)?.into_iter().map(sequence));
         }
@@ -89,17 +92,14 @@ pub(crate) async fn insert_copies(
     let mut copies = copies.to_vec();
     copies.sort_unstable_by_key(|copy| copy.sequence);
     copies.dedup_by_key(|copy| copy.sequence);
-    for some in copies.chunks(MOST_ROWS) {
-        let rows = some.iter().map(|copy| settled_copy::ActiveModel {
-            sequence: Set(column(copy.sequence)),
-            reason: Set(copy.reason.as_str().to_owned()),
-            settled_at: Set(now.as_millis()),
-            workspace: Set(copy.workspace.as_ref().map(ToString::to_string)),
-            operation: Set(copy.operation.map(|operation| operation.0)),
-        });
-        let known = OnConflict::column(settled_copy::Column::Sequence).do_nothing().to_owned();
-        let insert = settled_copy::Entity::insert_many(rows).on_conflict(known);
-        insert.exec_without_returning(transaction).await.doing("settling copies")?;
-    }
+    let rows = copies.into_iter().map(|copy| settled_copy::Model {
+        sequence: column(copy.sequence),
+        reason: copy.reason.as_str().to_owned(),
+        settled_at: now.as_millis(),
+        workspace: copy.workspace.map(|workspace| workspace.to_string()),
+        operation: copy.operation.map(|operation| operation.0),
+    });
+    let known = OnConflict::column(settled_copy::Column::Sequence).do_nothing().to_owned();
+    insert::<settled_copy::Entity>(transaction, rows.collect(), Some(known), "settling copies").await?;
     Ok(())
 }

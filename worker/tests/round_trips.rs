@@ -1,0 +1,113 @@
+//! How often a batch waits for the database: as often for many commands as for few.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use protocol::ownership::OwnershipPolicy;
+use protocol::scim::resource::ResourceType;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use worker::accepted::Accepted;
+use worker::apply::apply;
+use worker::clock::Clock;
+use worker::store::{Store, StoreOptions};
+
+use crate::bed::postgres_database;
+use crate::log::{Log, NOW, add_members, new_group, new_user_with, patch, user};
+
+/// What the driver sends to try a connection that is put back: nobody waits for the answer.
+const SYNC: &[u8] = b"S\0\0\0\x04";
+
+/// Counts whose turn it is to speak on the connections to a server.
+#[derive(Default)]
+struct Turns {
+    server_spoke: AtomicBool,
+    count: AtomicU32,
+}
+
+impl Turns {
+    /// How many round trips there were since this was last asked.
+    fn taken(&self) -> u32 {
+        self.count.swap(0, Ordering::SeqCst)
+    }
+}
+
+/// The URL of a way to the database on which round trips are counted.
+async fn counted(url: &str) -> (String, Arc<Turns>) {
+    let server = url.split('@').nth(1).unwrap().split('/').next().unwrap().to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let through = url.replacen(&server, &listener.local_addr().unwrap().to_string(), 1);
+    let turns = Arc::new(Turns::default());
+    let counting = Arc::clone(&turns);
+    tokio::spawn(async move {
+        loop {
+            let (client, _) = listener.accept().await.unwrap();
+            let server = TcpStream::connect(&server).await.unwrap();
+            tokio::spawn(carry(client, server, Arc::clone(&counting)));
+        }
+    });
+    (through, turns)
+}
+
+async fn carry(mut client: TcpStream, mut server: TcpStream, turns: Arc<Turns>) {
+    let (mut asked, mut answered) = ([0; 16 * 1024], [0; 16 * 1024]);
+    loop {
+        tokio::select! {
+            Ok(count @ 1..) = client.read(&mut asked) => {
+                if asked[..count] != *SYNC && turns.server_spoke.swap(false, Ordering::SeqCst) {
+                    turns.count.fetch_add(1, Ordering::SeqCst);
+                }
+                server.write_all(&asked[..count]).await.unwrap();
+            }
+            Ok(count @ 1..) = server.read(&mut answered) => {
+                turns.server_spoke.store(true, Ordering::SeqCst);
+                client.write_all(&answered[..count]).await.unwrap();
+            }
+            else => return,
+        }
+    }
+}
+
+/// Applies batches of more and more commands; returns how many round trips each took.
+async fn round_trips(store: &Store, turns: &Turns, mut batch_of: impl FnMut(u128) -> Vec<Accepted>) -> Vec<u32> {
+    let mut taken = Vec::new();
+    for commands in [2, 5, 33, 256] {
+        let batch = batch_of(commands);
+        turns.taken();
+        apply(store, &OwnershipPolicy::default(), &batch, Clock::Fixed(NOW)).await.unwrap();
+        taken.push(turns.taken());
+    }
+    taken
+}
+
+#[tokio::test]
+async fn a_batch_waits_for_the_database_as_often_however_many_commands_it_has() {
+    let (url, turns) = counted(&postgres_database(true).await).await;
+    let store = Store::connect(&url, StoreOptions { writers: 1, readers: 1 }).await.unwrap();
+    let mut log = Log::of("acme");
+    let users = |commands: u128| commands * 1000..commands * 1000 + commands;
+
+    let creates = round_trips(&store, &turns, |commands| {
+        let work = |n| json!({"userName": format!("user{n}"), "emails": [{"value": format!("{n}@example.com")}]});
+        users(commands).map(|n| log.user(n, new_user_with(work(n)))).collect()
+    });
+    // Begin, claim, lock, names, ledger, users, addresses, commit. The first batch prepares statements, too.
+    assert_eq!(creates.await.split_off(1), [8; 3]);
+
+    let title = json!({"op": "replace", "path": "title", "value": "Engineer"});
+    let patches = round_trips(&store, &turns, |commands| {
+        users(commands).map(|n| log.user(n, patch(ResourceType::User, &title))).collect()
+    });
+    // Begin, claim, lock, ledger, users, groups to show, commit.
+    assert_eq!(patches.await.split_off(1), [7; 3]);
+
+    apply(&store, &OwnershipPolicy::default(), &[log.group(1, new_group("All", &[]))], Clock::Fixed(NOW))
+        .await
+        .unwrap();
+    let adds = round_trips(&store, &turns, |commands| {
+        users(commands).map(|n| log.group(1, add_members(&[user(n)]))).collect()
+    });
+    // Begin, claim, lock, members, ledger, groups, members, commit.
+    assert_eq!(adds.await.split_off(1), [8; 3]);
+}
