@@ -94,7 +94,6 @@ fn by_lists<E: EntityTrait, const N: usize>(
     key: [E::Column; N],
     keys: &[[Value; N]],
 ) -> SelectStatement {
-    let first = |values: &[Value; N]| values.split_last().map(|(_, first)| first.to_vec());
     let mut any = Condition::any();
     for alike in keys.chunk_by(|one, other| first(one) == first(other)) {
         let Some((last, rest)) = key.split_last() else { continue };
@@ -104,4 +103,9 @@ fn by_lists<E: EntityTrait, const N: usize>(
         any = any.add(shared.fold(all, |all, (column, value)| all.add(column.eq(value.clone()))));
     }
     Query::select().columns(columns.iter().copied()).from(E::default()).cond_where(any).to_owned()
+}
+
+/// All values of a key but the last.
+fn first<const N: usize>(key: &[Value; N]) -> Option<&[Value]> {
+    key.split_last().map(|(_, first)| first)
 }
