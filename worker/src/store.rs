@@ -8,6 +8,7 @@ use sea_orm::{
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 
+use self::connect::Purpose;
 use self::entity::attempt;
 use crate::failpoint;
 
@@ -73,8 +74,8 @@ impl Store {
     pub async fn connect(url: &str, options: StoreOptions) -> Result<Self, StoreError> {
         let kind = DatabaseKind::of(url)?;
         let writers = if kind == DatabaseKind::Sqlite { 1 } else { options.writers };
-        let writer = connect::open(url, writers).await?;
-        let reader = connect::open(url, options.readers).await?;
+        let writer = connect::open(url, writers, Purpose::Write).await?;
+        let reader = connect::open(url, options.readers, Purpose::Read).await?;
         Ok(Self { kind, writer, reader })
     }
 
