@@ -66,7 +66,8 @@ async fn set_timezone(edge: &Edge, workspace: &WorkspaceId, user: &str, zone: &s
     match edge.gateway.submit(envelope, lane).await.map_err(unavailable)? {
         Outcome::Updated { resource } => Ok(AdminReply::Timezone { user, zone: zone_of(&resource) }),
         Outcome::Rejected { error } => Err(refused(error)),
-        Outcome::Created { .. } | Outcome::UpdatedWithoutBody { .. } | Outcome::Deleted => {
+        Outcome::Superseded => Err(refused(ScimError::superseded())),
+        Outcome::Created { .. } | Outcome::UpdatedWithoutBody { .. } | Outcome::Deleted | Outcome::Duplicate { .. } => {
             Err(unavailable(GatewayError::UnexpectedAnswer))
         }
     }

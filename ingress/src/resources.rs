@@ -130,7 +130,7 @@ pub(crate) fn refusal(answer: Answer) -> ApiError {
         | Answer::NotModified { .. }
         | Answer::List { .. }
         | Answer::Members { .. }
-        | Answer::Outcome { .. }
+        | Answer::Fate { .. }
         | Answer::Profile { .. }
         | Answer::Credential { .. } => GatewayError::UnexpectedAnswer.into(),
     }

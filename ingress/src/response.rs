@@ -38,6 +38,9 @@ impl Recipient<'_> {
             Outcome::UpdatedWithoutBody { version } => tagged(no_content(), *version),
             Outcome::Deleted => no_content(),
             Outcome::Rejected { error } => error_response(error),
+            Outcome::Superseded => error_response(&ScimError::superseded()),
+            // Whether the earlier create was answered is known before: it was.
+            Outcome::Duplicate { resource, .. } => error_response(&ScimError::duplicate(resource.resource_type)),
         }
     }
 

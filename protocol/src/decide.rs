@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use crate::access::{Access, Verdict};
 use crate::id::ResourceId;
 use crate::message::command::{Command, Precondition};
 use crate::message::envelope::Envelope;
@@ -49,6 +50,8 @@ pub enum Change {
     Unchanged,
     /// The row goes, with its member rows and those that name it.
     Delete,
+    /// Nothing: all that the command asks for is about access, and its word on that does not count.
+    Superseded,
 }
 
 /// A change of a group's member rows: first `clear`, then `remove`, then `add`. No id is in both sets.
@@ -95,6 +98,7 @@ pub fn named_members(resource_type: ResourceType, command: &Command) -> BTreeSet
 }
 
 /// Decides what a command does: precondition, then the change itself, then ownership, then schema and uniqueness.
+/// `verdict` says whether its word on a user's access counts ([`access::verdict`](crate::access::verdict)).
 ///
 /// `current` is the resource as it is, under its lock, a group's without `members`. An error is what the client sees:
 /// 400, 403, 404, 409 or 412. Nothing has changed then.
@@ -103,10 +107,12 @@ pub fn decide(
     envelope: &Envelope<Command>,
     directory: &impl Directory,
     policy: &OwnershipPolicy,
+    verdict: Verdict,
     now: Timestamp,
 ) -> Result<Change, ScimError> {
     let schema = envelope.extensions.of(envelope.resource_type);
-    let decision = Decision { schema, resource_type: envelope.resource_type, id: envelope.resource, directory, now };
+    let (resource_type, id) = (envelope.resource_type, envelope.resource);
+    let decision = Decision { schema, resource_type, id, directory, verdict, now };
     if envelope.source == Source::Application && !matches!(envelope.body, Command::Patch { .. }) {
         return Err(ScimError::new(403, "the product may change single attributes only"));
     }
@@ -117,16 +123,21 @@ pub fn decide(
             let (after, members) = decision.replaced(current, attributes)?;
             let written = BTreeSet::new();
             let owned = policy.enforce(envelope.source, &current.ownership, &current.attributes, after, &written)?;
-            decision.update(current, owned, members)
+            let change = decision.update(current, owned, members)?;
+            Ok(decision.yielded(change, current, &envelope.body))
         }
         Command::Patch { request, precondition } => {
             let current = existing(current, precondition)?;
             let (after, members) = decision.patched(current, request, envelope.source)?;
             let written = request.written();
             let owned = policy.enforce(envelope.source, &current.ownership, &current.attributes, after, &written)?;
-            decision.update(current, owned, members)
+            let change = decision.update(current, owned, members)?;
+            Ok(decision.yielded(change, current, &envelope.body))
         }
-        Command::Delete { precondition } => existing(current, precondition).map(|_| Change::Delete),
+        Command::Delete { precondition } => {
+            let current = existing(current, precondition)?;
+            Ok(decision.yielded(Change::Delete, current, &envelope.body))
+        }
     }
 }
 
@@ -142,6 +153,7 @@ struct Decision<'a, D> {
     resource_type: ResourceType,
     id: ResourceId,
     directory: &'a D,
+    verdict: Verdict,
     now: Timestamp,
 }
 
@@ -151,8 +163,10 @@ impl<D: Directory> Decision<'_, D> {
             return Err(ScimError::uniqueness("id"));
         }
         let (mut attributes, add) = self.without_members(attributes);
-        if self.resource_type == ResourceType::User && attributes.user().active().is_none() {
-            attributes.set("active", Value::Bool(true));
+        if self.resource_type == ResourceType::User {
+            // A fence stands for a later command that took access away before this one was applied.
+            let active = self.verdict == Verdict::Counts && attributes.user().active() != Some(false);
+            attributes.set("active", Value::Bool(active));
         }
         let members = MemberEdit { add, ..MemberEdit::default() };
         self.check(&attributes, &members)?;
@@ -165,7 +179,7 @@ impl<D: Directory> Decision<'_, D> {
     /// RFC 7644 §3.5.1: what the body leaves out is unassigned, a group's members included.
     fn replaced(&self, current: &Resource, body: &Attributes) -> Result<(Attributes, MemberEdit), ScimError> {
         let (mut after, add) = self.without_members(body);
-        keep_active(current, &mut after);
+        self.keep_active(current, &mut after);
         for path in self.immutable() {
             if path.of(&after).is_none() {
                 path.keep(&current.attributes, &mut after);
@@ -193,7 +207,7 @@ impl<D: Directory> Decision<'_, D> {
             return Err(ScimError::new(403, "members are the identity provider's to change"));
         }
         let mut after = request.apply(&current.attributes)?;
-        keep_active(current, &mut after);
+        self.keep_active(current, &mut after);
         self.check_immutable(&current.attributes, &after)?;
         Ok((after, members))
     }
@@ -214,6 +228,29 @@ impl<D: Directory> Decision<'_, D> {
         let meta = Meta { created, last_modified: self.now, version: version.next() };
         let resource = self.resource(attributes, meta, ownership);
         Ok(Change::Update { resource, members })
+    }
+
+    /// A change that says nothing of `active`, or unassigns it, leaves it as it was, and so does one whose word does not
+    /// count: a profile update must neither revive a deactivated user nor leave open whether somebody has access.
+    fn keep_active(&self, current: &Resource, after: &mut Attributes) {
+        let is_said = after.user().active().is_some() && self.verdict == Verdict::Counts;
+        if let Some(active) = current.attributes.user().active()
+            && !is_said
+        {
+            after.set("active", Value::Bool(active));
+        }
+    }
+
+    /// The change, unless nothing is left of it because the command's word on access does not count.
+    fn yielded(&self, change: Change, current: &Resource, command: &Command) -> Change {
+        let says_otherwise = match command.access() {
+            Some(Access::Given) => current.attributes.user().active() == Some(false),
+            Some(Access::Taken) => current.attributes.user().active() == Some(true) || change == Change::Delete,
+            None => false,
+        };
+        let nothing_else = matches!(change, Change::Unchanged | Change::Delete);
+        let yields = self.resource_type == ResourceType::User && self.verdict == Verdict::Yields;
+        if yields && says_otherwise && nothing_else { Change::Superseded } else { change }
     }
 
     const fn resource(&self, attributes: Attributes, meta: Meta, ownership: Ownership) -> Resource {
@@ -298,15 +335,5 @@ impl InExtension {
         if let Some(extension) = extension.as_object_mut() {
             extension.insert(self.name.to_owned(), value.clone());
         }
-    }
-}
-
-/// A change that says nothing of `active`, or unassigns it, leaves it as it was: a profile update must neither
-/// revive a deactivated user nor leave open whether somebody has access.
-fn keep_active(current: &Resource, after: &mut Attributes) {
-    if after.user().active().is_none()
-        && let Some(active) = current.attributes.user().active()
-    {
-        after.set("active", Value::Bool(active));
     }
 }

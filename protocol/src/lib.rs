@@ -4,9 +4,10 @@
 //! Nothing here does I/O, reads a clock or draws randomness: time and ids come in as parameters. `ingress` speaks these
 //! types over HTTP, `worker` applies them to SQL, and both agree because they share this crate.
 //!
-//! Read in this order: [`scim`] (the standard), [`message`] (what travels), [`ownership`] and [`decide`] (the rules),
+//! Read in this order: [`scim`] (the standard), [`message`] (what travels), [`ownership`], [`access`] and [`decide`] (the rules),
 //! [`credential`] (who may ask).
 
+pub mod access;
 pub mod credential;
 pub mod decide;
 pub mod failpoint;

@@ -2,6 +2,8 @@
 //! every subject, stream, consumer and header.
 
 pub mod admin;
+pub mod answered;
+pub mod attempt;
 pub mod command;
 pub mod envelope;
 pub mod header;

@@ -1,6 +1,7 @@
 //! A command as it stands in the log, decoded.
 
 use bytes::Bytes;
+use protocol::access::Arrival;
 use protocol::message::command::Command;
 use protocol::message::envelope::Envelope;
 use protocol::message::lane::Lane;
@@ -21,6 +22,8 @@ pub struct Accepted {
     pub lane: Lane,
     /// When the broker stored it.
     pub accepted_at: Timestamp,
+    /// When the request was complete, by the broker's clock.
+    pub arrival: Arrival,
     /// The command.
     pub envelope: Envelope<Command>,
     /// The message as it is in the log, kept for the case that it has to be set aside.

@@ -4,7 +4,7 @@ use protocol::credential::Credential;
 use protocol::id::{OperationId, ResourceId, TokenId, WorkspaceId};
 use protocol::message::command::Precondition;
 use protocol::message::outcome::Outcome;
-use protocol::message::query::{Answer, Joined, Query};
+use protocol::message::query::{Answer, Fate, Joined, Query};
 use protocol::ownership::Ownership;
 use protocol::profile::Profile;
 use protocol::scim::attributes::Attributes;
@@ -45,8 +45,9 @@ pub async fn answer(store: &Store, workspace: &WorkspaceId, query: &Query) -> An
                 let page = pages::Page { group: *group, after: *after, count: *count, display: *display };
                 pages::page(store, workspace, page).await
             }
-            Query::Outcome { operation } => {
-                Ok(Answer::Outcome { outcome: outcome(store, workspace, *operation).await? })
+            Query::Fate { operation, .. } => {
+                let outcome = outcome(store, workspace, *operation).await?;
+                Ok(Answer::Fate { fate: outcome.map_or(Fate::Unknown, Fate::Ended) })
             }
             Query::Profile => Ok(Answer::Profile { profile: profile(store, workspace).await? }),
             Query::Credential { token } => {
@@ -136,14 +137,16 @@ async fn outcome(
 pub(crate) async fn ending_of(store: &Store, row: &operation::Model) -> Result<Ending, StoreError> {
     match State::of(row)? {
         State::Dead => Ok(Ending::Dead(row.detail.clone().unwrap_or_default())),
-        State::Applied | State::Rejected => outcome_of(store, row).await.map(Ending::Answered),
+        State::Applied | State::Rejected | State::Superseded => outcome_of(store, row).await.map(Ending::Answered),
     }
 }
 
 /// The outcome that a ledger row remembers, with the resource as it is now.
 async fn outcome_of(store: &Store, row: &operation::Model) -> Result<Outcome, StoreError> {
-    if State::of(row)? != State::Applied {
-        return Ok(Outcome::Rejected { error: ledger::error_of(row) });
+    match State::of(row)? {
+        State::Applied => {}
+        State::Superseded => return Ok(Outcome::Superseded),
+        State::Rejected | State::Dead => return Ok(Outcome::Rejected { error: ledger::error_of(row) }),
     }
     match (row.status, row.version) {
         (204, Some(version)) => Ok(Outcome::UpdatedWithoutBody { version: Version::from_number(version) }),

@@ -159,6 +159,7 @@ pub(crate) fn status(outcome: &Outcome) -> u16 {
         Outcome::Updated { .. } => 200,
         Outcome::UpdatedWithoutBody { .. } | Outcome::Deleted => 204,
         Outcome::Rejected { error } => error.status,
+        Outcome::Superseded | Outcome::Duplicate { .. } => 409,
     }
 }
 

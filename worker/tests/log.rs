@@ -1,5 +1,8 @@
 //! A log of commands, as the broker would deliver it.
 
+use std::time::Duration;
+
+use protocol::access::Arrival;
 use protocol::id::{IngressId, OperationId, ResourceId};
 use protocol::message::command::{Command, Precondition};
 use protocol::message::envelope::{Envelope, FORMAT_VERSION, Fingerprint};
@@ -56,7 +59,8 @@ impl Log {
         };
         let payload = envelope.encode().unwrap().into();
         let raw = RawMessage { subject: "rosterd.cmd.x".to_owned(), headers: Vec::new(), payload };
-        Accepted { epoch: 0, sequence, predecessor: 0, lane: Lane::Interactive, accepted_at: NOW, envelope, raw }
+        let (lane, arrival) = (Lane::Interactive, Arrival::new(NOW, Duration::ZERO));
+        Accepted { epoch: 0, sequence, predecessor: 0, lane, accepted_at: NOW, arrival, envelope, raw }
     }
 
     /// Accepts a command on a user.

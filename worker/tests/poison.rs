@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use protocol::message::admin::{AdminCall, AdminReply};
 use protocol::message::outcome::Outcome;
-use protocol::message::query::{Answer, Query};
+use protocol::message::query::{Answer, Fate, Query};
 use sea_orm::ConnectionTrait;
 use worker::accepted::RawMessage;
 use worker::apply::Ending;
@@ -40,8 +40,8 @@ async fn one_bad_operation_harms_only_itself() {
         let counts = (bed.count("users").await, bed.count("operations").await, bed.count("dead_letters").await);
         assert_eq!(counts, (2, 3, 1));
         assert_eq!(bed.value::<i64>("SELECT sequence FROM operations WHERE state = 'dead'").await, 2);
-        let query = Query::Outcome { operation: batch[1].envelope.operation };
-        assert_eq!(bed.ask("acme", query).await, Answer::Outcome { outcome: Some(Outcome::dead_letter(2)) });
+        let query = Query::Fate { operation: batch[1].envelope.operation, sequence: None };
+        assert_eq!(bed.ask("acme", query).await, Answer::Fate { fate: Fate::Ended(Outcome::dead_letter(2)) });
     })
     .await;
 }

@@ -245,6 +245,8 @@ impl Run {
             Ok(Outcome::UpdatedWithoutBody { version }) => (Ok(204), Some(version)),
             Ok(Outcome::Deleted) => (Ok(204), None),
             Ok(Outcome::Rejected { error }) | Err(error) => (Err(error), None),
+            Ok(Outcome::Superseded) => (Err(ScimError::superseded()), None),
+            Ok(Outcome::Duplicate { resource, .. }) => (Err(ScimError::duplicate(resource.resource_type)), None),
         };
         // Of a POST that failed there is no place (RFC 7644 §3.7.3).
         let target = self.target(index).filter(|_| status.is_ok() || !self.is_create(index));
@@ -267,7 +269,8 @@ fn answered(indexes: Vec<usize>, outcomes: Vec<Result<Outcome, GatewayError>>) -
 fn settled(result: &Result<Outcome, ScimError>) -> Settled {
     match result {
         Ok(Outcome::Rejected { error }) if error.scim_type == Some(ScimType::Uniqueness) => Settled::NameTaken,
-        Ok(Outcome::Rejected { .. }) | Err(_) => Settled::Failed,
+        Ok(Outcome::Duplicate { .. }) => Settled::NameTaken,
+        Ok(Outcome::Rejected { .. } | Outcome::Superseded) | Err(_) => Settled::Failed,
         Ok(_) => Settled::Applied,
     }
 }

@@ -10,7 +10,7 @@ use protocol::message::command::Command;
 use protocol::message::envelope::Envelope;
 use protocol::message::lane::Lane;
 use protocol::message::outcome::Outcome;
-use protocol::message::query::{Answer, Query};
+use protocol::message::query::{Answer, Fate, Query};
 use protocol::scim::dialect::Dialect;
 use protocol::time::Timestamp;
 use tokio::sync::oneshot;
@@ -249,8 +249,9 @@ impl Inner {
     }
 
     async fn ask_ledger(&self, command: &Outgoing) -> Option<Outcome> {
-        match self.asking.once(&command.workspace, &Query::Outcome { operation: command.operation }).await {
-            Ok(Answer::Outcome { outcome }) => outcome,
+        match self.asking.once(&command.workspace, &Query::Fate { operation: command.operation, sequence: None }).await
+        {
+            Ok(Answer::Fate { fate: Fate::Ended(outcome) }) => Some(outcome),
             Ok(_) | Err(_) => None,
         }
     }

@@ -4,6 +4,7 @@ mod flat;
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::Access;
 use crate::scim::attributes::Attributes;
 use crate::scim::patch::PatchRequest;
 use crate::scim::resource::Version;
@@ -93,13 +94,19 @@ impl Command {
         }
     }
 
+    /// What it says about a user's access; nothing if it leaves `active` as it is.
+    pub fn access(&self) -> Option<Access> {
+        let active = match self {
+            Self::Create { attributes } => Some(attributes.user().active() != Some(false)),
+            Self::Replace { attributes, .. } => attributes.user().active(),
+            Self::Patch { request, .. } => request.sets_boolean("active"),
+            Self::Delete { .. } => Some(false),
+        };
+        active.map(|active| if active { Access::Given } else { Access::Taken })
+    }
+
     /// Whether a user who had access before has none after it: `active` set to false, or the user deleted.
     pub fn takes_access_away(&self) -> bool {
-        match self {
-            Self::Create { .. } => false,
-            Self::Replace { attributes, .. } => attributes.user().active() == Some(false),
-            Self::Patch { request, .. } => request.sets_boolean("active") == Some(false),
-            Self::Delete { .. } => true,
-        }
+        !matches!(self, Self::Create { .. }) && self.access() == Some(Access::Taken)
     }
 }

@@ -1,7 +1,18 @@
 //! Message headers. Those of the broker are its own words (NATS ADR-4, ADR-42); ours begin with `Rosterd-`.
 
-/// Set by the publisher: the operation id, by which the broker drops a publish that it has already stored.
+/// Set by the publisher: the attempt ([`AttemptId`](super::attempt::AttemptId)), by which the broker drops a publish that
+/// it has already stored.
 pub const MESSAGE_ID: &str = "Nats-Msg-Id";
+
+/// Set by the publisher: until when the broker may store this attempt, in milliseconds since the Unix epoch by the
+/// broker's clock. A copy that is stored later is late: it ends no operation.
+pub const VALID_UNTIL: &str = "Rosterd-Valid-Until";
+
+/// Set by the publisher: when the request was complete, in milliseconds since the Unix epoch by the broker's clock.
+pub const ARRIVED: &str = "Rosterd-Arrived";
+
+/// Set by the publisher: by how much [`ARRIVED`] may be wrong in either direction, in milliseconds.
+pub const ARRIVED_ERROR: &str = "Rosterd-Arrived-Error";
 
 /// Set by the publisher and kept by the broker: the sequence of this command's predecessor, 0 for none pending.
 pub const PREDECESSOR: &str = "Nats-Expected-Last-Subject-Sequence";

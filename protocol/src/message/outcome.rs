@@ -4,7 +4,7 @@ mod flat;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::OperationId;
+use crate::id::{IngressId, OperationId};
 use crate::scim::error::ScimError;
 use crate::scim::resource::{Resource, Version};
 
@@ -43,12 +43,26 @@ pub enum Outcome {
         /// Why, as the client sees it.
         error: ScimError,
     },
+    /// 409: the command was held on its way, and something newer was accepted meanwhile; nothing changed.
+    Superseded,
+    /// A create that says what an earlier create of the same token said, whose resource nobody has changed since. The
+    /// ingress finds out whether that one was answered: if so, this is a 409, else the original 201.
+    Duplicate {
+        /// The earlier create.
+        operation: OperationId,
+        /// The ingress that accepted it.
+        ingress: IngressId,
+        /// What it created, as it is now.
+        resource: Box<Resource>,
+    },
 }
 
 impl Outcome {
     /// Leaves a group's members apart, so that the outcome fits into a message.
     pub fn set_members_apart(&mut self) {
-        let (Self::Created { resource } | Self::Updated { resource }) = self else { return };
+        let (Self::Created { resource } | Self::Updated { resource } | Self::Duplicate { resource, .. }) = self else {
+            return;
+        };
         if resource.attributes.take("members").is_some() {
             resource.members_apart = true;
         }

@@ -56,9 +56,12 @@ pub enum Query {
         display: bool,
     },
     /// What became of an operation whose outcome may have been lost on the way.
-    Outcome {
+    Fate {
         /// The operation.
         operation: OperationId,
+        /// Its sequence in the stream, if the log acknowledged it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sequence: Option<u64>,
     },
     /// How the workspace's requests are read, for who has no credential to tell.
     Profile,
@@ -94,6 +97,20 @@ impl Joined {
     pub const NONE: Self = Self { members: false, groups: false };
 }
 
+/// What became of an operation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Fate {
+    /// The ledger knows it.
+    Ended(Outcome),
+    /// The log holds it, a worker has read it as valid, and it will be applied.
+    Queued,
+    /// Neither ledger nor log has it under this sequence: it was late, or was lost with the log.
+    Gone,
+    /// The ledger does not know it, and no sequence was given to look for.
+    Unknown,
+}
+
 /// The answer to a [`Query`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "answer")]
@@ -125,10 +142,10 @@ pub enum Answer {
         /// After which id to go on; none if these are the last.
         next: Option<ResourceId>,
     },
-    /// To `Outcome`: none while the ledger does not know the operation.
-    Outcome {
+    /// To `Fate`.
+    Fate {
         /// What became of it.
-        outcome: Option<Outcome>,
+        fate: Fate,
     },
     /// To `Profile`.
     Profile {

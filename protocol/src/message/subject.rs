@@ -46,6 +46,21 @@ impl Namespace {
     pub fn outcomes(&self, ingress: &IngressId) -> String {
         format!("{self}.ingress.{ingress}.outcome")
     }
+
+    /// Where one ingress hears of its attempts that the log stored too late.
+    pub fn late_copies(&self, ingress: &IngressId) -> String {
+        format!("{self}.ingress.{ingress}.late")
+    }
+
+    /// Where one ingress says whether a create's answer went out.
+    pub fn was_answered(&self, ingress: &IngressId) -> String {
+        format!("{self}.ingress.{ingress}.answered")
+    }
+
+    /// Where ingresses report to any worker which creates' answers went out.
+    pub fn answered_reports(&self) -> String {
+        format!("{self}.answered")
+    }
 }
 
 /// The subject of a command: `<ns>.cmd.<lane>.<workspace>.<Users|Groups>.<resource id>`.

@@ -3,6 +3,8 @@
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::scim::resource::ResourceType;
+
 /// The URI of the error schema.
 pub const ERROR_SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 
@@ -113,6 +115,18 @@ impl ScimError {
     pub fn uniqueness(attribute: &str) -> Self {
         let detail = format!("another resource has this {attribute} already; values of {attribute} are unique");
         Self { status: 409, scim_type: Some(ScimType::Uniqueness), detail }
+    }
+
+    /// 409: the unique name of a new resource is taken (RFC 7644 §3.3).
+    pub fn duplicate(resource_type: ResourceType) -> Self {
+        Self::uniqueness(resource_type.unique_attribute())
+    }
+
+    /// 409: a command that was held yields to what was accepted meanwhile (RFC 7644 §3.12).
+    pub fn superseded() -> Self {
+        let detail =
+            "a newer change was accepted while this request waited, so it was not applied; read the resource first";
+        Self::new(409, detail)
     }
 
     /// 412: the resource has another version than `If-Match` or `If-None-Match` asked for.

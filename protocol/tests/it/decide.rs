@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use expect_test::{Expect, expect};
+use protocol::access::Verdict;
 use protocol::decide::{Change, Directory, MemberEdit, claimed_names, decide, named_members};
 use protocol::id::ResourceId;
 use protocol::message::command::{Command, Precondition};
@@ -57,8 +58,18 @@ fn run(
     command: Command,
     rows: &Rows,
 ) -> Result<Change, ScimError> {
+    heard(Verdict::Counts, current, resource_type, command, rows)
+}
+
+fn heard(
+    verdict: Verdict,
+    current: Option<&Resource>,
+    resource_type: ResourceType,
+    command: Command,
+    rows: &Rows,
+) -> Result<Change, ScimError> {
     let envelope = envelope(resource_type, Source::IdentityProvider, command);
-    decide(current, &envelope, rows, &OwnershipPolicy::default(), NOW)
+    decide(current, &envelope, rows, &OwnershipPolicy::default(), verdict, NOW)
 }
 
 fn parsed(resource_type: ResourceType, body: &str) -> Attributes {
@@ -87,6 +98,7 @@ fn check(result: &Result<Change, ScimError>, expected: &Expect) {
         }
         Ok(Change::Unchanged) => "unchanged".to_owned(),
         Ok(Change::Delete) => "delete".to_owned(),
+        Ok(Change::Superseded) => "superseded".to_owned(),
         Err(error) => shown(error),
     };
     expected.assert_eq(&text);
@@ -104,6 +116,38 @@ fn a_new_user_is_active_unless_said_otherwise() {
         &run(None, ResourceType::User, inactive, &rows),
         &expect![[r#"W/"1" {"active":false,"userName":"a"} clear false remove 0 add 0"#]],
     );
+}
+
+#[test]
+fn a_command_whose_word_on_access_does_not_count_changes_everything_else() {
+    let (rows, alice) = (Rows::default(), user());
+    let both = || patching(ResourceType::User, r#"[{"op":"replace","value":{"active":true,"title":"Chief"}}]"#);
+    for verdict in [Verdict::Yields, Verdict::Older] {
+        check(
+            &heard(verdict, Some(&alice), ResourceType::User, both(), &rows),
+            &expect![[r#"W/"2" {"active":false,"title":"Chief","userName":"alice"} clear false remove 0 add 0"#]],
+        );
+    }
+    let fenced =
+        heard(Verdict::Older, None, ResourceType::User, create(ResourceType::User, r#"{"userName":"a"}"#), &rows);
+    check(&fenced, &expect![[r#"W/"1" {"active":false,"userName":"a"} clear false remove 0 add 0"#]]);
+}
+
+#[test]
+fn a_held_command_that_says_nothing_but_access_is_superseded() {
+    let (rows, alice) = (Rows::default(), user());
+    let say = |active: bool| {
+        patching(ResourceType::User, &format!(r#"[{{"op":"replace","path":"active","value":{active}}}]"#))
+    };
+    let delete = || Command::Delete { precondition: Precondition::None };
+    let check = |verdict, command, expected: Expect| {
+        check(&heard(verdict, Some(&alice), ResourceType::User, command, &rows), &expected);
+    };
+    check(Verdict::Yields, say(true), expect!["superseded"]);
+    check(Verdict::Yields, say(false), expect!["unchanged"]);
+    check(Verdict::Older, say(true), expect!["unchanged"]);
+    check(Verdict::Yields, delete(), expect!["superseded"]);
+    check(Verdict::Older, delete(), expect!["delete"]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use expect_test::expect;
+use protocol::access::Verdict;
 use protocol::decide::{Change, Directory, decide};
 use protocol::id::ResourceId;
 use protocol::message::command::{Command, Precondition};
@@ -115,10 +116,11 @@ fn run(before: &str, body: Command) -> String {
     let mut envelope = envelope(ResourceType::User, Source::IdentityProvider, body);
     envelope.extensions = acme();
     let of = |resource: &Resource| resource.attributes.as_map().get(ACME).cloned().unwrap_or_default().to_string();
-    match decide(current.as_ref(), &envelope, &Nobody, &OwnershipPolicy::default(), NOW) {
+    match decide(current.as_ref(), &envelope, &Nobody, &OwnershipPolicy::default(), Verdict::Counts, NOW) {
         Ok(Change::Create { resource, .. } | Change::Update { resource, .. }) => of(&resource),
         Ok(Change::Unchanged) => "unchanged".to_owned(),
         Ok(Change::Delete) => "deleted".to_owned(),
+        Ok(Change::Superseded) => "superseded".to_owned(),
         Err(error) => shown(&error),
     }
 }

@@ -1,6 +1,7 @@
 //! Who may write what: a timezone that a person has chosen stays, whatever the provider sends and however it spells it.
 
 use proptest::prelude::*;
+use protocol::access::Verdict;
 use protocol::decide::{Change, Directory, decide};
 use protocol::id::ResourceId;
 use protocol::message::command::{Command, Precondition};
@@ -29,7 +30,14 @@ impl Directory for Nobody {
 }
 
 fn apply(current: &Resource, source: Source, body: Command) -> Result<Change, ScimError> {
-    decide(Some(current), &envelope(ResourceType::User, source, body), &Nobody, &OwnershipPolicy::default(), NOW)
+    decide(
+        Some(current),
+        &envelope(ResourceType::User, source, body),
+        &Nobody,
+        &OwnershipPolicy::default(),
+        Verdict::Counts,
+        NOW,
+    )
 }
 
 fn patching(operations: &str) -> Command {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use protocol::access::Verdict;
 use protocol::decide::{Change, Directory, MemberEdit, decide};
 use protocol::id::{ResourceId, WorkspaceId};
 use protocol::message::command::Command;
@@ -53,7 +54,7 @@ impl WorkingSet {
         let key = Key { workspace: envelope.workspace.clone(), id: envelope.resource };
         let current = self.current(envelope.resource_type, &key).map(|image| &image.resource);
         let directory = InWorkspace { set: self, workspace: &key.workspace };
-        match decide(current, envelope, &directory, policy, now) {
+        match decide(current, envelope, &directory, policy, Verdict::Counts, now) {
             Ok(Change::Create { resource, members } | Change::Update { resource, members }) => {
                 if let Some(error) = too_long(&resource) {
                     return Outcome::Rejected { error };
@@ -69,6 +70,7 @@ impl WorkingSet {
                 self.delete(&key, accepted, now);
                 Outcome::Deleted
             }
+            Ok(Change::Superseded) => Outcome::Superseded,
             Err(error) => Outcome::Rejected { error },
         }
     }

@@ -1,7 +1,12 @@
 //! One message of the log: read once, then a command, or the reason why it is none.
 
+use std::time::Duration;
+
 use async_nats::{HeaderMap, Subject, jetstream};
-use protocol::id::{Namespace, WorkspaceId};
+use protocol::access::Arrival;
+use protocol::id::{IngressId, Namespace, WorkspaceId};
+use protocol::message::attempt::{AttemptId, LateCopy};
+use protocol::message::command::Command;
 use protocol::message::envelope::{DecodeError, Envelope};
 use protocol::message::header;
 use protocol::message::lane::Lane;
@@ -39,12 +44,21 @@ pub(crate) struct Logged {
 pub(crate) enum Reading {
     /// A command to apply.
     Command(Box<Accepted>),
-    /// A copy that was stored after its sender had given up: its sequence is settled, its operation is not touched.
-    Late(SettledCopy),
+    /// A copy that was stored after its attempt had ended: its sequence is settled, its operation is not touched.
+    Late(Late),
     /// Something that a newer worker can read.
     TooNew(u16),
     /// Something that nobody can read, with the workspace of its subject.
     Unreadable { raw: RawMessage, workspace: Option<WorkspaceId>, reason: String },
+}
+
+/// A copy that was stored too late.
+#[derive(Debug)]
+pub(crate) struct Late {
+    pub(crate) copy: SettledCopy,
+    /// What its ingress hears of it.
+    pub(crate) notice: LateCopy,
+    pub(crate) ingress: IngressId,
 }
 
 /// A message that this worker works on. With a ticket it was delivered here and has to be settled; without one it was
@@ -120,14 +134,20 @@ impl LogView {
         let predecessor = header_of(&raw, header::PREDECESSOR).and_then(|text| text.parse().ok()).unwrap_or(0);
         let (sequence, predecessor) = (self.numbering.number(in_stream), self.numbering.number(predecessor));
         let reading = match decode(&self.namespace, &raw) {
-            Ok((_, envelope)) if stored > envelope.deadline => {
+            Ok((_, envelope)) if stored > valid_until(&raw, &envelope) => {
+                let attempt = attempt_of(&raw);
+                let notice =
+                    LateCopy { operation: envelope.operation, attempt, sequence: in_stream, stored_at: stored };
                 let (workspace, operation) = (Some(envelope.workspace), Some(envelope.operation));
-                Reading::Late(SettledCopy { sequence, reason: CopyReason::Late, workspace, operation })
+                let copy = SettledCopy { sequence, reason: CopyReason::Late, workspace, operation };
+                Reading::Late(Late { copy, notice, ingress: envelope.ingress })
             }
             Ok((subject, envelope)) => {
                 let lane = subject.lane;
                 let epoch = self.numbering.epoch;
-                let accepted = Accepted { epoch, sequence, predecessor, lane, accepted_at: stored, envelope, raw };
+                let arrival = arrival_of(&raw, stored);
+                let accepted =
+                    Accepted { epoch, sequence, predecessor, lane, accepted_at: stored, arrival, envelope, raw };
                 Reading::Command(Box::new(accepted))
             }
             Err(DecodeError::TooNew(version)) => Reading::TooNew(version),
@@ -142,10 +162,7 @@ impl LogView {
 }
 
 /// Subject and envelope say the same thing twice; a message in which they differ was not made by an ingress.
-fn decode(
-    namespace: &Namespace,
-    raw: &RawMessage,
-) -> Result<(CommandSubject, Envelope<protocol::message::command::Command>), DecodeError> {
+fn decode(namespace: &Namespace, raw: &RawMessage) -> Result<(CommandSubject, Envelope<Command>), DecodeError> {
     let refused = |reason: String| DecodeError::Undecodable(reason);
     let subject = CommandSubject::parse(namespace, &raw.subject).map_err(|error| refused(error.to_string()))?;
     let envelope = Envelope::decode(&raw.payload)?;
@@ -157,6 +174,26 @@ fn decode(
     } else {
         Err(refused("subject and envelope name different resources".to_owned()))
     }
+}
+
+/// Until when the attempt could be stored; without a header of its own, the whole operation.
+fn valid_until(raw: &RawMessage, envelope: &Envelope<Command>) -> Timestamp {
+    time_in(raw, header::VALID_UNTIL).unwrap_or(envelope.deadline)
+}
+
+fn attempt_of(raw: &RawMessage) -> u32 {
+    let attempt = header_of(raw, header::MESSAGE_ID).and_then(|id| id.parse::<AttemptId>().ok());
+    attempt.map_or(1, |attempt| attempt.number)
+}
+
+/// When the request was complete; without headers, when it was stored.
+fn arrival_of(raw: &RawMessage, stored: Timestamp) -> Arrival {
+    let error = header_of(raw, header::ARRIVED_ERROR).and_then(|text| text.parse().ok());
+    Arrival::new(time_in(raw, header::ARRIVED).unwrap_or(stored), Duration::from_millis(error.unwrap_or(0)))
+}
+
+fn time_in(raw: &RawMessage, name: &str) -> Option<Timestamp> {
+    header_of(raw, name).and_then(|text| text.parse().ok()).map(Timestamp::from_millis)
 }
 
 fn header_of<'a>(raw: &'a RawMessage, name: &str) -> Option<&'a str> {

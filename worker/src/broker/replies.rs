@@ -6,7 +6,7 @@ use protocol::message::outcome::{Outcome, OutcomeMessage};
 use tracing::{debug, warn};
 
 use crate::broker::Connection;
-use crate::broker::delivery::Ticket;
+use crate::broker::delivery::{Late, Ticket};
 use crate::disposition::{Ending, disposition};
 use crate::failpoint;
 
@@ -33,6 +33,19 @@ impl Replies {
             warn!(%operation, %error, "the outcome of {operation} was not sent; the ingress will ask for it");
         }
         failpoint::hit(Failpoint::WorkerAnswerAfter).await;
+    }
+
+    /// Tells the ingress that one of its attempts was stored too late: if it still waits, it appends another.
+    pub(crate) async fn late(&self, late: &Late) {
+        let operation = late.notice.operation;
+        let Ok(payload) = serde_json::to_vec(&late.notice) else { return };
+        if !self.connection.is_up() {
+            return debug!(%operation, "a late copy is not told of: the broker is away; the ingress will ask");
+        }
+        let subject = self.namespace.late_copies(&late.ingress);
+        if let Err(error) = self.connection.client.publish(subject, payload.into()).await {
+            warn!(%operation, %error, "a late copy of {operation} was not told of; the ingress will ask");
+        }
     }
 
     /// Settles a delivery. The only place that acknowledges. Only on the connection of the delivery: a broker that came

@@ -1,6 +1,9 @@
 //! Commands for this module's own tests.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use protocol::access::Arrival;
 use protocol::id::ResourceId;
 use protocol::message::command::{Command, Precondition};
 use protocol::message::envelope::{Envelope, FORMAT_VERSION, Fingerprint};
@@ -32,7 +35,9 @@ pub(crate) fn command(user: u128, sequence: u64, predecessor: u64) -> Item {
     };
     let raw = RawMessage { subject: String::new(), headers: Vec::new(), payload: Bytes::new() };
     let accepted_at = Timestamp::from_millis(0);
-    let accepted = Accepted { epoch: 0, sequence, predecessor, lane: Lane::Interactive, accepted_at, envelope, raw };
+    let arrival = Arrival::new(accepted_at, Duration::ZERO);
+    let lane = Lane::Interactive;
+    let accepted = Accepted { epoch: 0, sequence, predecessor, lane, accepted_at, arrival, envelope, raw };
     Item {
         logged: Logged { sequence, predecessor, reading: Reading::Command(Box::new(accepted)) },
         ticket: None,

@@ -166,7 +166,13 @@ impl Work {
         }
         for item in aside {
             settled.push(item.sequence());
-            let ending = if matches!(item.logged.reading, Reading::Late(_)) { Ending::Settled } else { Ending::Dead };
+            let ending = match &item.logged.reading {
+                Reading::Late(late) => {
+                    self.replies.late(late).await;
+                    Ending::Settled
+                }
+                Reading::Command(_) | Reading::TooNew(_) | Reading::Unreadable { .. } => Ending::Dead,
+            };
             if let Some(ticket) = item.ticket {
                 self.replies.settle(ticket, ending).await;
             }
@@ -175,12 +181,13 @@ impl Work {
     }
 
     async fn record_aside(&self, aside: &[Item]) -> Result<(), StoreError> {
-        let late = |item: &Item| if let Reading::Late(copy) = &item.logged.reading { Some(copy.clone()) } else { None };
+        let late =
+            |item: &Item| if let Reading::Late(late) = &item.logged.reading { Some(late.copy.clone()) } else { None };
         let copies: Vec<SettledCopy> = aside.iter().filter_map(late).collect();
         let dead: Vec<DeadMessage> = aside.iter().filter_map(unreadable).collect();
         let now = self.clock.now();
         if !copies.is_empty() {
-            warn!(copies = copies.len(), "copies were stored after their senders had given up; they are not applied");
+            warn!(copies = copies.len(), "copies were stored after their attempts had ended; they are not applied");
             self.store.settle_copies(&copies, now).await?;
         }
         if !dead.is_empty() {

@@ -22,6 +22,7 @@ use crate::accepted::Accepted;
 pub(crate) enum State {
     Applied,
     Rejected,
+    Superseded,
     Dead,
 }
 
@@ -103,7 +104,14 @@ pub(crate) async fn insert(
 pub(crate) fn row_of(accepted: &Accepted, outcome: &Outcome, now: Timestamp) -> operation::Model {
     row(
         accepted,
-        if matches!(outcome, Outcome::Rejected { .. }) { State::Rejected } else { State::Applied },
+        match outcome {
+            Outcome::Rejected { .. } | Outcome::Duplicate { .. } => State::Rejected,
+            Outcome::Superseded => State::Superseded,
+            Outcome::Created { .. }
+            | Outcome::Updated { .. }
+            | Outcome::UpdatedWithoutBody { .. }
+            | Outcome::Deleted => State::Applied,
+        },
         outcome,
         now,
     )
@@ -122,6 +130,7 @@ fn row(accepted: &Accepted, state: State, outcome: &Outcome, now: Timestamp) -> 
         Outcome::UpdatedWithoutBody { version } => (204, Some(*version), None),
         Outcome::Deleted => (204, None, None),
         Outcome::Rejected { error } => (i16::try_from(error.status).unwrap_or(i16::MAX), None, Some(error)),
+        Outcome::Superseded | Outcome::Duplicate { .. } => (409, None, None),
     };
     operation::Model {
         operation: envelope.operation.0,
@@ -159,13 +168,16 @@ impl State {
         match self {
             Self::Applied => "applied",
             Self::Rejected => "rejected",
+            Self::Superseded => "superseded",
             Self::Dead => "dead",
         }
     }
 
     /// Reads the word back.
     pub(crate) fn of(row: &operation::Model) -> Result<Self, StoreError> {
-        let known = [Self::Applied, Self::Rejected, Self::Dead].into_iter().find(|state| state.as_str() == row.state);
+        let known = [Self::Applied, Self::Rejected, Self::Superseded, Self::Dead]
+            .into_iter()
+            .find(|state| state.as_str() == row.state);
         known.ok_or_else(|| StoreError::broken("reading the ledger", "a row has a state that this build does not know"))
     }
 }

@@ -3,6 +3,7 @@
 
 use serde::Deserialize;
 
+use crate::id::{IngressId, OperationId};
 use crate::scim::error::ScimError;
 use crate::scim::resource::{Resource, Version};
 
@@ -13,6 +14,8 @@ pub(super) struct Outcome {
     resource: Option<Box<Resource>>,
     version: Option<Version>,
     error: Option<ScimError>,
+    operation: Option<OperationId>,
+    ingress: Option<IngressId>,
 }
 
 #[derive(Deserialize)]
@@ -23,6 +26,8 @@ enum Kind {
     UpdatedWithoutBody,
     Deleted,
     Rejected,
+    Superseded,
+    Duplicate,
 }
 
 /// A member that the result needs is missing.
@@ -34,7 +39,7 @@ impl TryFrom<Outcome> for super::Outcome {
     type Error = Missing;
 
     fn try_from(flat: Outcome) -> Result<Self, Missing> {
-        let Outcome { result, resource, version, error } = flat;
+        let Outcome { result, resource, version, error, operation, ingress } = flat;
         let resource = resource.ok_or(Missing("resource"));
         Ok(match result {
             Kind::Created => Self::Created { resource: resource? },
@@ -42,6 +47,12 @@ impl TryFrom<Outcome> for super::Outcome {
             Kind::UpdatedWithoutBody => Self::UpdatedWithoutBody { version: version.ok_or(Missing("version"))? },
             Kind::Deleted => Self::Deleted,
             Kind::Rejected => Self::Rejected { error: error.ok_or(Missing("error"))? },
+            Kind::Superseded => Self::Superseded,
+            Kind::Duplicate => Self::Duplicate {
+                operation: operation.ok_or(Missing("operation"))?,
+                ingress: ingress.ok_or(Missing("ingress"))?,
+                resource: resource?,
+            },
         })
     }
 }
