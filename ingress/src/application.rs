@@ -18,10 +18,11 @@ use protocol::scim::patch::PatchRequest;
 use protocol::scim::resource::{Resource, ResourceType};
 use protocol::scim::schema::Extensions;
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::edge::Edge;
 use crate::gateway::GatewayError;
-use crate::{clock, extract, identity};
+use crate::{extract, identity};
 
 /// Calls that are served at a time.
 const AT_A_TIME: usize = 16;
@@ -63,7 +64,8 @@ async fn set_timezone(edge: &Edge, workspace: &WorkspaceId, user: &str, zone: &s
     let extensions = extensions(edge, workspace).await?;
     let envelope = envelope(edge, workspace.clone(), extensions, user, zone)?;
     let lane = Lane::of(ResourceType::User, &envelope.body);
-    match edge.gateway.submit(envelope, lane).await.map_err(unavailable)? {
+    let timing = edge.terms.timing(Instant::now(), Instant::now());
+    match edge.gateway.submit(envelope, lane, timing).await.map_err(unavailable)? {
         Outcome::Updated { resource } => Ok(AdminReply::Timezone { user, zone: zone_of(&resource) }),
         Outcome::Rejected { error } => Err(refused(error)),
         Outcome::Superseded => Err(refused(ScimError::superseded())),
@@ -136,7 +138,7 @@ fn envelope(
         token: None,
         fingerprint,
         ingress: edge.terms.ingress.clone(),
-        deadline: edge.terms.publish_deadline(clock::now()),
+        deadline: edge.terms.publish_deadline(Instant::now()),
         trace: Some(identity::trace_parent()),
         extensions,
         body: Command::Patch { request, precondition: Precondition::None },

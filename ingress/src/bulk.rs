@@ -3,16 +3,18 @@
 mod run;
 mod turns;
 
+use std::sync::Arc;
+
 use axum::extract::{FromRequestParts, Request, State};
 use axum::response::Response;
 use http::StatusCode;
 use protocol::scim::bulk::BulkResponse;
 use protocol::scim::error::ScimError;
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::watch;
+use tokio::time::timeout_at;
 
 use self::run::Run;
 pub use self::turns::Turns;
-use crate::clock;
 use crate::edge::Edge;
 use crate::error::ApiError;
 use crate::extract::{media_type, read_bulk};
@@ -26,16 +28,22 @@ pub(crate) async fn bulk(State(edge): State<Edge>, request: Request) -> Result<R
     let origin = Origin::from_request_parts(&mut parts, &edge).await?;
     media_type(&parts.headers)?;
     // Only as many are in memory as are served.
-    let until = Instant::now() + edge.terms.publish_deadline(origin.arrived).since(clock::now());
+    let until = edge.terms.timing(origin.began, origin.began).publish_by;
     let turn = timeout_at(until, edge.bulk.take(&origin.caller.workspace)).await;
     let turn = turn.unwrap_or(Err(GatewayError::Unanswered { in_log: None }))?;
     let asked = read_bulk(body, edge.terms.bulk).await?;
+    // Dropped with this future, when the client hangs up: that ends the run.
+    let (_client, gone) = watch::channel(());
+    let gateway = Arc::clone(&edge.gateway);
     // A task of its own: a client that hangs up must not leave half of a circle behind.
     let running = tokio::spawn(async move {
-        let results = Run::new(edge, origin, asked).finish().await;
+        let finished = Run::new(edge, origin, asked, gone).finish().await;
         drop(turn);
-        results
+        finished
     });
-    let results = running.await.map_err(|_| ScimError::new(500, "the request could not be carried out to its end"))?;
-    Ok(scim_json(StatusCode::OK, &BulkResponse(&results)))
+    let finished = running.await.map_err(|_| ScimError::new(500, "the request could not be carried out to its end"))?;
+    for create in finished.created {
+        gateway.answered(create);
+    }
+    Ok(scim_json(StatusCode::OK, &BulkResponse(&finished.results)))
 }

@@ -7,10 +7,12 @@ use protocol::id::{IngressId, WorkspaceId};
 use protocol::scim::bulk::BulkLimits;
 use protocol::scim::resource::ResourceType;
 use protocol::time::Timestamp;
+use tokio::time::Instant;
 
 use crate::bulk::Turns;
+use crate::clock;
 use crate::credentials::Credentials;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Timing};
 use crate::health::Health;
 
 /// The state of the router; cheap to clone.
@@ -50,9 +52,16 @@ impl Terms {
     /// answered, or refused, before the provider gives up.
     pub const PUBLISH_MARGIN: Duration = Duration::from_secs(5);
 
-    /// Until when a command that arrived then may be stored.
-    pub fn publish_deadline(&self, arrived: Timestamp) -> Timestamp {
-        arrived.after(self.answer_within.saturating_sub(Self::PUBLISH_MARGIN))
+    /// The deadlines of a request whose head was read at `began` and that was complete at `complete`.
+    pub fn timing(&self, began: Instant, complete: Instant) -> Timing {
+        let answer_by = began + self.answer_within;
+        Timing { complete, publish_by: answer_by - Self::PUBLISH_MARGIN.min(self.answer_within), answer_by }
+    }
+
+    /// The same as a time of day, for a message whose attempts do not say until when they are valid.
+    pub fn publish_deadline(&self, began: Instant) -> Timestamp {
+        let left = self.timing(began, began).publish_by.saturating_duration_since(Instant::now());
+        clock::now().after(left)
     }
 
     /// The Base URL that providers have for a workspace; locations begin with it.

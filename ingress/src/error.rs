@@ -63,7 +63,7 @@ fn gateway_response(error: &GatewayError) -> Response {
             }
             response
         }
-        GatewayError::LogFull | GatewayError::Crowded => retry_later(&refusal, "5"),
+        GatewayError::LogFull | GatewayError::StoresNothing | GatewayError::Crowded => retry_later(&refusal, "5"),
         GatewayError::TooLarge { .. } | GatewayError::Encode(_) | GatewayError::UnexpectedAnswer => {
             error_response(&refusal)
         }
@@ -73,7 +73,7 @@ fn gateway_response(error: &GatewayError) -> Response {
 /// The failure as a SCIM error, as it also stands in the answer to a bulk request.
 pub(crate) fn refusal_of(error: &GatewayError) -> ScimError {
     let status = match error {
-        GatewayError::Unanswered { .. } | GatewayError::LogFull => 503,
+        GatewayError::Unanswered { .. } | GatewayError::LogFull | GatewayError::StoresNothing => 503,
         GatewayError::Crowded => 429,
         GatewayError::TooLarge { .. } => 413,
         GatewayError::Encode(_) | GatewayError::UnexpectedAnswer => 500,

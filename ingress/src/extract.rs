@@ -10,7 +10,7 @@ use http::request::Parts;
 use protocol::scim::error::{ScimError, ScimType};
 use protocol::scim::projection::Projection;
 use protocol::scim::resource::ResourceType;
-use protocol::time::Timestamp;
+use tokio::time::Instant;
 
 pub(crate) use body::{Bodiless, FromJson, ScimBody, media_type, of_request};
 pub(crate) use bulk::read_bulk;
@@ -22,7 +22,7 @@ use crate::error::ApiError;
 
 /// When the request's head was read.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Arrived(pub(crate) Timestamp);
+pub(crate) struct Began(pub(crate) Instant);
 
 /// The kind of resource that the route serves.
 pub(crate) struct Kind(pub(crate) ResourceType);

@@ -1,15 +1,21 @@
 //! The way out of HTTP: commands into the log, questions to a worker.
 
 mod admission;
-mod answered;
+mod answered_creates;
 mod asking;
+mod broker_clock;
 mod chain;
 mod jetstream;
 mod link;
-mod locks;
+mod log_fill;
+mod observer;
+mod outgoing;
+mod pending_outcomes;
 mod publish_ack;
 mod sightings;
-mod together;
+mod turns;
+mod underway;
+mod window;
 
 use futures::future::BoxFuture;
 use protocol::id::{OperationId, WorkspaceId};
@@ -19,6 +25,7 @@ use protocol::message::lane::Lane;
 use protocol::message::outcome::Outcome;
 use protocol::message::query::{Answer, Query};
 use protocol::scim::dialect::Dialect;
+use tokio::time::Instant;
 
 pub use admission::MOST_TOGETHER;
 pub use jetstream::JetStream;
@@ -26,18 +33,35 @@ pub use link::{ConnectError, Link};
 
 /// What handlers need of the log and the workers. Object-safe, so that tests can record instead.
 pub trait Gateway: Send + Sync {
-    /// Has a command applied and waits for its outcome, until 5 seconds after the envelope's deadline.
-    fn submit(&self, envelope: Envelope<Command>, lane: Lane) -> BoxFuture<'_, Result<Outcome, GatewayError>>;
+    /// Has a command applied and waits for its outcome. Its turn among the requests on its resource is the moment of this
+    /// call; dropping the future ends every further append of a command that takes no access away.
+    fn submit(
+        &self,
+        envelope: Envelope<Command>,
+        lane: Lane,
+        timing: Timing,
+    ) -> BoxFuture<'_, Result<Outcome, GatewayError>>;
 
     /// Has new resources created, all stored in the log at once or each by itself, and waits for their outcomes, which come
     /// in the order of the envelopes. At most [`MOST_TOGETHER`] of one workspace, by the bulk lane.
-    fn submit_together(&self, creates: Vec<Envelope<Command>>) -> BoxFuture<'_, Vec<Result<Outcome, GatewayError>>>;
+    fn submit_together(
+        &self,
+        creates: Vec<Envelope<Command>>,
+        timing: Timing,
+    ) -> BoxFuture<'_, Vec<Result<Outcome, GatewayError>>>;
 
     /// Has commands on one resource applied in this order, and waits for their outcomes, in the same order.
     fn submit_in_order(
         &self,
         commands: Vec<(Envelope<Command>, Lane)>,
+        timing: Timing,
     ) -> BoxFuture<'_, Vec<Result<Outcome, GatewayError>>>;
+
+    /// The answer to a create is being written: a repetition of it is a 409 from now on.
+    fn answered(&self, create: OperationId);
+
+    /// The answer to a create did not reach its client.
+    fn not_taken(&self, create: OperationId);
 
     /// Asks a worker about a workspace.
     fn ask<'a>(&'a self, workspace: &'a WorkspaceId, query: Query) -> BoxFuture<'a, Result<Answer, GatewayError>>;
@@ -47,6 +71,17 @@ pub trait Gateway: Send + Sync {
 
     /// The largest message that the broker takes, in bytes.
     fn max_payload(&self) -> usize;
+}
+
+/// When a request came, and until when it is worked on. Monotonic.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// When the request was complete.
+    pub complete: Instant,
+    /// Until when its command may be published.
+    pub publish_by: Instant,
+    /// Until when its outcome is waited for.
+    pub answer_by: Instant,
 }
 
 /// Why there is no outcome and no answer. The text is for the client.
@@ -61,6 +96,12 @@ pub enum GatewayError {
     /// 503: the log takes no more now.
     #[error("the log is full; nothing was changed; try again later")]
     LogFull,
+    /// 503: the broker answers, but stores nothing.
+    #[error(
+        "the broker stores nothing: its disk is full or failing; an operator has to make room and restart it; whether the \
+         change was stored is not known"
+    )]
+    StoresNothing,
     /// 429: too many requests of this workspace wait already.
     #[error("too many requests of this workspace are waiting; try again later")]
     Crowded,
@@ -76,6 +117,13 @@ pub enum GatewayError {
     /// 500: a worker gave an answer to another question.
     #[error("a worker's answer does not fit the question")]
     UnexpectedAnswer,
+}
+
+impl GatewayError {
+    /// Whether a command that was published may be stored all the same.
+    pub(crate) const fn leaves_open(&self) -> bool {
+        matches!(self, Self::Unanswered { .. } | Self::StoresNothing)
+    }
 }
 
 const fn unanswered(in_log: bool) -> &'static str {

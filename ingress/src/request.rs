@@ -14,21 +14,22 @@ use protocol::message::query::{Answer, Query};
 use protocol::ownership::Source;
 use protocol::scim::error::ScimError;
 use protocol::scim::projection::Projection;
-use protocol::time::Timestamp;
+use tokio::time::Instant;
 
 use crate::auth::Caller;
 use crate::edge::{Edge, Terms};
 use crate::error::ApiError;
-use crate::extract::{Arrived, Target, View};
+use crate::extract::{Began, Target, View};
 use crate::resources::refusal;
 use crate::response::Recipient;
-use crate::{clock, failpoint, identity};
+use crate::{failpoint, identity};
 
 /// Who asks, since when, and in which trace.
 #[derive(Clone)]
 pub(crate) struct Origin {
     pub(crate) caller: Caller,
-    pub(crate) arrived: Timestamp,
+    /// When the request's head was read.
+    pub(crate) began: Instant,
     trace: String,
 }
 
@@ -37,8 +38,8 @@ impl<S: Sync> FromRequestParts<S> for Origin {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let caller = Caller::from_request_parts(parts, state).await?;
-        let arrived = parts.extensions.get().map_or_else(clock::now, |Arrived(at)| *at);
-        Ok(Self { caller, arrived, trace: trace_of(&parts.headers) })
+        let began = parts.extensions.get().map_or_else(Instant::now, |Began(at)| *at);
+        Ok(Self { caller, began, trace: trace_of(&parts.headers) })
     }
 }
 
@@ -61,7 +62,7 @@ impl Origin {
             token: Some(self.caller.token.clone()),
             fingerprint,
             ingress: terms.ingress.clone(),
-            deadline: terms.publish_deadline(self.arrived),
+            deadline: terms.publish_deadline(self.began),
             trace: Some(self.trace.clone()),
             extensions: self.caller.profile.extensions.clone(),
             body,
@@ -98,8 +99,12 @@ impl Asking {
         let Self { origin, projection } = self;
         failpoint::hit(Failpoint::IngressReceived).await;
         let envelope = origin.envelope(&edge.terms, target, command, fingerprint);
-        let outcome = edge.gateway.submit(envelope, lane).await?;
+        let (operation, timing) = (envelope.operation, edge.terms.timing(origin.began, Instant::now()));
+        let outcome = edge.gateway.submit(envelope, lane, timing).await?;
         failpoint::hit(Failpoint::IngressAnswerBefore).await;
+        if matches!(outcome, Outcome::Created { .. }) {
+            edge.gateway.answered(operation);
+        }
         failpoint::hit_soon(Failpoint::IngressAnswerAfter);
         match outcome {
             // RFC 7644 §3.5.2: who asks for attributes gets the resource.

@@ -16,9 +16,9 @@ use tower::util::MapRequestLayer;
 
 use crate::edge::Edge;
 use crate::error::error_response;
-use crate::extract::Arrived;
+use crate::extract::Began;
 use crate::response::SCIM_JSON;
-use crate::{auth, bulk, clock, discovery, health, resources, unread};
+use crate::{auth, bulk, discovery, health, resources, unread};
 
 /// Reading the request and writing the answer may take this much longer than waiting for the outcome.
 const BEYOND_THE_ANSWER: Duration = Duration::from_secs(8);
@@ -104,7 +104,7 @@ async fn wrong_method() -> Response {
 
 /// The last bound on everything: a provider hears from us before it gives up.
 async fn within_time(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
-    request.extensions_mut().insert(Arrived(clock::now()));
+    request.extensions_mut().insert(Began(tokio::time::Instant::now()));
     let limit = edge.terms.answer_within + BEYOND_THE_ANSWER;
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,

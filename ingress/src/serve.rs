@@ -16,7 +16,7 @@ use crate::credentials::Credentials;
 use crate::edge::{Edge, Terms};
 use crate::gateway::{ConnectError, JetStream, Link};
 use crate::health::Health;
-use crate::{application, credentials, health, identity, router, telemetry};
+use crate::{application, credentials, identity, router, telemetry};
 
 /// Why the ingress cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -66,12 +66,11 @@ async fn start(config: &Config, address: SocketAddr) -> Result<Edge, RunError> {
     let ingress = identity::ingress()?;
     let link = Link::connect(&config.broker()?, Arc::clone(&health)).await?;
     let client = link.client().clone();
-    let gateway = Arc::new(JetStream::new(link, config.namespace.clone(), &ingress).await?);
+    let gateway = Arc::new(JetStream::new(link, config.namespace.clone(), &ingress, Arc::clone(&health)).await?);
     let credentials = Arc::new(Credentials::default());
     let context = async_nats::jetstream::new(client.clone());
     let namespace = config.namespace.clone();
     tokio::spawn(credentials::watch(context, namespace.clone(), Arc::clone(&credentials), Arc::clone(&health)));
-    tokio::spawn(health::watch_clock(client.clone(), namespace.clone(), Arc::clone(&health)));
     let terms = Arc::new(terms(config, address, ingress));
     let edge = Edge { gateway, credentials, health, bulk: Arc::default(), terms };
     application::start(client, &namespace, edge.clone()).await?;

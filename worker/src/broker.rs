@@ -5,6 +5,7 @@ mod chain;
 mod commands;
 mod declare;
 mod delivery;
+mod fate;
 mod held;
 mod lanes;
 mod progress;

@@ -1,11 +1,12 @@
 //! Carries out one bulk request, wave by wave.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use http::Method;
-use protocol::id::ResourceId;
+use protocol::id::{OperationId, ResourceId};
 use protocol::message::command::{Command, Precondition};
 use protocol::message::envelope::{Envelope, Fingerprint};
 use protocol::message::lane::Lane;
@@ -16,13 +17,15 @@ use protocol::scim::bulk::{
 use protocol::scim::error::{ScimError, ScimType};
 use protocol::scim::patch::PatchRequest;
 use protocol::scim::resource::{ResourceType, Version};
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::edge::Edge;
 use crate::error::refusal_of;
 use crate::extract::{FromJson, Target, of_request};
-use crate::gateway::{GatewayError, MOST_TOGETHER};
+use crate::gateway::{GatewayError, MOST_TOGETHER, Timing};
+use crate::identity;
 use crate::request::Origin;
-use crate::{clock, identity};
 
 /// Parts of a wave that are under way at once; what they have in the log is bounded by admission.
 const AT_ONCE: usize = 128;
@@ -38,13 +41,31 @@ pub(super) struct Run {
     /// The same by bulkId.
     by_bulk_id: HashMap<String, ResourceId>,
     results: Vec<Option<BulkResult>>,
+    /// The operations of those POSTs that created something.
+    created: Vec<OperationId>,
+    /// When the request was complete.
+    complete: Instant,
+    /// Its sender is dropped when the client has gone.
+    client: watch::Receiver<()>,
 }
 
-/// What became of one operation of a wave.
-type Ended = (usize, Result<Outcome, ScimError>);
+/// What became of a bulk request.
+pub(super) struct Finished {
+    /// The results of what was begun, in the order of the request.
+    pub(super) results: Vec<BulkResult>,
+    /// The operations of those POSTs that created something.
+    pub(super) created: Vec<OperationId>,
+}
+
+/// What became of one operation of a wave: its place in the request, its id in the log if it came so far, and its outcome.
+struct Ended {
+    index: usize,
+    operation: Option<OperationId>,
+    result: Result<Outcome, ScimError>,
+}
 
 impl Run {
-    pub(super) fn new(edge: Edge, origin: Origin, request: BulkRequest) -> Self {
+    pub(super) fn new(edge: Edge, origin: Origin, request: BulkRequest, client: watch::Receiver<()>) -> Self {
         let BulkRequest { fail_on_errors, operations } = request;
         let plan = Plan::of(&operations, fail_on_errors);
         let (mut ids, mut by_bulk_id) = (Vec::with_capacity(operations.len()), HashMap::new());
@@ -56,15 +77,16 @@ impl Run {
             ids.push(id);
         }
         let results = std::iter::repeat_with(|| None).take(operations.len()).collect();
-        Self { edge, origin, plan, operations, ids, by_bulk_id, results }
+        let (created, complete) = (Vec::new(), Instant::now());
+        Self { edge, origin, plan, operations, ids, by_bulk_id, results, created, complete, client }
     }
 
-    /// Does all waves; the results of what was begun, in the order of the request.
-    pub(super) async fn finish(mut self) -> Vec<BulkResult> {
+    /// Does all waves, until the client has gone.
+    pub(super) async fn finish(mut self) -> Finished {
         loop {
-            let wave = self.plan.next_wave();
+            let wave = if self.client_is_gone() { Vec::new() } else { self.plan.next_wave() };
             if wave.is_empty() {
-                return self.results.into_iter().flatten().collect();
+                return Finished { results: self.results.into_iter().flatten().collect(), created: self.created };
             }
             let mut due = Vec::with_capacity(wave.len());
             for ready in wave {
@@ -73,8 +95,12 @@ impl Run {
                     Ready::Refused(index, error) => self.note(index, Err(error)),
                 }
             }
-            for (index, result) in self.wave(&due).await {
+            for Ended { index, operation, result } in self.wave(&due).await {
                 self.plan.settle(index, settled(&result));
+                if let Ok(Outcome::Created { resource }) = &result {
+                    self.created.extend(operation);
+                    self.learn_id(index, resource.id);
+                }
                 self.note(index, result);
             }
             let orphans = self.plan.take_back();
@@ -84,7 +110,20 @@ impl Run {
         }
     }
 
-    /// Does a wave: new resources in portions, the rest by resource.
+    fn client_is_gone(&self) -> bool {
+        self.client.has_changed().is_err()
+    }
+
+    /// A create that repeats an earlier one has the id of that one.
+    fn learn_id(&mut self, index: usize, id: ResourceId) {
+        let Some(planned) = self.ids.get_mut(index).and_then(Option::as_mut) else { return };
+        let planned = std::mem::replace(planned, id);
+        if planned != id {
+            self.by_bulk_id.values_mut().filter(|named| **named == planned).for_each(|named| *named = id);
+        }
+    }
+
+    /// Does a wave: new resources in portions, the rest by resource. What is not settled when the client goes, fails.
     async fn wave(&self, due: &[usize]) -> Vec<Ended> {
         let (creates, changes): (Vec<usize>, Vec<usize>) = due.iter().partition(|index| self.is_create(**index));
         let mut by_resource: Vec<Vec<usize>> = Vec::new();
@@ -99,7 +138,26 @@ impl Run {
         let creates = creates.chunks(MOST_TOGETHER).map(|some| Box::pin(self.create(some)) as BoxFuture<'_, _>);
         let changes = by_resource.iter().map(|run| Box::pin(self.change(run)) as BoxFuture<'_, _>);
         let parts: Vec<BoxFuture<'_, Vec<Ended>>> = creates.chain(changes).collect();
-        futures::stream::iter(parts).buffer_unordered(AT_ONCE).flat_map(futures::stream::iter).collect().await
+        let mut parts = futures::stream::iter(parts).buffer_unordered(AT_ONCE);
+        let (mut ended, mut client) = (Vec::with_capacity(due.len()), self.client.clone());
+        loop {
+            tokio::select! {
+                some = parts.next() => match some {
+                    Some(some) => ended.extend(some),
+                    None => return ended,
+                },
+                _ = client.changed() => break,
+            }
+        }
+        drop(parts);
+        let settled: HashSet<usize> = ended.iter().map(|one: &Ended| one.index).collect();
+        let gone = |index: &usize| refused(*index, ScimError::new(503, "the client has gone"));
+        ended.extend(due.iter().filter(|index| !settled.contains(index)).map(gone));
+        ended
+    }
+
+    fn timing(&self) -> Timing {
+        self.edge.terms.timing(self.origin.began, self.complete)
     }
 
     async fn create(&self, some: &[usize]) -> Vec<Ended> {
@@ -110,10 +168,11 @@ impl Run {
                     indexes.push(*index);
                     envelopes.push(envelope);
                 }
-                Err(error) => ended.push((*index, Err(error))),
+                Err(error) => ended.push(refused(*index, error)),
             }
         }
-        let outcomes = self.edge.gateway.submit_together(envelopes).await;
+        let indexes = indexes.into_iter().zip(envelopes.iter().map(|envelope| envelope.operation)).collect();
+        let outcomes = self.edge.gateway.submit_together(envelopes, self.timing()).await;
         ended.extend(answered(indexes, outcomes));
         ended
     }
@@ -126,10 +185,11 @@ impl Run {
                     indexes.push(*index);
                     commands.push(command);
                 }
-                Err(error) => ended.push((*index, Err(error))),
+                Err(error) => ended.push(refused(*index, error)),
             }
         }
-        let outcomes = self.edge.gateway.submit_in_order(commands).await;
+        let indexes = indexes.into_iter().zip(commands.iter().map(|(envelope, _)| envelope.operation)).collect();
+        let outcomes = self.edge.gateway.submit_in_order(commands, self.timing()).await;
         ended.extend(answered(indexes, outcomes));
         ended
     }
@@ -137,7 +197,8 @@ impl Run {
     /// Deletes what was created in a circle that cannot be completed. It has all the time that a request has.
     async fn take_back(&mut self, orphans: &[usize]) {
         let mut origin = self.origin.clone();
-        origin.arrived = clock::now();
+        origin.began = Instant::now();
+        let timing = self.edge.terms.timing(origin.began, origin.began);
         let mut commands = Vec::with_capacity(orphans.len());
         for index in orphans {
             let Some(target) = self.target(*index) else { continue };
@@ -146,7 +207,7 @@ impl Run {
             let command = Command::Delete { precondition: Precondition::None };
             commands.push(vec![(origin.envelope(&self.edge.terms, target, command, fingerprint), Lane::Bulk)]);
         }
-        let deleting = commands.into_iter().map(|command| self.edge.gateway.submit_in_order(command));
+        let deleting = commands.into_iter().map(|command| self.edge.gateway.submit_in_order(command, timing));
         let outcomes: Vec<_> = futures::stream::iter(deleting).buffered(AT_ONCE).concat().await;
         let left = outcomes.iter().filter(|outcome| !matches!(outcome, Ok(Outcome::Deleted))).count();
         if left > 0 {
@@ -215,7 +276,19 @@ impl Run {
             Some(Precondition::Exists) => "*".to_owned(),
             _ => String::new(),
         };
-        of_request(&method, &path, condition.as_bytes(), body.map_or("", |body| body.text.as_ref()).as_bytes())
+        let body = body.map(|body| self.resolved(body)).unwrap_or_default();
+        of_request(&method, &path, condition.as_bytes(), body.as_bytes())
+    }
+
+    /// The text of a body whose references are ids: a bulk request that is sent again refers to the same resources.
+    fn resolved<'a>(&self, body: &'a Body) -> Cow<'a, str> {
+        let of_ids = || {
+            let mut value = serde_json::from_str(&body.text).ok()?;
+            resolve(&mut value, &|bulk_id| self.by_bulk_id.get(bulk_id).copied()).ok()?;
+            serde_json::to_string(&value).ok()
+        };
+        let resolved = if body.references.is_empty() { None } else { of_ids() };
+        resolved.map_or_else(|| Cow::Borrowed(body.text.as_ref()), Cow::Owned)
     }
 
     fn path(&self, resource_type: ResourceType) -> String {
@@ -259,11 +332,21 @@ impl Run {
     }
 }
 
-fn answered(indexes: Vec<usize>, outcomes: Vec<Result<Outcome, GatewayError>>) -> impl Iterator<Item = Ended> {
+const fn refused(index: usize, error: ScimError) -> Ended {
+    Ended { index, operation: None, result: Err(error) }
+}
+
+fn answered(
+    begun: Vec<(usize, OperationId)>,
+    outcomes: Vec<Result<Outcome, GatewayError>>,
+) -> impl Iterator<Item = Ended> {
     // A part that ended without a word has lost its outcomes.
     let lost = std::iter::repeat_with(|| Err(GatewayError::Unanswered { in_log: None }));
     let outcomes = outcomes.into_iter().chain(lost);
-    indexes.into_iter().zip(outcomes).map(|(index, outcome)| (index, outcome.map_err(|error| refusal_of(&error))))
+    begun.into_iter().zip(outcomes).map(|((index, operation), outcome)| {
+        let result = outcome.map_err(|error| refusal_of(&error));
+        Ended { index, operation: Some(operation), result }
+    })
 }
 
 fn settled(result: &Result<Outcome, ScimError>) -> Settled {

@@ -69,14 +69,17 @@ impl<T: FromJson> FromRequest<Edge> for ScimBody<T> {
     }
 }
 
-/// What identifies a request without a body.
+/// What identifies a request whose body says nothing. It is read to its end all the same: only then is it seen when the
+/// client hangs up.
 pub(crate) struct Bodiless(pub(crate) Fingerprint);
 
-impl<S: Sync> FromRequestParts<S> for Bodiless {
+impl FromRequest<Edge> for Bodiless {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        Ok(Self(fingerprint(parts, b"")))
+    async fn from_request(request: Request, edge: &Edge) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        read(body, edge.terms.max_user_body).await?;
+        Ok(Self(fingerprint(&parts, b"")))
     }
 }
 

@@ -35,6 +35,12 @@ impl Default for Gate {
     }
 }
 
+/// A place among those that wait, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Queued {
+    _waiting: OwnedSemaphorePermit,
+}
+
 /// The right to have one operation in the log, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Permit {
@@ -42,14 +48,15 @@ pub(super) struct Permit {
 }
 
 impl Admission {
-    /// Waits for a place, in turn. Each lane has its own, so what takes access away never waits for other work.
+    /// Joins those that wait. The only refusal is `Crowded`.
+    pub(super) fn queue(&self, workspace: &WorkspaceId, lane: Lane) -> Result<Queued, GatewayError> {
+        let waiting = self.gate(workspace, lane).waiting.try_acquire_owned();
+        waiting.map(|waiting| Queued { _waiting: waiting }).map_err(|_| GatewayError::Crowded)
+    }
+
+    /// Waits for a place in the log. Each lane has its own, so what takes access away never waits for other work.
     pub(super) async fn enter(&self, workspace: &WorkspaceId, lane: Lane) -> Result<Permit, GatewayError> {
-        let gate = self.gate(workspace, lane);
-        if let Ok(permit) = Arc::clone(&gate.in_log).try_acquire_owned() {
-            return Ok(Permit { _in_log: permit });
-        }
-        let _waiting = gate.waiting.try_acquire().map_err(|_| GatewayError::Crowded)?;
-        let permit = Arc::clone(&gate.in_log).acquire_owned().await;
+        let permit = self.gate(workspace, lane).in_log.acquire_owned().await;
         permit.map(|permit| Permit { _in_log: permit }).map_err(|_| GatewayError::Crowded)
     }
 
@@ -98,11 +105,10 @@ mod tests {
     fn more_than_may_wait_are_told_so() {
         let admission = Admission::default();
         let acme: WorkspaceId = "acme".parse().unwrap();
-        let mut all: Vec<_> =
-            (0..IN_LOG + WAITING).map(|_| Box::pin(admission.enter(&acme, Lane::Interactive))).collect();
-        let held: Vec<_> = all.iter_mut().map(FutureExt::now_or_never).collect();
-        let refused = admission.enter(&acme, Lane::Interactive).now_or_never();
-        assert!(matches!(refused, Some(Err(GatewayError::Crowded))));
-        drop(held);
+        let queued: Vec<_> = (0..WAITING).map(|_| admission.queue(&acme, Lane::Interactive).unwrap()).collect();
+        assert!(matches!(admission.queue(&acme, Lane::Interactive), Err(GatewayError::Crowded)));
+        assert!(admission.queue(&acme, Lane::Urgent).is_ok());
+        drop(queued);
+        assert!(admission.queue(&acme, Lane::Interactive).is_ok());
     }
 }

@@ -1,78 +1,38 @@
 //! Appends commands so that each names its predecessor: the broker itself checks the order (DESIGN: "each command names
 //! its predecessor").
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use async_nats::client::Request;
 use async_nats::header::{NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID, NATS_BATCH_SEQUENCE};
-use async_nats::{HeaderMap, client::Request};
 use backoff::{BackoffBuilder, ExponentialBuilder};
-use bytes::Bytes;
 use protocol::failpoint::Failpoint;
-use protocol::id::{Namespace, OperationId, WorkspaceId};
-use protocol::message::command::Command;
-use protocol::message::envelope::Envelope;
-use protocol::message::header;
+use protocol::id::OperationId;
 use protocol::message::lane::Lane;
-use protocol::message::subject::CommandSubject;
+use tokio::time::timeout_at;
 
 use super::GatewayError;
 use super::link::Link;
-use super::locks::KeyedLocks;
+use super::observer::Observed;
+use super::outgoing::{ATTEMPT_VALIDITY, Outgoing};
 use super::publish_ack::{self, Said};
+use super::window::Window;
 use crate::{failpoint, identity};
 
-/// How long one attempt waits for the broker's word.
-const ATTEMPT: Duration = Duration::from_secs(3);
 /// How long a sequence that the cluster is just assigning takes to be known.
-const A_MOMENT: Duration = Duration::from_millis(4);
+const ASSIGNMENT_PAUSE: Duration = Duration::from_millis(4);
 
-/// A command, written as a message once; each attempt differs only in its predecessor.
-#[derive(Debug, Clone)]
-pub(super) struct Outgoing {
-    pub(super) operation: OperationId,
-    pub(super) workspace: WorkspaceId,
-    subject: String,
-    all_lanes: String,
-    payload: Bytes,
-}
-
-impl Outgoing {
-    /// Writes the command.
-    pub(super) fn new(namespace: &Namespace, envelope: &Envelope<Command>, lane: Lane) -> Result<Self, GatewayError> {
-        let subject = CommandSubject {
-            lane,
-            workspace: envelope.workspace.clone(),
-            resource_type: envelope.resource_type,
-            resource: envelope.resource,
-        };
-        Ok(Self {
-            operation: envelope.operation,
-            workspace: envelope.workspace.clone(),
-            subject: subject.in_namespace(namespace),
-            all_lanes: subject.all_lanes(namespace),
-            payload: envelope.encode().map_err(GatewayError::Encode)?.into(),
-        })
-    }
-
-    fn headers(&self) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::MESSAGE_ID, self.operation.to_string());
-        headers
-    }
-
-    fn request(&self, predecessor: u64) -> Request {
-        let mut headers = self.headers();
-        headers.insert(header::PREDECESSOR, predecessor.to_string());
-        headers.insert(header::PREDECESSOR_SUBJECT, self.all_lanes.as_str());
-        Request::new().headers(headers).payload(self.payload.clone()).timeout(Some(ATTEMPT))
-    }
-}
+/// So many publishes in a row without an answer say that the broker stores nothing.
+const SILENT_AFTER: u32 = 4;
 
 /// The log has a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Appended {
-    /// An earlier attempt had been stored: its outcome may have been sent before.
+    /// Its sequence in the stream.
+    pub(super) sequence: u64,
+    /// An earlier publish had been stored: its outcome may have been sent before.
     pub(super) duplicate: bool,
 }
 
@@ -80,91 +40,134 @@ pub(super) struct Appended {
 #[derive(Debug)]
 pub(super) struct Chain {
     link: Link,
-    locks: KeyedLocks,
+    observed: Arc<Observed>,
+    window: Window,
     /// The broker's last refusal for a reason that is not foreseen, so that it is logged once; 0 for none.
     refusal: AtomicU64,
+    /// How many publishes in a row the broker has not answered, though it was connected.
+    unanswered: AtomicU32,
+}
+
+/// What has become of a command's publishes so far.
+struct Tries<D> {
+    predecessor: u64,
+    conflicts: u32,
+    /// One of them may have been stored.
+    unknown: bool,
+    /// Why the last one was refused.
+    refused: Option<Said>,
+    delays: D,
 }
 
 impl Chain {
-    pub(super) fn new(link: Link) -> Self {
-        Self { link, locks: KeyedLocks::default(), refusal: AtomicU64::new(0) }
+    pub(super) fn new(link: Link, observed: Arc<Observed>) -> Self {
+        let window = Window::default();
+        Self { link, observed, window, refusal: AtomicU64::new(0), unanswered: AtomicU32::new(0) }
     }
 
-    /// Appends a command, under its one id however often it takes; the caller gives up at the envelope's deadline.
-    /// Nothing is sent while the broker is not connected.
-    pub(super) async fn append(&self, command: &Outgoing) -> Result<Appended, GatewayError> {
-        let _turn = self.locks.lock(&command.all_lanes).await;
-        let mut predecessor = 0;
-        let mut conflicts = 0;
-        let mut unknown = false;
-        let mut delays = delays();
+    /// Appends a command in as many attempts as it takes, until its time has come; dropping this ends that. Nothing is
+    /// sent while the broker is not connected.
+    pub(super) async fn append(&self, command: &mut Outgoing) -> Result<Appended, GatewayError> {
+        let publish_by = command.timing.publish_by;
+        let mut tries =
+            Tries { predecessor: 0, conflicts: 0, unknown: command.was_sent(), refused: None, delays: delays() };
+        let appended = timeout_at(publish_by, self.try_until_stored(command, &mut tries)).await;
+        appended.unwrap_or_else(|_| Err(self.given_up(&tries)))
+    }
+
+    async fn try_until_stored(
+        &self,
+        command: &mut Outgoing,
+        tries: &mut Tries<impl Iterator<Item = Duration>>,
+    ) -> Result<Appended, GatewayError> {
         loop {
-            let said = self.attempt(command, predecessor).await;
-            unknown |= said == Said::Unknown;
+            let said = self.publish(command, tries.predecessor).await;
+            tries.refused = None;
             match said {
-                Said::Stored { duplicate } => {
+                // A copy that was found after its attempt had ended may be a late one.
+                Said::Stored { duplicate: true, .. } if !command.is_valid() => {
+                    command.end_attempt();
+                    tries.unknown = true;
+                }
+                Said::Stored { duplicate, sequence } => {
                     failpoint::hit(Failpoint::IngressPublishAfter).await;
                     self.refusal.store(0, Ordering::Relaxed);
-                    return Ok(Appended { duplicate });
+                    self.observed.fill.appended(command.payload.len());
+                    return Ok(Appended { sequence, duplicate });
                 }
                 Said::Pending(sequence) => {
-                    predecessor = sequence;
-                    conflicts += 1;
-                    give_way(conflicts).await;
+                    tries.predecessor = sequence;
+                    tries.conflicts += 1;
+                    give_way(tries.conflicts).await;
                 }
-                Said::InFlight => tokio::time::sleep(A_MOMENT).await,
-                // After an attempt of unknown fate nobody can say that nothing was changed: asked again until the deadline.
-                Said::Full if !unknown => return Err(GatewayError::LogFull),
-                Said::TooLarge if !unknown => {
+                Said::InFlight => tokio::time::sleep(ASSIGNMENT_PAUSE).await,
+                Said::TooLarge if !tries.unknown => {
                     return Err(GatewayError::TooLarge { limit: self.link.client().max_payload() });
                 }
-                Said::Full | Said::TooLarge | Said::NoLog | Said::Unknown | Said::Refused(_) => {
-                    self.note(command.operation, &said);
-                    tokio::time::sleep(delays.next().unwrap_or(ATTEMPT)).await;
+                Said::Unknown => {
+                    tries.unknown = true;
+                    self.pause(command.operation, Said::Unknown, tries).await;
+                }
+                said @ (Said::Full | Said::TooLarge | Said::NoLog | Said::Refused(_)) => {
+                    self.pause(command.operation, said, tries).await;
                 }
             }
         }
     }
 
-    /// Stores new resources' commands all at once, in one write (NATS ADR-50): true if the log has them all. Otherwise
-    /// each is to be [appended](Self::append) by itself; what was stored nevertheless is a duplicate then.
+    async fn pause(&self, operation: OperationId, said: Said, tries: &mut Tries<impl Iterator<Item = Duration>>) {
+        self.note(operation, &said);
+        tries.refused = Some(said);
+        tokio::time::sleep(tries.delays.next().unwrap_or(ATTEMPT_VALIDITY)).await;
+    }
+
+    /// Stores new resources' commands all at once, in one write (NATS ADR-50): gives back the sequence of each if the log
+    /// has them all. Otherwise each is to be [appended](Self::append) by itself; what was stored nevertheless is a
+    /// duplicate then.
     ///
     /// They name no predecessor: nobody else knows these ids yet.
-    pub(super) async fn append_together(&self, commands: &[&Outgoing]) -> bool {
+    pub(super) async fn append_together(&self, commands: &mut [&mut Outgoing]) -> Option<Vec<u64>> {
         failpoint::hit(Failpoint::IngressPublishBefore).await;
         let generation = self.link.connected().await;
+        self.observed.clock.measured_on(generation).await;
+        let slot = self.window.enter(commands.len(), false).await;
         let said = tokio::select! {
             said = self.publish_together(commands) => said,
             _ = self.link.reconnected(generation) => Said::Unknown,
         };
-        let stored = matches!(said, Said::Stored { .. });
-        if stored {
-            failpoint::hit(Failpoint::IngressPublishAfter).await;
-        } else {
+        let Said::Stored { sequence: last, .. } = said else {
             tracing::debug!(?said, commands = commands.len(), "not stored together, appending one by one");
-        }
-        stored
+            return None;
+        };
+        slot.acknowledged();
+        failpoint::hit(Failpoint::IngressPublishAfter).await;
+        self.observed.fill.appended(commands.iter().map(|command| command.payload.len()).sum());
+        let first = (last + 1).saturating_sub(u64::try_from(commands.len()).unwrap_or(last));
+        Some((first..=last).collect())
     }
 
-    async fn publish_together(&self, commands: &[&Outgoing]) -> Said {
-        let batch = identity::batch();
-        let headers = |index: usize, command: &Outgoing| {
-            let mut headers = command.headers();
+    async fn publish_together(&self, commands: &mut [&mut Outgoing]) -> Said {
+        let (batch, clock) = (identity::batch(), &self.observed.clock);
+        let Some((last, others)) = commands.split_last_mut() else {
+            return Said::Stored { sequence: 0, duplicate: false };
+        };
+        let headers = |index: usize, command: &mut Outgoing| {
+            let mut headers = command.headers(clock);
             headers.insert(NATS_BATCH_ID, batch.as_str());
             headers.insert(NATS_BATCH_SEQUENCE, index.saturating_add(1).to_string());
             headers
         };
-        let Some((last, others)) = commands.split_last() else { return Said::Stored { duplicate: false } };
         let client = self.link.client();
-        for (index, command) in others.iter().enumerate() {
+        let count = others.len();
+        for (index, command) in others.iter_mut().enumerate() {
             let (subject, payload) = (command.subject.clone(), command.payload.clone());
             if client.publish_with_headers(subject, headers(index, command), payload).await.is_err() {
                 return Said::Unknown;
             }
         }
-        let mut commit = headers(others.len(), last);
+        let mut commit = headers(count, last);
         commit.insert(NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL);
-        let request = Request::new().headers(commit).payload(last.payload.clone()).timeout(Some(ATTEMPT));
+        let request = Request::new().headers(commit).payload(last.payload.clone()).timeout(Some(ATTEMPT_VALIDITY));
         match client.send_request(last.subject.clone(), request).await {
             Ok(message) => publish_ack::read(&message.payload),
             Err(error) => publish_ack::failed(error.kind()),
@@ -172,7 +175,7 @@ impl Chain {
     }
 
     fn note(&self, operation: OperationId, said: &Said) {
-        tracing::debug!(%operation, ?said, "appending again under the same id");
+        tracing::debug!(%operation, ?said, "appending again");
         if let Said::Refused(code) = *said
             && self.refusal.swap(code, Ordering::Relaxed) != code
         {
@@ -180,18 +183,48 @@ impl Chain {
         }
     }
 
-    async fn attempt(&self, command: &Outgoing, predecessor: u64) -> Said {
+    /// Counts publishes without an answer. A nats-server whose disk was full (measured with 2.15.1) stores nothing any
+    /// more and does not answer publishes, also with room again, while it answers everything else.
+    fn note_silence(&self, answered: bool) {
+        if answered {
+            self.unanswered.store(0, Ordering::Relaxed);
+        } else if self.unanswered.fetch_add(1, Ordering::Relaxed) + 1 == SILENT_AFTER {
+            tracing::error!(
+                "the broker is connected and stores nothing: its disk is full or failing, as its own log says; make room and \
+                 restart it"
+            );
+        }
+    }
+
+    /// Why the command is not in the log. After a publish of unknown fate nobody can say that nothing was changed.
+    fn given_up(&self, tries: &Tries<impl Iterator<Item = Duration>>) -> GatewayError {
+        match tries.refused {
+            Some(Said::Full) if !tries.unknown => GatewayError::LogFull,
+            _ if self.unanswered.load(Ordering::Relaxed) >= SILENT_AFTER => GatewayError::StoresNothing,
+            _ => GatewayError::Unanswered { in_log: None },
+        }
+    }
+
+    async fn publish(&self, command: &mut Outgoing, predecessor: u64) -> Said {
         failpoint::hit(Failpoint::IngressPublishBefore).await;
         let generation = self.link.connected().await;
-        let request = self.link.client().send_request(command.subject.clone(), command.request(predecessor));
-        tokio::select! {
+        self.observed.clock.measured_on(generation).await;
+        let slot = self.window.enter(1, command.lane == Lane::Urgent).await;
+        let request = command.request(&self.observed.clock, predecessor);
+        let request = self.link.client().send_request(command.subject.clone(), request);
+        let said = tokio::select! {
             reply = request => match reply {
                 Ok(message) => publish_ack::read(&message.payload),
                 Err(error) => publish_ack::failed(error.kind()),
             },
             // The answer went to the connection that is gone.
-            _ = self.link.reconnected(generation) => Said::Unknown,
+            _ = self.link.reconnected(generation) => return Said::Unknown,
+        };
+        self.note_silence(said != Said::Unknown);
+        if said != Said::Unknown {
+            slot.acknowledged();
         }
+        said
     }
 }
 

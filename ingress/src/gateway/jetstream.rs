@@ -1,41 +1,37 @@
 //! The gateway over NATS JetStream: append a command, then wait until it is settled.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
-use protocol::id::{IngressId, Namespace, WorkspaceId};
+use futures::future::{BoxFuture, join_all};
+use protocol::id::{IngressId, Namespace, OperationId, WorkspaceId};
 use protocol::message::command::Command;
 use protocol::message::envelope::Envelope;
 use protocol::message::lane::Lane;
 use protocol::message::outcome::Outcome;
-use protocol::message::query::{Answer, Fate, Query};
+use protocol::message::query::{Answer, Query};
 use protocol::scim::dialect::Dialect;
-use protocol::time::Timestamp;
-use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use protocol::scim::error::ScimError;
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::admission::{Admission, Permit};
-use super::answered::{Waiter, Waiters};
+use super::admission::Admission;
+use super::answered_creates::AnsweredCreates;
 use super::asking::Asking;
-use super::chain::{Chain, Outgoing};
+use super::chain::Chain;
 use super::link::Link;
+use super::observer::Observed;
+use super::outgoing::Outgoing;
+use super::pending_outcomes::PendingOutcomes;
 use super::sightings::Sightings;
-use super::{Gateway, GatewayError};
-use crate::clock;
-use crate::edge::Terms;
+use super::turns::Turns;
+use super::underway::Underway;
+use super::{Gateway, GatewayError, Timing};
+use crate::health::Health;
 
-/// Outcomes can be lost on the way, so while waiting the ledger is asked this often.
-const ASK_EVERY: Duration = Duration::from_secs(2);
-/// How long until a command is appended again that a full log refused.
-const APPEND_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How long a read may take.
 const READ_WITHIN: Duration = Duration::from_secs(20);
-/// How long an operation that outlived its request still counts as one in the log, unless it is settled before.
-const LINGER: Duration = Duration::from_mins(10);
-/// How often such an operation is asked for.
-const LINGER_ASK_EVERY: Duration = Duration::from_secs(10);
+
+type Settled = Result<Outcome, GatewayError>;
 
 /// The log and the workers behind a broker.
 #[derive(Debug, Clone)]
@@ -45,30 +41,16 @@ pub struct JetStream {
 
 #[derive(Debug)]
 pub(super) struct Inner {
-    pub(super) namespace: Namespace,
+    namespace: Namespace,
     pub(super) link: Link,
     pub(super) chain: Chain,
-    waiters: Waiters,
-    asking: Asking,
+    pub(super) pending: PendingOutcomes,
+    pub(super) asking: Asking,
     pub(super) admission: Admission,
+    pub(super) turns: Turns,
+    pub(super) observed: Arc<Observed>,
+    creates: AnsweredCreates,
     sightings: Sightings,
-}
-
-/// A command whose outcome is waited for.
-#[derive(Debug)]
-pub(super) struct Pending {
-    pub(super) command: Outgoing,
-    waiter: Waiter,
-    permit: Permit,
-}
-
-/// How far a command has come.
-#[derive(Debug)]
-pub(super) enum Stage {
-    /// It is to be appended; who has to know when that is done is told.
-    New { appended: Option<oneshot::Sender<()>> },
-    /// The log has it, since this connection.
-    InLog { generation: u64 },
 }
 
 impl JetStream {
@@ -77,48 +59,55 @@ impl JetStream {
         link: Link,
         namespace: Namespace,
         ingress: &IngressId,
+        health: Arc<Health>,
     ) -> Result<Self, async_nats::SubscribeError> {
-        let subscription = link.client().subscribe(namespace.outcomes(ingress)).await?;
-        let waiters = Waiters::default();
-        tokio::spawn(waiters.clone().listen(subscription));
+        let (pending, creates) = (PendingOutcomes::default(), AnsweredCreates::default());
+        let outcomes = link.client().subscribe(namespace.outcomes(ingress)).await?;
+        let late_copies = link.client().subscribe(namespace.late_copies(ingress)).await?;
+        tokio::spawn(pending.clone().hear_outcomes(outcomes));
+        tokio::spawn(pending.clone().hear_late_copies(late_copies));
+        creates.listen(link.client().clone(), &namespace).await?;
+        tokio::spawn(creates.clone().report(link.clone(), namespace.clone()));
         // Other servers of a cluster have to hear of the subscription. A broker that is away hears of it when it is back.
         if timeout(Duration::from_secs(2), link.client().flush()).await.is_err() {
             tracing::warn!("the broker cannot be reached yet; requests wait until it can");
         }
-        let chain = Chain::new(link.clone());
+        let observed = Arc::new(Observed::default());
+        tokio::spawn(Arc::clone(&observed).run(link.clone(), namespace.clone(), health));
+        let chain = Chain::new(link.clone(), Arc::clone(&observed));
         let asking = Asking::new(link.clone(), namespace.clone());
-        let (admission, sightings) = (Admission::default(), Sightings::default());
-        let inner = Inner { namespace, link, chain, waiters, asking, admission, sightings };
+        let (admission, turns, sightings) = (Admission::default(), Turns::default(), Sightings::default());
+        let inner = Inner { namespace, link, chain, pending, asking, admission, turns, observed, creates, sightings };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Tells workers of the answers that they do not know of yet, before the process ends.
+    pub async fn report_answers(&self) {
+        self.inner.creates.report_rest(&self.inner.link, &self.inner.namespace).await;
     }
 }
 
 impl Gateway for JetStream {
-    fn submit(&self, envelope: Envelope<Command>, lane: Lane) -> BoxFuture<'_, Result<Outcome, GatewayError>> {
-        let inner = Arc::clone(&self.inner);
-        Box::pin(async move {
-            let deadlines = Deadlines::of(envelope.deadline, clock::now());
-            let entering = timeout_at(deadlines.publish, inner.admission.enter(&envelope.workspace, lane)).await;
-            let permit = entering.unwrap_or(Err(GatewayError::Unanswered { in_log: None }))?;
-            let command = Outgoing::new(&inner.namespace, &envelope, lane)?;
-            // It may be large, and the answer takes its time.
-            drop(envelope);
-            let pending = inner.pending(command, permit);
-            // A task of its own: a client that hangs up must not leave a command in the log that nobody counts.
-            let settled = tokio::spawn(inner.settle(pending, deadlines, Stage::New { appended: None })).await;
-            settled.unwrap_or(Err(GatewayError::Unanswered { in_log: None }))
-        })
+    fn submit(&self, envelope: Envelope<Command>, lane: Lane, timing: Timing) -> BoxFuture<'_, Settled> {
+        self.inner.submit(&envelope, lane, timing)
     }
 
-    fn submit_together(&self, creates: Vec<Envelope<Command>>) -> BoxFuture<'_, Vec<Result<Outcome, GatewayError>>> {
-        Box::pin(Arc::clone(&self.inner).create_together(creates))
+    fn submit_together(&self, creates: Vec<Envelope<Command>>, timing: Timing) -> BoxFuture<'_, Vec<Settled>> {
+        Box::pin(Arc::clone(&self.inner).create_together(creates, timing))
     }
 
-    fn submit_in_order(
-        &self,
-        commands: Vec<(Envelope<Command>, Lane)>,
-    ) -> BoxFuture<'_, Vec<Result<Outcome, GatewayError>>> {
-        Box::pin(Arc::clone(&self.inner).settle_in_order(commands))
+    fn submit_in_order(&self, commands: Vec<(Envelope<Command>, Lane)>, timing: Timing) -> BoxFuture<'_, Vec<Settled>> {
+        // Turns come in the order of these calls.
+        let submitted = commands.into_iter().map(|(envelope, lane)| self.inner.submit(&envelope, lane, timing));
+        Box::pin(join_all(submitted.collect::<Vec<_>>()))
+    }
+
+    fn answered(&self, create: OperationId) {
+        self.inner.creates.mark(create);
+    }
+
+    fn not_taken(&self, create: OperationId) {
+        self.inner.creates.unmark(create);
     }
 
     fn ask<'a>(&'a self, workspace: &'a WorkspaceId, query: Query) -> BoxFuture<'a, Result<Answer, GatewayError>> {
@@ -140,134 +129,114 @@ impl Gateway for JetStream {
     }
 }
 
-/// Until when a command may be appended, and until when its outcome is waited for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Deadlines {
-    pub(super) publish: Instant,
-    answer: Instant,
-}
-
-impl Deadlines {
-    pub(super) fn of(deadline: Timestamp, now: Timestamp) -> Self {
-        let publish = Instant::now() + deadline.since(now);
-        Self { publish, answer: publish + Terms::PUBLISH_MARGIN }
-    }
-}
-
 impl Inner {
-    /// Starts to wait for a command's outcome; before it is published.
-    pub(super) fn pending(&self, command: Outgoing, permit: Permit) -> Pending {
-        Pending { waiter: self.waiters.wait_for(command.operation), command, permit }
+    /// Joins the queue of the command's resource now; the rest happens in the future.
+    fn submit(
+        self: &Arc<Self>,
+        envelope: &Envelope<Command>,
+        lane: Lane,
+        timing: Timing,
+    ) -> BoxFuture<'static, Settled> {
+        let (inner, operation) = (Arc::clone(self), envelope.operation);
+        let begun = Outgoing::new(&self.namespace, envelope, lane, timing).and_then(|command| {
+            let queued = self.admission.queue(&command.workspace, lane)?;
+            let turn = self.turns.join(&command.all_lanes, lane == Lane::Urgent);
+            Ok((Underway::new(Arc::clone(self), command), turn, queued))
+        });
+        Box::pin(async move {
+            let (underway, turn, queued) = begun?;
+            let outcome = underway.outcome(Some(turn), Some(queued));
+            let settled = if lane == Lane::Urgent {
+                // A client that hangs up ends every further append, but not of what takes access away.
+                tokio::spawn(outcome).await.unwrap_or(Err(GatewayError::Unanswered { in_log: None }))
+            } else {
+                outcome.await
+            };
+            Ok(inner.answer_of(operation, settled?).await)
+        })
     }
 
-    /// Appends a command, unless the log has it, and waits for its outcome, whichever way it comes.
-    pub(super) async fn settle(
-        self: Arc<Self>,
-        pending: Pending,
-        by: Deadlines,
-        stage: Stage,
-    ) -> Result<Outcome, GatewayError> {
-        let Pending { command, mut waiter, permit } = pending;
-        let in_log = AtomicBool::new(matches!(stage, Stage::InLog { .. }));
-        tokio::select! {
-            outcome = waiter.heard() => return Ok(outcome),
-            outcome = self.append_then_ask(&command, by, &in_log, stage) => return outcome,
-            () = sleep_until(by.answer) => {}
-        }
-        let operation = command.operation;
-        if !in_log.load(Ordering::Relaxed) {
-            tracing::warn!(%operation, workspace = %command.workspace, "no acknowledgement in time: it is unknown whether the log has operation {operation}");
-            return Err(GatewayError::Unanswered { in_log: None });
-        }
-        tracing::warn!(%operation, workspace = %command.workspace, "no outcome in time: operation {operation} stays in the log");
-        tokio::spawn(self.linger(command, waiter, permit));
-        Err(GatewayError::Unanswered { in_log: Some(operation) })
-    }
-
-    async fn append_then_ask(
-        &self,
-        command: &Outgoing,
-        by: Deadlines,
-        in_log: &AtomicBool,
-        stage: Stage,
-    ) -> Result<Outcome, GatewayError> {
-        let generation = match stage {
-            Stage::InLog { generation } => generation,
-            Stage::New { appended: told } => {
-                let generation = self.link.connected().await;
-                let appended = timeout_at(by.publish, self.chain.append(command)).await;
-                drop(told);
-                let duplicate = match appended {
-                    Ok(appended) => appended?.duplicate,
-                    // It may have been stored all the same.
-                    Err(_) => return Ok(self.found_in_ledger(command, ASK_EVERY).await),
-                };
-                in_log.store(true, Ordering::Relaxed);
-                if duplicate && let Some(outcome) = self.ask_ledger(command).await {
-                    return Ok(outcome);
-                }
-                generation
-            }
+    /// Creates new resources: one write of the log for all of them, or one for each.
+    async fn create_together(self: Arc<Self>, creates: Vec<Envelope<Command>>, timing: Timing) -> Vec<Settled> {
+        let Some(first) = creates.first() else { return Vec::new() };
+        let operations: Vec<OperationId> = creates.iter().map(|envelope| envelope.operation).collect();
+        let place = self.admission.queue(&first.workspace, Lane::Bulk);
+        let entering = async {
+            let _waiting = place?;
+            self.admission.enter_together(&first.workspace, Lane::Bulk, creates.len()).await
         };
-        tokio::select! {
-            outcome = self.found_in_ledger(command, ASK_EVERY) => Ok(outcome),
-            outcome = self.append_again(command, by, generation) => Ok(outcome),
-        }
-    }
-
-    /// Appends the command again on every new connection, under its one id: a broker can come back without its newest
-    /// messages. If it has the command still, that is a duplicate; if the ledger has it, one more copy.
-    async fn append_again(&self, command: &Outgoing, by: Deadlines, mut generation: u64) -> Outcome {
-        loop {
-            generation = self.link.reconnected(generation).await;
-            if let Some(outcome) = self.ask_ledger(command).await {
-                return outcome;
-            }
-            // Whatever comes of it: the first append was acknowledged, and its outcome is waited for all the same.
-            while Instant::now() < by.publish {
-                match timeout_at(by.publish, self.chain.append(command)).await {
-                    Ok(Err(failure)) => tracing::debug!(%failure, "not appended again yet"),
-                    Ok(Ok(_)) | Err(_) => break,
-                }
-                sleep(APPEND_AGAIN_AFTER).await;
-            }
-        }
-    }
-
-    /// Asks at every new connection, and every so often, until the ledger knows the operation.
-    async fn found_in_ledger(&self, command: &Outgoing, every: Duration) -> Outcome {
-        let mut generation = self.link.connected().await;
-        loop {
-            tokio::select! {
-                () = sleep(every) => {}
-                newer = self.link.reconnected(generation) => generation = newer,
-            }
-            if let Some(outcome) = self.ask_ledger(command).await {
-                return outcome;
-            }
-        }
-    }
-
-    async fn ask_ledger(&self, command: &Outgoing) -> Option<Outcome> {
-        match self.asking.once(&command.workspace, &Query::Fate { operation: command.operation, sequence: None }).await
-        {
-            Ok(Answer::Fate { fate: Fate::Ended(outcome) }) => Some(outcome),
-            Ok(_) | Err(_) => None,
-        }
-    }
-
-    /// Keeps the place of an operation that is still in the log, so that retries of a provider cannot pile up in there
-    /// while no worker runs.
-    async fn linger(self: Arc<Self>, command: Outgoing, mut waiter: Waiter, permit: Permit) {
-        let settled = async {
-            tokio::select! {
-                _ = waiter.heard() => {}
-                _ = self.found_in_ledger(&command, LINGER_ASK_EVERY) => {}
-            }
+        let mut permits = match timeout_at(timing.publish_by, entering).await {
+            Ok(Ok(permits)) => permits.into_iter(),
+            Ok(Err(_)) => return refused(creates.len(), || GatewayError::Crowded),
+            Err(_) => return refused(creates.len(), || GatewayError::Unanswered { in_log: None }),
         };
-        if timeout(LINGER, settled).await.is_err() {
-            tracing::debug!(operation = %command.operation, "an operation was not settled for long; it counts no more");
-        }
-        drop(permit);
+        let begin = |envelope: &Envelope<Command>| {
+            let command = Outgoing::new(&self.namespace, envelope, Lane::Bulk, timing)?;
+            let mut underway = Underway::new(Arc::clone(&self), command);
+            underway.admit(permits.next().ok_or(GatewayError::Crowded)?);
+            Ok(underway)
+        };
+        let mut begun: Vec<Result<Underway, GatewayError>> = creates.iter().map(begin).collect();
+        drop(creates);
+        let stored = self.store_together(&mut begun, timing).await;
+        let settling = begun.into_iter().zip(operations).map(|(underway, operation)| {
+            let inner = Arc::clone(&self);
+            async move {
+                let mut underway = underway?;
+                let key = underway.command().map(|command| command.all_lanes.clone()).unwrap_or_default();
+                let turn = (!stored).then(|| inner.turns.join(&key, false));
+                let outcome = underway.outcome(turn, None).await?;
+                Ok(inner.answer_of(operation, outcome).await)
+            }
+        });
+        join_all(settling).await
     }
+
+    /// True if the log has them all.
+    async fn store_together(&self, begun: &mut [Result<Underway, GatewayError>], timing: Timing) -> bool {
+        let mut commands: Vec<&mut Outgoing> = begun.iter_mut().flatten().filter_map(Underway::command).collect();
+        if commands.len() < 2 {
+            return false;
+        }
+        let bytes = commands.iter().map(|command| command.payload.len()).sum();
+        let appending = async {
+            self.observed.fill.room(Lane::Bulk, bytes).await;
+            self.chain.append_together(&mut commands).await
+        };
+        let Ok(Some(sequences)) = timeout_at(timing.publish_by, appending).await else { return false };
+        for (underway, sequence) in begun.iter_mut().flatten().zip(sequences) {
+            underway.was_stored(sequence);
+        }
+        true
+    }
+
+    /// Why a command was not admitted in time.
+    pub(super) fn not_admitted(&self, command: &Outgoing) -> GatewayError {
+        if self.observed.fill.is_full_for(command.lane, command.payload.len()) {
+            GatewayError::LogFull
+        } else {
+            GatewayError::Unanswered { in_log: None }
+        }
+    }
+
+    /// The outcome as the client sees it: whether a create that repeats an earlier one is the original 201 depends on
+    /// whether that one's answer went out.
+    async fn answer_of(&self, operation: OperationId, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Superseded => Outcome::Rejected { error: ScimError::superseded() },
+            Outcome::Duplicate { operation: original, resource, .. } => {
+                if self.creates.was_answered(&self.link, &self.namespace, original).await {
+                    return Outcome::Rejected { error: ScimError::duplicate(resource.resource_type) };
+                }
+                tracing::info!(%operation, %original, "a repeated create is answered with the original");
+                self.creates.stands_for(operation, original);
+                Outcome::Created { resource }
+            }
+            outcome => outcome,
+        }
+    }
+}
+
+fn refused(count: usize, error: impl Fn() -> GatewayError) -> Vec<Settled> {
+    std::iter::repeat_with(|| Err(error())).take(count).collect()
 }

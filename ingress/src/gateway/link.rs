@@ -72,6 +72,11 @@ impl Link {
         self.generation_when(|_| true).await
     }
 
+    /// The present connection, or the last one.
+    pub(super) fn generation(&self) -> u64 {
+        self.state.borrow().generation
+    }
+
     /// Waits for a connection later than `generation`.
     pub(super) async fn reconnected(&self, generation: u64) -> u64 {
         self.generation_when(|state| state.generation > generation).await

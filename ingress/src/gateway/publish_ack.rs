@@ -8,7 +8,9 @@ use async_nats::jetstream::{ErrorCode, publish::PublishAck, response::Response};
 pub(super) enum Said {
     /// The log has it.
     Stored {
-        /// It had it before: an earlier attempt was stored, though we did not hear so.
+        /// Under this sequence of the stream.
+        sequence: u64,
+        /// It had it before: an earlier publish was stored, though we did not hear so.
         duplicate: bool,
     },
     /// Another command of this resource is pending: this sequence is the predecessor.
@@ -30,7 +32,7 @@ pub(super) enum Said {
 /// Reads the broker's reply.
 pub(super) fn read(payload: &[u8]) -> Said {
     match serde_json::from_slice::<Response<PublishAck>>(payload) {
-        Ok(Response::Ok(ack)) => Said::Stored { duplicate: ack.duplicate },
+        Ok(Response::Ok(ack)) => Said::Stored { sequence: ack.sequence, duplicate: ack.duplicate },
         Ok(Response::Err { error }) => refused(error.error_code(), &error.to_string()),
         Err(_) => Said::Unknown,
     }
@@ -81,8 +83,11 @@ mod tests {
 
     #[test]
     fn an_acknowledgement_says_whether_the_log_had_it() {
-        assert_eq!(read(br#"{"stream":"rosterd_CMD","seq":5}"#), Said::Stored { duplicate: false });
-        assert_eq!(read(br#"{"stream":"rosterd_CMD","seq":5,"duplicate":true}"#), Said::Stored { duplicate: true });
+        assert_eq!(read(br#"{"stream":"rosterd_CMD","seq":5}"#), Said::Stored { sequence: 5, duplicate: false });
+        assert_eq!(
+            read(br#"{"stream":"rosterd_CMD","seq":5,"duplicate":true}"#),
+            Said::Stored { sequence: 5, duplicate: true }
+        );
     }
 
     #[test]

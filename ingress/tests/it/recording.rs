@@ -13,10 +13,10 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use ingress::credentials::Credentials;
 use ingress::edge::{Edge, Terms};
-use ingress::gateway::{Gateway, GatewayError};
+use ingress::gateway::{Gateway, GatewayError, Timing};
 use ingress::health::Health;
 use protocol::credential::{Credential, Token};
-use protocol::id::WorkspaceId;
+use protocol::id::{OperationId, WorkspaceId};
 use protocol::message::command::Command;
 use protocol::message::envelope::Envelope;
 use protocol::message::lane::Lane;
@@ -36,30 +36,49 @@ pub(crate) struct Recording {
     pub(crate) submitted: Mutex<Vec<(Envelope<Command>, Lane)>>,
     pub(crate) asked: Mutex<Vec<(WorkspaceId, Query)>>,
     pub(crate) seen: Mutex<Vec<(WorkspaceId, Dialect)>>,
+    pub(crate) answered: Mutex<Vec<OperationId>>,
     outcome: Mutex<Option<Result<Outcome, GatewayError>>>,
     answers: Mutex<VecDeque<Answer>>,
 }
 
 impl Gateway for Recording {
-    fn submit(&self, envelope: Envelope<Command>, lane: Lane) -> BoxFuture<'_, Result<Outcome, GatewayError>> {
+    fn submit(
+        &self,
+        envelope: Envelope<Command>,
+        lane: Lane,
+        _: Timing,
+    ) -> BoxFuture<'_, Result<Outcome, GatewayError>> {
         self.submitted.lock().unwrap().push((envelope, lane));
         let outcome = self.outcome.lock().unwrap().take();
         Box::pin(async { outcome.unwrap_or(Err(GatewayError::Unanswered { in_log: None })) })
     }
 
-    fn submit_together(&self, creates: Vec<Envelope<Command>>) -> BoxFuture<'_, Vec<Result<Outcome, GatewayError>>> {
+    fn submit_together(
+        &self,
+        creates: Vec<Envelope<Command>>,
+        timing: Timing,
+    ) -> BoxFuture<'_, Vec<Result<Outcome, GatewayError>>> {
         let commands = creates.into_iter().map(|envelope| (envelope, Lane::Bulk)).collect();
-        self.submit_in_order(commands)
+        self.submit_in_order(commands, timing)
+    }
+
+    fn answered(&self, create: OperationId) {
+        self.answered.lock().unwrap().push(create);
+    }
+
+    fn not_taken(&self, create: OperationId) {
+        self.answered.lock().unwrap().retain(|answered| *answered != create);
     }
 
     fn submit_in_order(
         &self,
         commands: Vec<(Envelope<Command>, Lane)>,
+        timing: Timing,
     ) -> BoxFuture<'_, Vec<Result<Outcome, GatewayError>>> {
         Box::pin(async move {
             let mut outcomes = Vec::new();
             for (envelope, lane) in commands {
-                outcomes.push(self.submit(envelope, lane).await);
+                outcomes.push(self.submit(envelope, lane, timing).await);
             }
             outcomes
         })

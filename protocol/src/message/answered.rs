@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::OperationId;
 
-/// Asks the ingress that accepted a create whether its answer went out. Sent to
-/// [`Namespace::was_answered`](crate::id::Namespace::was_answered).
+/// Asks all ingresses whether a create's answer went out through one of them. Sent to
+/// [`Namespace::was_answered`](crate::id::Namespace::was_answered). Only those reply through which it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WasAnswered {
     /// The create.

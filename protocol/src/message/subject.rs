@@ -52,14 +52,14 @@ impl Namespace {
         format!("{self}.ingress.{ingress}.late")
     }
 
-    /// Where one ingress says whether a create's answer went out.
-    pub fn was_answered(&self, ingress: &IngressId) -> String {
-        format!("{self}.ingress.{ingress}.answered")
+    /// Where every ingress hears the question whether a create's answer went out.
+    pub fn was_answered(&self) -> String {
+        format!("{self}.answered.asked")
     }
 
     /// Where ingresses report to any worker which creates' answers went out.
     pub fn answered_reports(&self) -> String {
-        format!("{self}.answered")
+        format!("{self}.answered.reported")
     }
 }
 

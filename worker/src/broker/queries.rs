@@ -86,6 +86,9 @@ impl Queries {
     async fn query(&self, message: &Message) -> Answer {
         let workspace = message.subject.rsplit('.').next().and_then(|name| name.parse::<WorkspaceId>().ok());
         match (workspace, serde_json::from_slice::<Query>(&message.payload)) {
+            (Some(workspace), Ok(Query::Fate { operation, sequence })) => {
+                self.fate(&workspace, operation, sequence).await
+            }
             (Some(workspace), Ok(query)) => answer::answer(&self.store, &workspace, &query).await,
             (None, _) | (_, Err(_)) => {
                 warn!("a query cannot be decoded; is an ingress newer than this worker?");

@@ -139,7 +139,8 @@ impl DeadMessage {
 /// Whoever published it may have said which operation it is.
 fn message_id(raw: &RawMessage) -> Option<Uuid> {
     let id = raw.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(header::MESSAGE_ID))?;
-    Uuid::try_parse(&id.1).ok()
+    // An attempt's number follows the operation.
+    Uuid::try_parse(id.1.split(':').next()?).ok()
 }
 
 /// As pairs: a name can come twice.

@@ -1,0 +1,53 @@
+//! What became of an operation: the ledger knows those that ended, the log those that wait.
+
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use protocol::id::{OperationId, WorkspaceId};
+use protocol::message::query::{Answer, Fate, Query};
+
+use crate::answer;
+use crate::broker::delivery::{Item, Reading};
+use crate::broker::queries::Queries;
+
+/// What the log says of a sequence.
+enum InLog {
+    /// It holds this operation there, stored in time.
+    Valid,
+    /// It holds nothing there, or something else, or a copy that was stored too late.
+    Otherwise,
+    /// It did not answer.
+    Unknown,
+}
+
+impl Queries {
+    /// Looks in the ledger, then in the log, then in the ledger again: what left the log in between is in it.
+    pub(super) async fn fate(&self, workspace: &WorkspaceId, operation: OperationId, sequence: Option<u64>) -> Answer {
+        let query = Query::Fate { operation, sequence };
+        let ledger = answer::answer(&self.store, workspace, &query).await;
+        let Some(sequence) = sequence else { return ledger };
+        if matches!(ledger, Answer::Fate { fate: Fate::Ended(_) }) {
+            return ledger;
+        }
+        match self.in_log(operation, sequence).await {
+            // Also while the database is away: it will be applied.
+            InLog::Valid => Answer::Fate { fate: Fate::Queued },
+            InLog::Unknown => Answer::Unavailable,
+            InLog::Otherwise => match answer::answer(&self.store, workspace, &query).await {
+                Answer::Fate { fate: Fate::Unknown } => Answer::Fate { fate: Fate::Gone },
+                ended => ended,
+            },
+        }
+    }
+
+    async fn in_log(&self, operation: OperationId, sequence: u64) -> InLog {
+        match self.soundness.stream.get_raw_message(sequence).await {
+            Ok(message) => match Item::fetched(&self.log, message).logged.reading {
+                Reading::Command(accepted) if accepted.envelope.operation == operation => InLog::Valid,
+                // A newer worker can say.
+                Reading::TooNew(_) => InLog::Unknown,
+                Reading::Command(_) | Reading::Late(_) | Reading::Unreadable { .. } => InLog::Otherwise,
+            },
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => InLog::Otherwise,
+            Err(_) => InLog::Unknown,
+        }
+    }
+}
