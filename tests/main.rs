@@ -4,6 +4,8 @@
 //! One broker and one PostgreSQL serve all tests of a run; each test has its own namespace, database and processes.
 
 #[cfg(test)]
+mod abandoned;
+#[cfg(test)]
 mod audit;
 #[cfg(test)]
 mod bulk;
