@@ -62,6 +62,8 @@ mod redelivery;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod retries;
+#[cfg(test)]
 mod rfc_examples;
 #[cfg(test)]
 mod schemas;
