@@ -3,6 +3,7 @@
 
 mod bench;
 mod broker;
+mod clock;
 mod command;
 mod dev;
 mod haproxy;

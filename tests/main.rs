@@ -32,6 +32,8 @@ mod harness;
 #[cfg(test)]
 mod harness_itself;
 #[cfg(test)]
+mod holding;
+#[cfg(test)]
 mod isolation;
 #[cfg(test)]
 mod large_groups;
@@ -48,9 +50,13 @@ mod order;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod overtaking;
+#[cfg(test)]
 mod preconditions;
 #[cfg(test)]
 mod projection;
+#[cfg(test)]
+mod promises;
 #[cfg(test)]
 mod providers;
 #[cfg(test)]

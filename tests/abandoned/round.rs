@@ -42,7 +42,9 @@ impl Round {
     pub(super) async fn prepare(&mut self, turn: usize) {
         let scim = &self.newer_way;
         let active = match self.case.old {
-            Change::Patch(active) | Change::Put(active) if !self.case.newer.is_empty() => active == (turn % 2 == 0),
+            Change::Patch(active) | Change::Put(active) if !self.case.newer.is_empty() => {
+                active == turn.is_multiple_of(2)
+            }
             _ => true,
         };
         if self.case.old != Change::Create {

@@ -1,4 +1,4 @@
-//! A reverse proxy as many deployments have one: HAProxy as it comes, which hides from the server that a client has hung
+//! A reverse proxy as many deployments have one: `HAProxy` as it comes, which hides from the server that a client has hung
 //! up (`option abortonclose` is off by default).
 
 use std::ffi::OsString;
