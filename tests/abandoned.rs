@@ -109,7 +109,7 @@ impl Trial {
         let plan = System::plan(database).proxied().ingresses(self.ingresses);
         let plan = plan.own_broker(LogSync::Interval).ingress_setting("ROSTERD_ANSWER_DEADLINE", ANSWER_DEADLINE);
         let system = Box::pin(plan.start()).await;
-        let proxy = Haproxy::to_url(system.url_of(0)).await;
+        let proxy = Haproxy::hiding(system.url_of(0)).await;
         let (mut tally, mut left) = (Tally::new(), trial::rounds(2));
         while left > 0 {
             let some = left.min(AT_ONCE);
@@ -140,7 +140,7 @@ impl Trial {
         for (index, (case, hang_up)) in self.rounds.iter().enumerate() {
             let old_way = match hang_up {
                 HangUp::Seen => system.scim_at(0),
-                HangUp::Hidden => system.scim_behind(proxy.url()),
+                HangUp::Hidden => system.scim_behind(&proxy.url),
             };
             let newer_way = if self.ingresses == 1 { old_way.clone() } else { system.scim_at(1) };
             rounds.extend((0..some).map(|number| {

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use rosterd::servers::nats::LogSync;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::scim::{Scim, user};
-use crate::harness::{Database, Part, System, eventually, trial};
+use crate::harness::{Database, Haproxy, Part, System, eventually, trial};
 use load::{Samples, load};
 
 /// Answers after which the database stops.
@@ -82,17 +82,20 @@ async fn until_created(scim: &Scim, name: &str, asked_again: &AtomicUsize) -> St
 async fn one_worker_or_the_broker_less_is_a_pause_and_no_failure() {
     let plan = System::plan(Database::Postgresql).own_broker(LogSync::Interval).ingresses(2).workers(3);
     let system = Box::pin(plan.start()).await;
+    // As providers come: by a load balancer that asks each ingress whether it is ready.
+    let balancer = Haproxy::before(&[system.url_of(0), system.url_of(1)]).await;
+    let ways = [system.scim_at(0), system.scim_behind(&balancer.url)];
     // In a run beside all other tests there is no telling how long anything takes.
     let patience = if trial::is_full() { 1 } else { 2 };
     for round in 0..trial::rounds(1).div_ceil(20) {
         let worker = &system.workers[round % 3];
-        let killed = during(&system, KILLED + Duration::from_secs(1), worker.kill()).await;
+        let killed = during(&ways, KILLED + Duration::from_secs(1), worker.kill()).await;
         worker.start().await;
         answered_within("a worker was killed", &killed, KILLED * patience);
-        let stopped = during(&system, STOPPED * 2, async { assert_eq!(worker.terminate().await, Some(0)) }).await;
+        let stopped = during(&ways, STOPPED * 2, async { assert_eq!(worker.terminate().await, Some(0)) }).await;
         worker.start().await;
         answered_within("a worker was stopped", &stopped, STOPPED * patience);
-        let broken = Box::pin(during(&system, KILLED, system.broker().node().restart())).await;
+        let broken = Box::pin(during(&ways, KILLED, system.broker().node().restart())).await;
         answered_within("the broker was killed", &broken, Duration::MAX);
     }
     system.at_rest().await;
@@ -100,17 +103,16 @@ async fn one_worker_or_the_broker_less_is_a_pause_and_no_failure() {
 }
 
 /// What requests experience from half a second before a fault until so long after it.
-async fn during(system: &System, after: Duration, fault: impl Future<Output = ()>) -> Samples {
-    let until = CancellationToken::new();
-    let (scims, name) = ([system.scim_at(0), system.scim_at(1)], format!("{:?}", Instant::now()));
-    let name: String = name.chars().filter(char::is_ascii_digit).collect();
+async fn during(ways: &[Scim], after: Duration, fault: impl Future<Output = ()>) -> Samples {
+    static TIMES: AtomicUsize = AtomicUsize::new(0);
+    let (until, name) = (CancellationToken::new(), format!("time-{}", TIMES.fetch_add(1, Ordering::Relaxed)));
     let harm = async {
         sleep(Duration::from_millis(500)).await;
         fault.await;
         sleep(after).await;
         until.cancel();
     };
-    futures::join!(load(&scims, &name, &until), harm).0
+    futures::join!(load(ways, &name, &until), harm).0
 }
 
 fn answered_within(what: &str, samples: &Samples, limit: Duration) {

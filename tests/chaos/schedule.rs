@@ -157,7 +157,7 @@ impl Iterator for Schedule {
         if self.rng.random_bool(0.2) {
             endings.push((self.anybody_but(&endings), self.ending()));
         }
-        let lasting = self.rng.random_bool(0.3).then(|| self.lasting(&endings));
+        let lasting = self.rng.random_bool(0.4).then(|| self.lasting(&endings));
         let lasting = lasting.map(|lasting| (lasting, self.time(lasting)));
         let failpoint = self.rng.random_bool(0.4).then(|| self.failpoint(endings[0].0)).flatten();
         let (away, rest) = (self.milliseconds(0, 800), self.milliseconds(200, 1200));

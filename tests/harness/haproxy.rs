@@ -1,89 +1,90 @@
-//! A reverse proxy as many deployments have one: `HAProxy` as it comes, which hides from the server that a client has hung
-//! up (`option abortonclose` is off by default).
+//! `HAProxy` in front of ingresses, as an operator would put it there: only those that are ready get requests.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::sync::LazyLock;
 
 use rosterd::servers::free_port;
 use rosterd::servers::guard::{Guarded, Launch};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
-use tokio::sync::OnceCell;
 
-use super::{ROSTERD, within};
+use super::{ROSTERD, eventually};
 
-/// Where Debian puts it; it is not on everybody's PATH.
-const PROGRAMS: [&str; 3] = ["/usr/sbin/haproxy", "/usr/local/sbin/haproxy", "/usr/bin/haproxy"];
-/// Debian's package; its lists may have to be read first.
-const INSTALL: &str = "apt-get install -y --no-install-recommends haproxy || \
-    { apt-get update && apt-get install -y --no-install-recommends haproxy; }";
-/// What to do where it cannot be had.
-const HOW: &str = "these tests need HAProxy 2.4 or later: install the package `haproxy`, or run them as root on Debian \
-    or Ubuntu with a package source, where they install it themselves";
+/// Where distributions put it, beside `PATH`.
+const FOLDERS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/usr/bin"];
 
-static PROGRAM: OnceCell<PathBuf> = OnceCell::const_new();
+static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+    find().or_else(install).expect("HAProxy is missing, and these tests need it: install it (apt-get install haproxy)")
+});
 
-/// A proxy in front of one server. Dropping it ends it.
-#[derive(Debug)]
+/// A load balancer. Dropping it ends it.
 pub(crate) struct Haproxy {
-    url: String,
-    _process: Guarded,
+    /// Where it listens.
+    pub(crate) url: String,
+    _guarded: Guarded,
     _folder: TempDir,
 }
 
 impl Haproxy {
-    /// Leads to the server of a URL like `http://127.0.0.1:8080`.
-    pub(crate) async fn to_url(server: &str) -> Self {
-        let program = PROGRAM.get_or_init(|| async { tokio::task::spawn_blocking(program).await.unwrap() }).await;
-        let (folder, port) = (tempfile::tempdir().unwrap(), free_port().unwrap());
-        let file = folder.path().join("haproxy.cfg");
-        std::fs::write(&file, configuration(port, server.trim_start_matches("http://"))).unwrap();
-        let command = [program.as_os_str(), "-db".as_ref(), "-f".as_ref(), file.as_os_str()];
+    /// Balances between these ingresses (`http://host:port`) by their `/readyz`.
+    pub(crate) async fn before(ingresses: &[&str]) -> Self {
+        Self::start(ingresses, &["option httpchk GET /readyz"], "check inter 200ms fall 2 rise 1").await
+    }
+
+    /// Leads to this ingress, whatever it says of itself. A client that hangs up is hidden from it: `option abortonclose`
+    /// is off, as `HAProxy` comes.
+    pub(crate) async fn hiding(ingress: &str) -> Self {
+        Self::start(&[ingress], &["retries 0"], "").await
+    }
+
+    async fn start(ingresses: &[&str], options: &[&str], check: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, address) = (folder.path().join("haproxy.cfg"), format!("127.0.0.1:{}", free_port().unwrap()));
+        std::fs::write(&file, configuration(&address, ingresses, options, check)).unwrap();
         let launch = Launch {
             guard: ROSTERD.into(),
-            command: command.map(OsString::from).to_vec(),
+            command: [PROGRAM.as_os_str().to_owned(), "-db".into(), "-f".into(), OsString::from(&file)].to_vec(),
             environment: Vec::new(),
             directory: None,
             log: folder.path().join("haproxy.log"),
             user: None,
             remove: None,
         };
-        let process = Guarded::start(launch).await.unwrap();
-        within(Duration::from_secs(10), "HAProxy listens", async || TcpStream::connect(("127.0.0.1", port)).await.ok())
-            .await;
-        Self { url: format!("http://127.0.0.1:{port}"), _process: process, _folder: folder }
-    }
-
-    /// Where clients connect.
-    pub(crate) fn url(&self) -> &str {
-        &self.url
+        let guarded = Guarded::start(launch).await.unwrap();
+        eventually("HAProxy listens", async || TcpStream::connect(&address).await.ok()).await;
+        Self { url: format!("http://{address}"), _guarded: guarded, _folder: folder }
     }
 }
 
-fn configuration(port: u16, server: &str) -> String {
+fn configuration(address: &str, ingresses: &[&str], options: &[&str], check: &str) -> String {
+    let servers = ingresses.iter().enumerate().map(|(index, url)| {
+        let server = url.trim_start_matches("http://");
+        format!("  server ingress-{index} {server} {check}\n")
+    });
+    let servers: String = servers.collect();
+    let options = options.join("\n  ");
     format!(
-        "global\n  maxconn 4000\ndefaults\n  mode http\n  retries 0\n  timeout connect 5s\n  timeout client 70s\n  \
-         timeout server 70s\nfrontend clients\n  bind 127.0.0.1:{port}\n  default_backend ingress\n\
-         backend ingress\n  server ingress {server}\n"
+        "defaults\n  mode http\n  timeout connect 2s\n  timeout client 75s\n  timeout server 75s\n\
+         listen scim\n  bind {address}\n  {options}\n{servers}"
     )
 }
 
-/// Finds it, or installs it where that is possible.
-fn program() -> PathBuf {
-    if let Some(program) = found() {
-        return program;
-    }
-    assert!(rustix::process::geteuid().is_root() && Path::new("/usr/bin/apt-get").exists(), "{HOW}");
-    eprintln!("HAProxy is not there, installing it with apt-get");
-    let installed = Command::new("sh").args(["-c", INSTALL]).env("DEBIAN_FRONTEND", "noninteractive").output();
-    let installed = installed.unwrap();
-    let said = String::from_utf8_lossy(&installed.stderr);
-    found().unwrap_or_else(|| panic!("{HOW}; apt-get said:\n{said}"))
+fn find() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(FOLDERS.iter().map(PathBuf::from));
+    folders.map(|folder| folder.join("haproxy")).find(|program| program.is_file())
 }
 
-fn found() -> Option<PathBuf> {
-    let answers = |program: &&str| Command::new(program).arg("-v").output().is_ok_and(|output| output.status.success());
-    std::iter::once("haproxy").chain(PROGRAMS).find(answers).map(PathBuf::from)
+/// As root on Debian and its kin.
+fn install() -> Option<PathBuf> {
+    if !rustix::process::geteuid().is_root() || !Path::new("/usr/bin/apt-get").exists() {
+        return None;
+    }
+    eprintln!("HAProxy is missing: installing it by apt-get");
+    for arguments in [&["update", "-qq"][..], &["install", "-y", "-qq", "haproxy"]] {
+        Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive").status().ok()?;
+    }
+    find()
 }
