@@ -1,6 +1,9 @@
 //! The chaos pass: a load, faults beside it, and a judge who saw everything from outside; and the proof of that judge.
 
 #[cfg(test)]
+#[path = "chaos/figures.rs"]
+mod figures;
+#[cfg(test)]
 #[expect(dead_code, unused_imports, reason = "shared with the end-to-end tests, which use all of it")]
 mod harness;
 #[cfg(test)]

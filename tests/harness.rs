@@ -3,8 +3,10 @@
 
 mod bench;
 mod broker;
+mod clock;
 mod command;
 mod dev;
+mod haproxy;
 mod part;
 mod postgresql;
 mod process;
@@ -12,6 +14,7 @@ pub(crate) mod proxy;
 pub(crate) mod scim;
 mod servers;
 mod system;
+pub(crate) mod trial;
 
 use std::time::Duration;
 
@@ -21,6 +24,7 @@ pub(crate) use bench::Bench;
 pub(crate) use broker::{OwnBroker, Snapshot};
 pub(crate) use command::demo;
 pub(crate) use dev::{Dev, Entry};
+pub(crate) use haproxy::Haproxy;
 pub(crate) use part::Part;
 pub(crate) use postgresql::OwnPostgresql;
 pub(crate) use process::{Process, is_running};

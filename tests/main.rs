@@ -4,6 +4,8 @@
 //! One broker and one PostgreSQL serve all tests of a run; each test has its own namespace, database and processes.
 
 #[cfg(test)]
+mod abandoned;
+#[cfg(test)]
 mod audit;
 #[cfg(test)]
 mod bulk;
@@ -30,6 +32,8 @@ mod harness;
 #[cfg(test)]
 mod harness_itself;
 #[cfg(test)]
+mod holding;
+#[cfg(test)]
 mod isolation;
 #[cfg(test)]
 mod large_groups;
@@ -46,9 +50,13 @@ mod order;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod overtaking;
+#[cfg(test)]
 mod preconditions;
 #[cfg(test)]
 mod projection;
+#[cfg(test)]
+mod promises;
 #[cfg(test)]
 mod providers;
 #[cfg(test)]
@@ -59,6 +67,8 @@ mod race;
 mod redelivery;
 #[cfg(test)]
 mod refusals;
+#[cfg(test)]
+mod retries;
 #[cfg(test)]
 mod rfc_examples;
 #[cfg(test)]

@@ -27,6 +27,8 @@ pub(crate) struct WorkloadOptions {
     pub(crate) seed: u64,
     /// Logical clients; each has one request under way.
     pub(crate) clients: usize,
+    /// How many of them give up after a moment, and then ask for the contrary.
+    pub(crate) impatient: usize,
     /// Users that all clients share.
     pub(crate) users: usize,
     /// Groups that all clients share.
@@ -44,6 +46,7 @@ impl Default for WorkloadOptions {
         Self {
             seed: 1,
             clients: 16,
+            impatient: 0,
             users: 6,
             groups: 3,
             pause: Duration::from_millis(5),
@@ -62,6 +65,7 @@ pub(crate) async fn run(base_urls: &[String], token: &str, options: WorkloadOpti
     let mut clients = JoinSet::new();
     for number in 0..options.clients {
         let client = Client::new(number, options.seed, http.clone(), Arc::clone(&population), Arc::clone(&recorder));
+        let client = if number < options.impatient { client.impatient() } else { client };
         clients.spawn(client.run(options.pause, options.until.clone()));
     }
     options.until.cancelled().await;

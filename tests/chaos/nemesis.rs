@@ -1,10 +1,13 @@
 //! Carries out a schedule of faults on a system, and brings back what it harmed.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use futures::future::join_all;
 use futures::join;
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DbErr, TransactionTrait};
 use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::harness::proxy::{Proxy, Towards};
 use crate::harness::{Part, System};
@@ -15,6 +18,8 @@ pub(crate) struct Nemesis<'a> {
     system: &'a System,
     /// The parts that are armed to die by themselves, by target.
     armed: Vec<Target>,
+    /// Holds a row of a user while it lives.
+    lock: Mutex<Option<AbortOnDropHandle<()>>>,
     began: Instant,
     pub(crate) record: Record,
 }
@@ -41,7 +46,8 @@ pub(crate) struct Done {
 
 impl<'a> Nemesis<'a> {
     pub(crate) fn new(system: &'a System) -> Self {
-        Self { system, armed: Vec::new(), began: Instant::now(), record: Record::default() }
+        let (armed, lock, record) = (Vec::new(), Mutex::default(), Record::default());
+        Self { system, armed, lock, began: Instant::now(), record }
     }
 
     /// Does one step after the other for so long, and until there was a kill for every four seconds of it; in the end
@@ -182,7 +188,19 @@ impl<'a> Nemesis<'a> {
             Lasting::Delay(link, each_way) => self.link(link).delay(each_way),
             Lasting::Stall(link) => self.link(link).stall(),
             Lasting::HalfOpen(link) => self.link(link).half_open(Towards::Both),
+            Lasting::LockRow => {
+                let url = self.system.database_url().to_owned();
+                let held = async move { drop(hold_a_row(url).await) };
+                *self.lock.lock().unwrap() = Some(AbortOnDropHandle::new(tokio::spawn(held)));
+            }
+            Lasting::Clock(seconds) => self.set_clock(seconds),
         }
+    }
+
+    /// The same for everybody.
+    fn set_clock(&self, seconds: i64) {
+        let parts = self.system.ingresses.iter().chain(&self.system.workers);
+        parts.for_each(|part| part.broker_link().set_clock(seconds));
     }
 
     async fn heal(&self, lasting: Lasting) {
@@ -193,6 +211,8 @@ impl<'a> Nemesis<'a> {
             Lasting::Cut(link) | Lasting::Delay(link, _) | Lasting::Stall(link) | Lasting::HalfOpen(link) => {
                 self.link(link).heal();
             }
+            Lasting::LockRow => drop(self.lock.lock().unwrap().take()),
+            Lasting::Clock(_) => self.set_clock(0),
         }
     }
 
@@ -211,6 +231,15 @@ impl<'a> Nemesis<'a> {
             Link::WorkerToDatabase(index) => self.system.workers[index].database_link(),
         }
     }
+}
+
+/// Locks the row of somebody, until this is dropped; the database may die meanwhile.
+async fn hold_a_row(url: String) -> Result<(), DbErr> {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(1).sqlx_logging(false);
+    let transaction = Database::connect(options).await?.begin().await?;
+    transaction.execute_unprepared("SELECT id FROM users ORDER BY random() LIMIT 1 FOR UPDATE").await?;
+    std::future::pending().await
 }
 
 impl Record {

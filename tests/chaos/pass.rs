@@ -2,7 +2,7 @@
 //!
 //! A longer pass, with another seed, as fast as what is delivered:
 //! `ROSTERD_CHAOS_SECONDS=900 ROSTERD_CHAOS_SEED=7 cargo test --profile chaos -p rosterd --test chaos -- pass --nocapture`;
-//! its report goes to the file that `ROSTERD_CHAOS_REPORT` names, too.
+//! its figures go beside the file that `ROSTERD_CHAOS_REPORT` names, which sums all seeds whose figures are there.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use rosterd::servers::nats::LogSync;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::figures::keep_figures;
 use crate::harness::{Database, System};
 use crate::history::{History, Snapshot, Summary, verify};
 use crate::nemesis::{Nemesis, Record};
@@ -19,13 +20,15 @@ use crate::rest::Rest;
 use crate::workload::{self, WorkloadOptions};
 
 /// Logical clients; each has one request under way.
-const CLIENTS: usize = 16;
+const CLIENTS: usize = 18;
+/// Those of them who give up after a moment and ask for the contrary.
+const IMPATIENT: usize = 6;
 
 /// How long, and by which schedule.
 struct Settings {
     time: Duration,
     seed: u64,
-    /// Where else the report goes.
+    /// The report that sums all passes.
     report: Option<PathBuf>,
 }
 
@@ -51,7 +54,7 @@ async fn whatever_is_killed_nothing_acknowledged_is_lost_doubled_reordered_or_re
     let text = report.to_string();
     println!("\n{text}");
     if let Some(path) = &settings.report {
-        std::fs::write(path, &text).unwrap();
+        keep_figures(&report.figures(), path).unwrap();
     }
     let faults = report.faults();
     if !faults.is_empty() {
@@ -63,8 +66,9 @@ async fn whatever_is_killed_nothing_acknowledged_is_lost_doubled_reordered_or_re
 /// Load and faults side by side, until both have ended.
 async fn run(system: &System, settings: &Settings) -> (History, Record) {
     let until = CancellationToken::new();
+    let (seed, until_then) = (settings.seed, until.clone());
     let options =
-        WorkloadOptions { seed: settings.seed, clients: CLIENTS, until: until.clone(), ..WorkloadOptions::default() };
+        WorkloadOptions { seed, clients: CLIENTS, impatient: IMPATIENT, until: until_then, ..Default::default() };
     let urls = system.base_urls();
     let load = workload::run(&urls, system.token(), options);
     let harm = async {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::figures::{Figures, Gap as KeptGap};
 use crate::harness::ROSTERD;
 use crate::history::{History, Outcome, Summary, Violation};
 use crate::nemesis::Record;
@@ -96,6 +97,36 @@ impl Report {
             *counts.entry(kinds).or_default() += 1;
         }
         counts
+    }
+
+    /// What is kept of it.
+    pub(crate) fn figures(&self) -> Figures {
+        let counts = |counts: Vec<(&str, &str, u64)>| {
+            counts.into_iter().map(|(what, of, times)| (what.to_owned(), of.to_owned(), times)).collect()
+        };
+        let faults = self.counts().into_iter().map(|((fault, target), times)| (fault, target, times as u64)).collect();
+        let attempts =
+            self.summary.attempts.iter().map(|((operation, outcome), times)| (*operation, *outcome, *times)).collect();
+        let gaps =
+            self.gaps.iter().map(|gap| KeptGap { seconds: gap.length.as_secs_f64(), after: self.before(gap.began) });
+        Figures {
+            seed: self.seed,
+            seconds: self.took.as_secs(),
+            machine: machine(),
+            kills: self.record.kills() as u64,
+            acknowledged_writes: self.summary.acknowledged_writes,
+            violations: self.violations.iter().map(ToString::to_string).collect(),
+            other_faults: self.faults().into_iter().skip(self.violations.len()).collect(),
+            stored: self.rest.balance["stored"].as_u64().unwrap_or_default(),
+            missing: self.rest.balance["missing"].as_u64().unwrap_or_default(),
+            dead_letters: self.rest.dead_letters,
+            settled_after_seconds: self.rest.settled_after.as_secs_f64(),
+            server_errors: self.summary.server_errors,
+            unknown: self.summary.unknown.clone(),
+            faults: counts(faults),
+            attempts: counts(attempts),
+            gaps: gaps.collect(),
+        }
     }
 
     /// What was done last before this moment.

@@ -47,6 +47,10 @@ pub(crate) enum Lasting {
     Stall(Link),
     /// Everything that is sent is lost, and the connections end afterwards.
     HalfOpen(Link),
+    /// A transaction of somebody else holds the row of one user.
+    LockRow,
+    /// The broker's clock is so many seconds ahead for everybody.
+    Clock(i64),
 }
 
 /// One step of a schedule.
@@ -112,12 +116,27 @@ impl Schedule {
 
     fn lasting(&mut self, endings: &[(Target, Ending)]) -> Lasting {
         let link = self.link();
-        match self.rng.random_range(0..8) {
+        match self.rng.random_range(0..14) {
             0..=3 => Lasting::Freeze(self.anybody_but(endings)),
             4 => Lasting::Cut(link),
             5 => Lasting::Delay(link, self.milliseconds(2, 100)),
             6 => Lasting::Stall(link),
-            _ => Lasting::HalfOpen(link),
+            7 | 8 => Lasting::Stall(Link::IngressToBroker(self.rng.random_range(0..self.ingresses))),
+            9 => Lasting::HalfOpen(link),
+            10 | 11 => Lasting::LockRow,
+            12 => Lasting::Clock(if self.rng.random_bool(0.5) { 60 } else { -60 }),
+            _ => Lasting::Cut(Link::IngressToBroker(self.rng.random_range(0..self.ingresses))),
+        }
+    }
+
+    /// What clients give up while it lasts has to last longer than they wait; a worker may stand still for long.
+    fn time(&mut self, lasting: Lasting) -> Duration {
+        match lasting {
+            Lasting::Stall(Link::IngressToBroker(_)) | Lasting::Cut(Link::IngressToBroker(_)) => {
+                self.milliseconds(4000, 10_000)
+            }
+            Lasting::Freeze(Target::Worker(_)) => self.milliseconds(1000, 12_000),
+            _ => self.milliseconds(1000, 6000),
         }
     }
 
@@ -138,7 +157,8 @@ impl Iterator for Schedule {
         if self.rng.random_bool(0.2) {
             endings.push((self.anybody_but(&endings), self.ending()));
         }
-        let lasting = self.rng.random_bool(0.3).then(|| (self.lasting(&endings), self.milliseconds(1000, 6000)));
+        let lasting = self.rng.random_bool(0.4).then(|| self.lasting(&endings));
+        let lasting = lasting.map(|lasting| (lasting, self.time(lasting)));
         let failpoint = self.rng.random_bool(0.4).then(|| self.failpoint(endings[0].0)).flatten();
         let (away, rest) = (self.milliseconds(0, 800), self.milliseconds(200, 1200));
         Some(Step { lasting, endings, away, failpoint, rest })
@@ -189,6 +209,8 @@ impl Lasting {
             Self::Delay(link, _) => ("link delayed", link.kind()),
             Self::Stall(link) => ("link stalled", link.kind()),
             Self::HalfOpen(link) => ("link half open", link.kind()),
+            Self::LockRow => ("row locked", "PostgreSQL"),
+            Self::Clock(_) => ("clock stepped by a minute, and back", "broker"),
         }
     }
 }

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_nats::jetstream;
 use protocol::id::Namespace;
+use sea_orm::{ConnectionTrait, Statement};
 use tempfile::TempDir;
 
 use super::command::{Said, rosterd};
 use super::servers::{Schema, broker_url, database_url, namespace};
-use super::{Database, Process};
+use super::{Database, Process, eventually};
 
 /// What a test has for itself.
 #[derive(Debug)]
@@ -89,6 +90,18 @@ impl Bench {
         let mut options = sea_orm::ConnectOptions::new(&self.database_url);
         options.max_connections(2).sqlx_logging(false);
         sea_orm::Database::connect(options).await.unwrap()
+    }
+
+    /// The one number that a statement yields.
+    pub(crate) async fn number(&self, statement: &str) -> i64 {
+        let sql = self.sql().await;
+        let statement = Statement::from_string(sql.get_database_backend(), statement);
+        sql.query_one_raw(statement).await.unwrap().unwrap().try_get_by_index(0).unwrap()
+    }
+
+    /// Waits until every message has left the log.
+    pub(crate) async fn at_rest(&self) {
+        eventually("the log is empty", async || (self.log().await.messages == 0).then_some(())).await;
     }
 
     /// Runs a command of the operator.

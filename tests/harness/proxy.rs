@@ -11,6 +11,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::clock::Clock;
+
 /// PostgreSQL's answer to a commit: `CommandComplete` with its tag.
 pub(crate) const COMMIT_ANSWER: &[u8] = b"C\0\0\0\x0bCOMMIT\0";
 
@@ -38,6 +40,8 @@ pub(crate) enum State {
     HalfOpen(Towards),
     /// The connection in which these bytes come is closed before they pass; that heals the link.
     CutBefore(Towards, Vec<u8>),
+    /// A broker seems to have a clock that is so many seconds ahead.
+    Clock(i64),
 }
 
 /// Directions.
@@ -102,6 +106,11 @@ impl Proxy {
         self.set(State::CutBefore(towards, bytes.to_vec()));
     }
 
+    /// Shows a broker's clock as if it were so many seconds ahead, from now on.
+    pub(crate) fn set_clock(&self, seconds: i64) {
+        self.set(State::Clock(seconds));
+    }
+
     /// Lets everything pass again.
     pub(crate) fn heal(&self) {
         self.set(State::Healed);
@@ -152,6 +161,7 @@ impl Link {
     /// Carries bytes in one direction until the connection has to end.
     async fn pump(&self, mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, towards: Towards) {
         let (mut state, mut buffer, mut earlier) = (self.state.subscribe(), vec![0; 64 * 1024], Vec::new());
+        let mut clock = Clock::default();
         loop {
             let Ok(read @ 1..) = from.read(&mut buffer).await else { return };
             let chunk = &buffer[..read];
@@ -167,8 +177,12 @@ impl Link {
                         return;
                     }
                 }
-                State::Healed | State::Cut | State::HalfOpen(_) | State::CutBefore(..) => {}
+                State::Clock(seconds) if towards == Towards::Client => clock.set(seconds),
+                State::Healed => clock.set(0),
+                State::Cut | State::HalfOpen(_) | State::CutBefore(..) | State::Clock(_) => {}
             }
+            let shown = clock.show(chunk);
+            let chunk = shown.as_deref().unwrap_or(chunk);
             if to.write_all(chunk).await.is_err() {
                 return;
             }

@@ -141,8 +141,9 @@ pub(crate) async fn send(request: RequestBuilder) -> Answer {
     read(request.send().await.unwrap()).await.unwrap()
 }
 
-/// The same with a server that may not be there, or end before it has answered.
-async fn try_send(request: RequestBuilder) -> Option<Answer> {
+/// The same with a server that may not be there, or end before it has answered, or not answer within the request's own
+/// timeout: the connection is closed then.
+pub(crate) async fn try_send(request: RequestBuilder) -> Option<Answer> {
     read(request.send().await.ok()?).await.ok()
 }
 

@@ -38,6 +38,7 @@ pub(crate) struct Plan {
     ingresses: usize,
     workers: usize,
     worker_arguments: Vec<String>,
+    ingress_environment: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +93,12 @@ impl Plan {
         self
     }
 
+    /// A setting that each ingress is started with.
+    pub(crate) fn ingress_setting(mut self, name: &str, value: &str) -> Self {
+        self.ingress_environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Starts it all, and the workspace `acme` with a token.
     pub(crate) async fn start(self) -> System {
         let (broker, postgresql) = futures::join!(Box::pin(self.start_broker()), Box::pin(self.start_postgresql()));
@@ -135,6 +142,7 @@ impl System {
             ingresses: 1,
             workers: 1,
             worker_arguments: Vec::new(),
+            ingress_environment: Vec::new(),
         }
     }
 
@@ -178,6 +186,7 @@ impl System {
         let url = format!("http://{address}");
         let mut settings = self.settings("ingress", arguments, "listening ").await;
         settings.url = Some(url.clone());
+        settings.environment.extend(self.plan.ingress_environment.iter().cloned());
         self.urls.push(url);
         self.ingresses.push(Part::new(settings));
         self.ingresses.last().unwrap().start().await;
@@ -206,6 +215,16 @@ impl System {
     /// The workspace's Base URL at every ingress.
     pub(crate) fn base_urls(&self) -> Vec<String> {
         self.urls.iter().map(|url| format!("{url}/scim/v2/acme")).collect()
+    }
+
+    /// Where an ingress listens.
+    pub(crate) fn url_of(&self, ingress: usize) -> &str {
+        &self.urls[ingress]
+    }
+
+    /// The workspace as a provider sees it by way of a proxy.
+    pub(crate) fn scim_behind(&self, proxy: &str) -> Scim {
+        Scim::new(format!("{proxy}/scim/v2/acme"), &self.token)
     }
 
     /// The workspace's first token.

@@ -88,6 +88,20 @@ fn an_unanswered_reactivation_before_a_deactivation_explains_one_read_and_no_sec
 }
 
 #[test]
+fn an_abandoned_change_of_access_does_not_undo_one_that_began_three_seconds_later() {
+    for abandoned in [true, false] {
+        let mut story = Story::begin();
+        story.ok(1, 2, active(!abandoned));
+        story.unanswered(2, 3, active(abandoned));
+        story.ok(7, 8, active(!abandoned));
+        check(&story.clone().end("first", !abandoned), &[]);
+        check(&story.clone().end("first", abandoned), &[if abandoned { Kind::StuckActive } else { Kind::LostWrite }]);
+        story.unanswered(9, 10, active(abandoned));
+        check(&story.end("first", abandoned), &[]);
+    }
+}
+
+#[test]
 fn an_update_that_was_made_is_not_answered_404() {
     let mut story = Story::begin();
     story.push(2, Some(9), title("new"), Outcome::Fail { status: Some(404) });

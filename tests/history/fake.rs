@@ -77,6 +77,11 @@ impl Fake {
         self.server.directory.lock().unwrap().requests()
     }
 
+    /// How many users are active because of a reactivation that came late.
+    pub(super) fn revived(&self) -> u32 {
+        self.server.directory.lock().unwrap().revived()
+    }
+
     /// Makes everything happen that is still to happen; from now on the line is good.
     pub(super) fn come_to_rest(&self) {
         self.server.quiet.store(true, Ordering::Relaxed);
@@ -119,6 +124,9 @@ async fn answer(request: Request<Incoming>, server: &Server) -> io::Result<Respo
             Reply::status(503)
         }
     };
+    if reply.status == 0 {
+        return std::future::pending().await;
+    }
     sleep(server.pause()).await;
     let body = reply.body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
     Ok(Response::builder().status(reply.status).body(Full::new(body)).unwrap())

@@ -15,7 +15,7 @@
 //! dates it*: once a read that showed it has ended, it has taken effect, and every write invoked later comes after it.
 //! Second, the log accepts nothing after the request's deadline, and the order of effects is that of acceptance: a write
 //! whose outcome the client lost more than [`ACCEPTED_WITHIN`] ago comes before every write invoked from now on, even if
-//! its effect is still to be seen. A pending one has no such bound.
+//! its effect is still to be seen. For `active` that is true [`ACCESS_WITHIN`] already. A pending one has no such bound.
 //!
 //! **Values that are unique** (attributes, names) make this complete: a read names its write, so a write and its reads
 //! are one cluster, and the register is atomic exactly if for no two clusters each has an operation that ended before an
@@ -24,7 +24,7 @@
 //! **Values that return** (`active`, membership) do not name their write. There the check is sound, not complete: a state
 //! is right if some write of it may be the last one, given the acknowledged writes of the opposite that certainly came
 //! before the read; an unknown write that alone explains a read is dated by it. What stays unprovable: an unanswered
-//! reactivation that surfaces within its bound after an acknowledged deactivation.
+//! reactivation that surfaces after an acknowledged deactivation which began within its bound.
 //!
 //! **Ids** never change and never return, so existence is a step up and a step down, and every proof of presence that
 //! began after a proof of absence ended is a violation. Names are judged by ids: two of one name that certainly lived at
@@ -49,6 +49,11 @@ use evidence::Evidence;
 /// How long after the client lost a request the log may still accept it: the ingress's deadline is 45 s after it read
 /// the request, and it may have been frozen for some seconds before.
 pub(super) const ACCEPTED_WITHIN: Micros = 60_000_000;
+
+/// How long after the client lost a request it may still change `active`: what is held for more than 2 s changes nothing
+/// that was asked for since it came (DESIGN, "Access is decided by arrival"), and it had come when its client gave up. The
+/// rest is for what a clock's measurement may be wrong by.
+pub(super) const ACCESS_WITHIN: Micros = 3_000_000;
 
 /// No end in sight.
 const NEVER: Micros = Micros::MAX;

@@ -53,6 +53,23 @@ caught! {
     a_user_who_is_not_found_is_caught: NotFound is StaleRead;
 }
 
+/// Clients that send the same value again would not notice.
+#[tokio::test]
+async fn a_user_whom_an_abandoned_reactivation_revives_is_caught() {
+    let fake = Fake::start(Some(Flaw::AbandonedComesLate), false, 6).await;
+    let until = CancellationToken::new();
+    let (pause, until_then) = (Duration::from_millis(2), until.clone());
+    let options = WorkloadOptions { clients: 8, impatient: 8, pause, until: until_then, ..Default::default() };
+    let urls = [fake.base_url.clone()];
+    let load = tokio::spawn(async move { workload::run(&urls, "token", options).await });
+    eventually("somebody was revived", async || (fake.revived() > 2).then_some(())).await;
+    until.cancel();
+    let history = load.await.unwrap();
+    fake.come_to_rest();
+    let violations = verify(&history, &workload::snapshot(&fake.base_url, "token", &history).await);
+    assert!(violations.iter().any(|violation| violation.kind == Kind::StuckActive), "{}", report(&violations));
+}
+
 #[tokio::test]
 async fn a_right_server_is_not_accused() {
     let (history, snapshot) = played(None, false, 2).await;

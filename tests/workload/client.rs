@@ -25,10 +25,16 @@ const ADDS: usize = 4;
 /// The pause after a request that found no server: nobody learns anything from asking faster.
 const NO_SERVER: Duration = Duration::from_millis(50);
 
+/// How long an impatient client waits, in milliseconds.
+const PATIENCE: std::ops::Range<u64> = 200..2500;
+/// How long after it gave up it asks for the contrary, in milliseconds: what it gave up is not to take effect after that.
+const SECOND_THOUGHTS: std::ops::Range<u64> = 3100..4000;
+
 /// A client.
 #[derive(Debug)]
 pub(super) struct Client {
     process: u32,
+    impatient: bool,
     random: StdRng,
     http: Http,
     population: Arc<Population>,
@@ -50,7 +56,13 @@ impl Client {
     ) -> Self {
         let seed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(number as u64);
         let (process, random) = (population.next_process(), StdRng::seed_from_u64(seed));
-        Self { process, random, http, population, recorder, own: Vec::new(), names: Vec::new(), added: VecDeque::new() }
+        let (own, names, added) = (Vec::new(), Vec::new(), VecDeque::new());
+        Self { process, impatient: false, random, http, population, recorder, own, names, added }
+    }
+
+    /// The same, who gives up after a moment.
+    pub(super) fn impatient(self) -> Self {
+        Self { impatient: true, ..self }
     }
 
     /// One request after the other.
@@ -65,6 +77,9 @@ impl Client {
     }
 
     async fn step(&mut self) {
+        if self.impatient && self.random.random_bool(0.5) {
+            return self.change_its_mind().await;
+        }
         match choice::next(&mut self.random) {
             Choice::CreateUser => self.create_user().await,
             Choice::PatchUser => self.patch_user().await,
@@ -130,6 +145,25 @@ impl Client {
         if self.random.random_bool(0.3) {
             self.read(Operation::ReadUser { user }).await;
         }
+    }
+
+    /// Sets `active` of somebody whom nobody else changes; if it gives up, it sets the contrary later, and waits.
+    async fn change_its_mind(&mut self) {
+        if self.own.is_empty() {
+            return self.create_user().await;
+        }
+        let user = self.own[self.random.random_range(0..self.own.len())].id.clone();
+        let (active, entra) = (self.random.random(), self.random.random());
+        let set =
+            |active| (Operation::SetActive { user: user.clone(), active }, request::set_active(&user, active, entra));
+        let (operation, request) = set(active);
+        if !matches!(self.attempt(operation, request).await, Outcome::Unknown { .. }) {
+            return;
+        }
+        sleep(Duration::from_millis(self.random.random_range(SECOND_THOUGHTS))).await;
+        let (operation, request) = set(!active);
+        self.attempt_within(operation, request, None).await;
+        self.read(Operation::ReadUser { user: user.clone() }).await;
     }
 
     /// Of its own mostly; a shared one now and then, while others still change it.
@@ -240,13 +274,18 @@ impl Client {
         self.attempt(operation, request).await;
     }
 
+    async fn attempt(&mut self, operation: Operation, request: Request) -> Outcome {
+        let patience = self.patience();
+        self.attempt_within(operation, request, patience).await
+    }
+
     /// Asks one of the servers and writes down what happened. After an unknown outcome the client goes on as a new
     /// process: the old one is, for all it knows, still at work.
-    async fn attempt(&mut self, operation: Operation, request: Request) -> Outcome {
+    async fn attempt_within(&mut self, operation: Operation, request: Request, patience: Option<Duration>) -> Outcome {
         let server = self.random.random_range(0..self.http.servers());
         let target = operation.target().map(str::to_owned);
         let begun = self.recorder.begin(self.process, operation);
-        let outcome = Outcome::from(self.http.send(server, request).await);
+        let outcome = Outcome::from(self.http.send(server, request, patience).await);
         self.recorder.settle(&begun, outcome.clone());
         match &outcome {
             Outcome::Unknown { .. } => self.process = self.population.next_process(),
@@ -255,6 +294,10 @@ impl Client {
             Outcome::Ok { .. } | Outcome::Fail { .. } | Outcome::Pending => {}
         }
         outcome
+    }
+
+    fn patience(&mut self) -> Option<Duration> {
+        self.impatient.then(|| Duration::from_millis(self.random.random_range(PATIENCE)))
     }
 
     fn forget(&mut self, id: Option<&str>) {

@@ -45,12 +45,15 @@ impl Http {
         self.base_urls.len()
     }
 
-    /// Asks one of the servers, once.
-    pub(super) async fn send(&self, server: usize, request: Request) -> Reply {
+    /// Asks one of the servers, once, and waits for so long if that is less than a provider does.
+    pub(super) async fn send(&self, server: usize, request: Request, patience: Option<Duration>) -> Reply {
         let url = format!("{}{}", self.base_urls[server].trim_end_matches('/'), request.path);
         let mut builder = self.client.request(request.method, url).bearer_auth(&self.token);
         if let Some(body) = request.body {
             builder = builder.header("content-type", "application/scim+json").body(body.to_string());
+        }
+        if let Some(patience) = patience {
+            builder = builder.timeout(patience);
         }
         let answer = async {
             let response = builder.send().await?;

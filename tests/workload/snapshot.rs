@@ -82,7 +82,7 @@ async fn each(http: &Http, path: &str, ids: BTreeSet<String>) -> impl Iterator<I
 
 /// The body; none for 404.
 async fn get(http: &Http, path: String) -> Option<Value> {
-    match http.send(0, Request::new(Method::GET, path.as_str())).await {
+    match http.send(0, Request::new(Method::GET, path.as_str()), None).await {
         Reply::Answered(StatusCode::OK, body) => Some(body),
         Reply::Answered(StatusCode::NOT_FOUND, _) => None,
         Reply::Answered(status, body) => panic!("at rest, GET {path} answered {status}: {body}"),

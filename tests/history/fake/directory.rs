@@ -1,6 +1,6 @@
 //! Users and groups in memory, and what SCIM asks of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hyper::Method;
 use serde_json::{Value, json};
@@ -20,6 +20,7 @@ pub(super) struct Asked {
 /// An answer.
 #[derive(Debug)]
 pub(super) struct Reply {
+    /// 0: there is none, ever.
     pub(super) status: u16,
     pub(super) body: Option<Value>,
 }
@@ -38,6 +39,9 @@ pub(super) struct Directory {
     chances: u32,
     requests: u32,
     ids: u32,
+    /// Users of whom a reactivation was never answered.
+    abandoned: BTreeSet<String>,
+    revived: u32,
     /// What happens in secret, by the request after which it does.
     late: BTreeMap<(u32, usize), Late>,
 }
@@ -90,6 +94,11 @@ impl Directory {
             (_, id) if is_user => self.update_user(id, asked),
             (_, id) => self.update_group(id, &asked.body["Operations"][0]),
         }
+    }
+
+    /// How many users are active because of a reactivation that came late.
+    pub(super) fn revived(&self) -> u32 {
+        self.revived
     }
 
     pub(super) fn requests(&self) -> u32 {
@@ -224,6 +233,14 @@ impl Directory {
     fn update_user(&mut self, id: &str, asked: &Asked) -> Reply {
         let Some(before) = self.users.get(id).cloned() else { return Reply::status(404) };
         let changes = changes(asked);
+        if changes["active"] == true && self.strikes(Flaw::AbandonedComesLate) {
+            self.abandoned.insert(id.to_owned());
+            return Reply::status(0);
+        }
+        if changes["active"] == false && self.abandoned.remove(id) {
+            self.revived += 1;
+            self.later(LAG, Late::Change(id.to_owned(), json!({ "active": true })));
+        }
         let mut after = before.clone();
         apply(&mut after, &changes);
         if after != before && !self.strikes(Flaw::VersionKept) {

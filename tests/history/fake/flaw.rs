@@ -17,6 +17,8 @@ pub(in crate::history) enum Flaw {
     ReactivationLost,
     /// A deactivated user is active again.
     ActiveAgain,
+    /// A reactivation is never answered, and takes effect once a newer deactivation was acknowledged.
+    AbandonedComesLate,
     /// An update that was read before a deactivation writes the whole user after it.
     ActiveOverwritten,
     /// A deleted user is there again.

@@ -1,5 +1,6 @@
 //! Membership: each pair of group and user is a register with two values, and the user's life bounds it.
 
+use super::ACCEPTED_WITHIN;
 use super::evidence::{Evidence, Life, Switch};
 use super::moment::{Moment, Standing, Write};
 use super::switch::{Wrong, wrong};
@@ -41,7 +42,7 @@ fn pair(writes: &[(bool, Write)], sights: &Sights<'_>, user: &str, life: &Life<'
     }
     switch.seen.extend(seen_out(writes, sights, user, life));
     switch.writes.push((false, NOT_YET));
-    let Wrong { shown, write, by, right_again } = wrong(&switch)?;
+    let Wrong { shown, write, by, right_again } = wrong(&switch, ACCEPTED_WITHIN)?;
     let kind = match (right_again, shown) {
         (true, _) => Kind::StaleRead,
         (false, true) => Kind::GhostMember,

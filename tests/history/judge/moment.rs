@@ -51,9 +51,14 @@ impl Write {
 
     /// From then on every write that begins comes after this one.
     pub(super) fn accepted_by(&self) -> Micros {
+        self.settled_by(ACCEPTED_WITHIN)
+    }
+
+    /// The same where what its client lost takes effect so long afterwards at the latest.
+    pub(super) fn settled_by(&self, within: Micros) -> Micros {
         match self.standing {
             Standing::Acknowledged | Standing::Refused => self.moment.end,
-            Standing::Unknown => self.moment.end.saturating_add(ACCEPTED_WITHIN),
+            Standing::Unknown => self.moment.end.saturating_add(within),
             Standing::Pending => NEVER,
         }
     }

@@ -3,6 +3,7 @@
 use std::iter::Peekable;
 use std::vec::IntoIter;
 
+use super::ACCESS_WITHIN;
 use super::evidence::{Evidence, Switch};
 use super::moment::{Moment, Write};
 use crate::history::{Kind, Micros, Violation};
@@ -10,7 +11,7 @@ use crate::history::{Kind, Micros, Violation};
 /// One violation at most for each user.
 pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Violation> {
     let found = evidence.switches.iter().filter_map(|(id, switch)| {
-        let Wrong { shown, write, by, right_again } = wrong(switch)?;
+        let Wrong { shown, write, by, right_again } = wrong(switch, ACCESS_WITHIN)?;
         let kind = match (right_again, shown) {
             (true, _) => Kind::StaleRead,
             (false, true) => Kind::StuckActive,
@@ -34,15 +35,16 @@ pub(super) struct Wrong {
     pub(super) right_again: bool,
 }
 
-/// The first read, by its end, that shows what no write can have left there.
-pub(super) fn wrong(switch: &Switch) -> Option<Wrong> {
-    [true, false].into_iter().filter_map(|shown| wrong_side(switch, shown)).min_by_key(|wrong| wrong.by.end)
+/// The first read, by its end, that shows what no write can have left there. A write that its client lost takes effect so
+/// long afterwards at the latest.
+pub(super) fn wrong(switch: &Switch, within: Micros) -> Option<Wrong> {
+    [true, false].into_iter().filter_map(|shown| wrong_side(switch, shown, within)).min_by_key(|wrong| wrong.by.end)
 }
 
-fn wrong_side(switch: &Switch, shown: bool) -> Option<Wrong> {
+fn wrong_side(switch: &Switch, shown: bool, within: Micros) -> Option<Wrong> {
     let opposites = Opposites::of(switch.writes.iter().filter(|(value, _)| *value != shown).map(|(_, write)| *write));
-    let mut explanations =
-        Explanations::of(switch.writes.iter().filter(|(value, _)| *value == shown).map(|(_, write)| *write));
+    let writes = switch.writes.iter().filter(|(value, _)| *value == shown).map(|(_, write)| *write);
+    let mut explanations = Explanations::of(writes, within);
     let mut seen: Vec<Moment> =
         switch.seen.iter().filter(|(value, _)| *value == shown).map(|(_, moment)| *moment).collect();
     seen.sort_by_key(|moment| moment.end);
@@ -93,13 +95,15 @@ struct Explanations {
     /// The latest of the acknowledged ones.
     acknowledged: Option<Micros>,
     unanswered: Vec<Micros>,
+    /// How long an unanswered one may still take effect.
+    within: Micros,
 }
 
 impl Explanations {
-    fn of(writes: impl Iterator<Item = Write>) -> Self {
+    fn of(writes: impl Iterator<Item = Write>, within: Micros) -> Self {
         let mut writes: Vec<Write> = writes.filter(|write| !write.is_refused()).collect();
         writes.sort_by_key(|write| write.moment.start);
-        Self { ahead: writes.into_iter().peekable(), acknowledged: None, unanswered: Vec::new() }
+        Self { ahead: writes.into_iter().peekable(), acknowledged: None, unanswered: Vec::new(), within }
     }
 
     /// Whether a write may have come after one that began at `replaced`. If a single unanswered one may, then it had
@@ -109,7 +113,7 @@ impl Explanations {
             if write.is_acknowledged() {
                 self.acknowledged = self.acknowledged.max(Some(write.moment.end));
             } else {
-                self.unanswered.push(write.accepted_by());
+                self.unanswered.push(write.settled_by(self.within));
             }
         }
         if self.acknowledged.is_some_and(|end| end >= replaced) {
