@@ -170,13 +170,13 @@ impl Inner {
             Ok(Err(_)) => return refused(creates.len(), || GatewayError::Crowded),
             Err(_) => return refused(creates.len(), || GatewayError::Unanswered { in_log: None }),
         };
-        let begin = |envelope: &Envelope<Command>| {
+        let prepare = |envelope: &Envelope<Command>| {
             let command = Outgoing::new(&self.namespace, envelope, Lane::Bulk, timing)?;
             let mut underway = Underway::new(Arc::clone(&self), command);
             underway.admit(permits.next().ok_or(GatewayError::Crowded)?);
             Ok(underway)
         };
-        let mut begun: Vec<Result<Underway, GatewayError>> = creates.iter().map(begin).collect();
+        let mut begun: Vec<Result<Underway, GatewayError>> = creates.iter().map(prepare).collect();
         drop(creates);
         let stored = self.store_together(&mut begun, timing).await;
         let settling = begun.into_iter().zip(operations).map(|(underway, operation)| {
