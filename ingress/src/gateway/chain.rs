@@ -92,7 +92,6 @@ impl Chain {
                 Said::Stored { duplicate, sequence } => {
                     failpoint::hit(Failpoint::IngressPublishAfter).await;
                     self.refusal.store(0, Ordering::Relaxed);
-                    self.observed.fill.appended(command.payload.len());
                     return Ok(Appended { sequence, duplicate });
                 }
                 Said::Pending(sequence) => {
@@ -141,7 +140,6 @@ impl Chain {
         };
         slot.acknowledged();
         failpoint::hit(Failpoint::IngressPublishAfter).await;
-        self.observed.fill.appended(commands.iter().map(|command| command.payload.len()).sum());
         let first = (last + 1).saturating_sub(u64::try_from(commands.len()).unwrap_or(last));
         Some((first..=last).collect())
     }

@@ -198,7 +198,7 @@ impl Inner {
         if commands.len() < 2 {
             return false;
         }
-        let bytes = commands.iter().map(|command| command.payload.len()).sum();
+        let bytes = commands.iter().map(|command| command.size()).sum();
         let appending = async {
             self.observed.fill.room(Lane::Bulk, bytes).await;
             self.chain.append_together(&mut commands).await
@@ -212,7 +212,7 @@ impl Inner {
 
     /// Why a command was not admitted in time.
     pub(super) fn not_admitted(&self, command: &Outgoing) -> GatewayError {
-        if self.observed.fill.is_full_for(command.lane, command.payload.len()) {
+        if self.observed.fill.is_full_for(command.lane, command.size()) {
             GatewayError::LogFull
         } else {
             GatewayError::Unanswered { in_log: None }

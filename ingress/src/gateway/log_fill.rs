@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use protocol::message::lane::Lane;
 use tokio::sync::watch;
 
-/// How full the log is, as last measured, and by what was appended since.
+/// How full the log is, as last measured, and by what was let in since.
 #[derive(Debug, Default)]
 pub(super) struct LogFill {
     measured: watch::Sender<Measured>,
@@ -26,11 +26,6 @@ impl LogFill {
         self.measured.send_replace(Measured { bytes, capacity });
     }
 
-    /// Counts what was appended.
-    pub(super) fn appended(&self, bytes: usize) {
-        self.appended.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
-    }
-
     /// Whether more than half is used: it is worth to measure often.
     pub(super) fn is_half_full(&self) -> bool {
         !self.has_room(50, 0)
@@ -41,7 +36,7 @@ impl LogFill {
         !self.has_room(percentage(lane), bytes)
     }
 
-    /// Waits until a lane may append so many bytes.
+    /// Waits until a lane may append so many bytes, and counts them as appended until the next measurement.
     pub(super) async fn room(&self, lane: Lane, bytes: usize) {
         let mut measured = self.measured.subscribe();
         while !self.has_room(percentage(lane), bytes) {
@@ -50,6 +45,7 @@ impl LogFill {
                 return;
             }
         }
+        self.appended.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     fn has_room(&self, percentage: u64, bytes: usize) -> bool {
@@ -82,7 +78,7 @@ mod tests {
         assert!(!waits(Lane::Bulk), "nothing is known");
         fill.learn(650, Some(1_000));
         assert!(!waits(Lane::Bulk));
-        fill.appended(50);
+        fill.learn(695, Some(1_000));
         assert!(waits(Lane::Bulk) && !waits(Lane::Interactive));
         fill.learn(900, Some(1_000));
         assert!(waits(Lane::Interactive) && !waits(Lane::Urgent));

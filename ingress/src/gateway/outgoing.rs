@@ -20,6 +20,8 @@ use super::{GatewayError, Timing};
 /// How long an attempt is valid, and how long the broker's word on a publish is waited for: what the broker stores later
 /// is late.
 pub(super) const ATTEMPT_VALIDITY: Duration = Duration::from_secs(3);
+/// What headers and the broker's own record of a message take, about, in bytes.
+const HEADER_BYTES: usize = 400;
 /// An attempt that ends sooner is not published again: the next one is.
 const LEAST_VALIDITY: Duration = Duration::from_millis(500);
 
@@ -70,6 +72,11 @@ impl Outgoing {
             timing,
             attempt: None,
         })
+    }
+
+    /// How many bytes it takes in the log, about: subject and headers are kept with it.
+    pub(super) fn size(&self) -> usize {
+        self.payload.len() + self.subject.len() + HEADER_BYTES
     }
 
     /// Whether it was ever published: the log may have it.

@@ -259,7 +259,7 @@ impl Parts {
 
 /// Waits for a place in the log and for room in it. Something urgent behind it lends its own.
 async fn admit(inner: &Inner, command: &Outgoing, turn: &mut Turn) -> Result<Permit, GatewayError> {
-    let (workspace, size) = (&command.workspace, command.payload.len());
+    let (workspace, size) = (&command.workspace, command.size());
     let enter = |lane: Lane| async move {
         let permit = inner.admission.enter(workspace, lane).await?;
         inner.observed.fill.room(lane, size).await;
