@@ -18,6 +18,8 @@ use super::turns::Turn;
 
 /// Outcomes can be lost on the way, so while waiting a worker is asked this often.
 const ASK_INTERVAL: Duration = Duration::from_secs(2);
+/// How soon it is asked again on a new connection where no worker answers yet.
+const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 /// How long an operation that outlived its request still counts as one in the log, unless it is settled or gone before.
 const LINGER_TIMEOUT: Duration = Duration::from_mins(10);
 /// How often such an operation is asked for.
@@ -221,12 +223,18 @@ impl Parts {
                 answered = question => answered,
                 () = sleep_until(until) => return Followed::Expired,
             };
+            let is_silent = fate.is_none();
             match fate {
                 Some(Fate::Ended(outcome)) => return Followed::Ended(outcome),
                 Some(Fate::Gone) => return Followed::Lost,
                 Some(Fate::Queued) => self.is_queued = true,
                 // What was read on an earlier connection may be lost since.
                 Some(Fate::Unknown) | None => self.is_queued &= newer == generation,
+            }
+            if is_silent && newer != generation {
+                // On a new connection the answer matters at once.
+                sleep(RETRY_INTERVAL).await;
+                continue;
             }
             generation = newer;
         }

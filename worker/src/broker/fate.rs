@@ -1,12 +1,18 @@
 //! What became of an operation: the ledger knows those that ended, the log those that wait.
 
+use std::time::Duration;
+
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use protocol::id::{OperationId, WorkspaceId};
 use protocol::message::query::{Answer, Fate, Query};
+use tokio::time::timeout;
 
 use crate::answer;
 use crate::broker::delivery::{Item, Reading};
 use crate::broker::queries::Queries;
+
+/// How long the ledger is waited for before the log is asked: while the database is away, what waits is still known.
+const LEDGER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the log says of a sequence.
 enum InLog {
@@ -22,7 +28,8 @@ impl Queries {
     /// Looks in the ledger, then in the log, then in the ledger again: what left the log in between is in it.
     pub(super) async fn fate(&self, workspace: &WorkspaceId, operation: OperationId, sequence: Option<u64>) -> Answer {
         let query = Query::Fate { operation, sequence };
-        let ledger = answer::answer(&self.store, workspace, &query).await;
+        let ledger = timeout(LEDGER_TIMEOUT, answer::answer(&self.store, workspace, &query)).await;
+        let ledger = ledger.unwrap_or(Answer::Unavailable);
         let Some(sequence) = sequence else { return ledger };
         if matches!(ledger, Answer::Fate { fate: Fate::Ended(_) }) {
             return ledger;
