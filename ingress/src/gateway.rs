@@ -2,12 +2,12 @@
 
 mod admission;
 mod answered;
-mod asking;
 mod chain;
 mod jetstream;
 mod link;
 mod locks;
 mod publish_ack;
+mod query_client;
 mod sightings;
 mod together;
 
@@ -23,6 +23,7 @@ use protocol::scim::dialect::Dialect;
 pub use admission::MOST_TOGETHER;
 pub use jetstream::JetStream;
 pub use link::{ConnectError, Link};
+pub use query_client::QueryError;
 
 /// What handlers need of the log and the workers. Object-safe, so that tests can record instead.
 pub trait Gateway: Send + Sync {
@@ -41,6 +42,9 @@ pub trait Gateway: Send + Sync {
 
     /// Asks a worker about a workspace.
     fn ask<'a>(&'a self, workspace: &'a WorkspaceId, query: Query) -> BoxFuture<'a, Result<Answer, GatewayError>>;
+
+    /// Has a worker read from its database: for a health check. Takes two seconds at most.
+    fn probe(&self) -> BoxFuture<'_, Result<(), QueryError>>;
 
     /// Lets operators know whose dialect a workspace's requests speak. Waits for nothing.
     fn saw(&self, workspace: &WorkspaceId, dialect: Dialect);

@@ -66,7 +66,7 @@ async fn start(config: &Config, address: SocketAddr) -> Result<Edge, RunError> {
     let ingress = identity::ingress()?;
     let link = Link::connect(&config.broker()?, Arc::clone(&health)).await?;
     let client = link.client().clone();
-    let gateway = Arc::new(JetStream::new(link, config.namespace.clone(), &ingress).await?);
+    let gateway = Arc::new(JetStream::new(link, config.namespace.clone(), &ingress, config.answer_deadline).await?);
     let credentials = Arc::new(Credentials::default());
     let context = async_nats::jetstream::new(client.clone());
     let namespace = config.namespace.clone();

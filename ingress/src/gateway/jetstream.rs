@@ -18,9 +18,9 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::admission::{Admission, Permit};
 use super::answered::{Waiter, Waiters};
-use super::asking::Asking;
 use super::chain::{Chain, Outgoing};
 use super::link::Link;
+use super::query_client::{QueryClient, QueryError};
 use super::sightings::Sightings;
 use super::{Gateway, GatewayError};
 use crate::clock;
@@ -30,8 +30,6 @@ use crate::edge::Terms;
 const ASK_EVERY: Duration = Duration::from_secs(2);
 /// How long until a command is appended again that a full log refused.
 const APPEND_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// How long a read may take.
-const READ_WITHIN: Duration = Duration::from_secs(20);
 /// How long an operation that outlived its request still counts as one in the log, unless it is settled before.
 const LINGER: Duration = Duration::from_mins(10);
 /// How often such an operation is asked for.
@@ -49,9 +47,11 @@ pub(super) struct Inner {
     pub(super) link: Link,
     pub(super) chain: Chain,
     waiters: Waiters,
-    asking: Asking,
+    asking: QueryClient,
     pub(super) admission: Admission,
     sightings: Sightings,
+    /// How long a read is held.
+    answer_within: Duration,
 }
 
 /// A command whose outcome is waited for.
@@ -72,11 +72,12 @@ pub(super) enum Stage {
 }
 
 impl JetStream {
-    /// Subscribes to outcomes, before anything is published, and listens from then on.
+    /// Subscribes to outcomes, before anything is published, and listens from then on. A read is held for `answer_within`.
     pub async fn new(
         link: Link,
         namespace: Namespace,
         ingress: &IngressId,
+        answer_within: Duration,
     ) -> Result<Self, async_nats::SubscribeError> {
         let subscription = link.client().subscribe(namespace.outcomes(ingress)).await?;
         let waiters = Waiters::default();
@@ -86,9 +87,9 @@ impl JetStream {
             tracing::warn!("the broker cannot be reached yet; requests wait until it can");
         }
         let chain = Chain::new(link.clone());
-        let asking = Asking::new(link.clone(), namespace.clone());
+        let asking = QueryClient::new(link.clone(), namespace.clone());
         let (admission, sightings) = (Admission::default(), Sightings::default());
-        let inner = Inner { namespace, link, chain, waiters, asking, admission, sightings };
+        let inner = Inner { namespace, link, chain, waiters, asking, admission, sightings, answer_within };
         Ok(Self { inner: Arc::new(inner) })
     }
 }
@@ -122,8 +123,12 @@ impl Gateway for JetStream {
     }
 
     fn ask<'a>(&'a self, workspace: &'a WorkspaceId, query: Query) -> BoxFuture<'a, Result<Answer, GatewayError>> {
-        let deadline = Instant::now() + READ_WITHIN;
+        let deadline = Instant::now() + self.inner.answer_within;
         Box::pin(async move { self.inner.asking.until(workspace, &query, deadline).await })
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), QueryError>> {
+        Box::pin(self.inner.asking.probe())
     }
 
     fn saw(&self, workspace: &WorkspaceId, dialect: Dialect) {
