@@ -56,6 +56,8 @@ mod provisioning;
 #[cfg(test)]
 mod race;
 #[cfg(test)]
+mod readiness;
+#[cfg(test)]
 mod reads;
 #[cfg(test)]
 mod redelivery;

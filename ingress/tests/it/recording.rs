@@ -131,8 +131,7 @@ impl Server {
     }
 
     pub(crate) fn ready(self) -> Self {
-        self.health.broker.store(true, Ordering::Relaxed);
-        self.health.credentials.store(true, Ordering::Relaxed);
+        self.health.credentials_loaded.store(true, Ordering::Relaxed);
         self
     }
 
