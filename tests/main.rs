@@ -64,6 +64,10 @@ mod provisioning;
 #[cfg(test)]
 mod race;
 #[cfg(test)]
+mod readiness;
+#[cfg(test)]
+mod reads;
+#[cfg(test)]
 mod redelivery;
 #[cfg(test)]
 mod refusals;

@@ -52,9 +52,20 @@ pub struct Config {
     #[arg(long, env = "ROSTERD_MAX_BULK_OPERATIONS", default_value_t = 2_000)]
     pub max_bulk_operations: usize,
 
-    /// How long a request may wait for its outcome, in seconds; providers give up after 60.
+    /// How long a request may wait for its outcome or its answer, in seconds; providers give up after 60.
     #[arg(long, env = "ROSTERD_ANSWER_DEADLINE", default_value = "50", value_parser = answer_deadline)]
     pub answer_deadline: Duration,
+
+    /// How long a connection may be idle between two requests, in seconds; longer than the load balancer in front keeps
+    /// its connections, which loses a request where this side closes first. The head of a request has 10 seconds.
+    #[arg(long, env = "ROSTERD_IDLE_TIMEOUT", default_value = "75", value_name = "SECONDS", value_parser = idle_timeout)]
+    pub idle_timeout: Duration,
+
+    /// How long the process goes on accepting connections after SIGTERM, in seconds, while `/readyz` says that it is not
+    /// ready and answers say `Connection: close`; longer than the load balancer in front takes to see that. Then it
+    /// finishes what is in flight, for up to 55 seconds. A second signal ends it at once.
+    #[arg(long, env = "ROSTERD_DRAIN_DELAY", default_value = "5", value_name = "SECONDS", value_parser = drain_delay)]
+    pub drain_delay: Duration,
 
     /// How logs look [default: text on a terminal, else json].
     #[arg(long = "log", env = "ROSTERD_LOG", value_enum)]
@@ -153,6 +164,20 @@ fn answer_deadline(text: &str) -> Result<Duration, String> {
         // Nothing is published in the last 5 seconds before the deadline.
         Ok(seconds @ 6..=55) => Ok(Duration::from_secs(seconds)),
         _ => Err("must be 6 to 55 seconds".to_owned()),
+    }
+}
+
+fn idle_timeout(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds @ 1..=3600) => Ok(Duration::from_secs(seconds)),
+        _ => Err("must be 1 to 3600 seconds".to_owned()),
+    }
+}
+
+fn drain_delay(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds @ 0..=300) => Ok(Duration::from_secs(seconds)),
+        _ => Err("must be 0 to 300 seconds".to_owned()),
     }
 }
 

@@ -2,7 +2,6 @@
 
 mod admission;
 mod answered_creates;
-mod asking;
 mod broker_clock;
 mod chain;
 mod jetstream;
@@ -12,6 +11,7 @@ mod observer;
 mod outgoing;
 mod pending_outcomes;
 mod publish_ack;
+mod query_client;
 mod sightings;
 mod turns;
 mod underway;
@@ -30,6 +30,7 @@ use tokio::time::Instant;
 pub use admission::MOST_TOGETHER;
 pub use jetstream::JetStream;
 pub use link::{ConnectError, Link};
+pub use query_client::QueryError;
 
 /// What handlers need of the log and the workers. Object-safe, so that tests can record instead.
 pub trait Gateway: Send + Sync {
@@ -65,6 +66,9 @@ pub trait Gateway: Send + Sync {
 
     /// Asks a worker about a workspace.
     fn ask<'a>(&'a self, workspace: &'a WorkspaceId, query: Query) -> BoxFuture<'a, Result<Answer, GatewayError>>;
+
+    /// Has a worker read from its database: for a health check. Takes two seconds at most.
+    fn probe(&self) -> BoxFuture<'_, Result<(), QueryError>>;
 
     /// Lets operators know whose dialect a workspace's requests speak. Waits for nothing.
     fn saw(&self, workspace: &WorkspaceId, dialect: Dialect);

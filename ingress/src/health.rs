@@ -1,4 +1,6 @@
-//! Liveness and readiness.
+//! Liveness, readiness, and the health of everything that requests need.
+
+mod report;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,32 +8,38 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
+pub(crate) use self::report::health;
+
+use self::report::LastReport;
 use crate::edge::Edge;
 
-/// Whether this process can serve. Each part is set by the task that sees it.
+/// What is known of this process and of what it needs. Each part is set by the task that sees it.
 #[derive(Debug, Default)]
 pub struct Health {
+    /// The credentials were read once.
+    pub credentials_loaded: AtomicBool,
+    /// The process was told to stop.
+    pub draining: AtomicBool,
     /// The connection to the broker stands.
     pub broker: AtomicBool,
-    /// The credentials are watched.
-    pub credentials: AtomicBool,
+    /// Changes of credentials are followed.
+    pub credentials_watched: AtomicBool,
     /// This clock and the broker's differ by more than [`Health::MAX_CLOCK_SKEW_MILLIS`].
     pub clock_skewed: AtomicBool,
+    last_report: LastReport,
 }
 
 impl Health {
     /// Above this difference it is said that this clock is wrong; the broker's counts all the same.
     pub const MAX_CLOCK_SKEW_MILLIS: u64 = 2_000;
 
-    /// What is missing, in words; nothing if requests can be served.
-    pub fn missing(&self) -> Option<&'static str> {
-        if !self.broker.load(Ordering::Relaxed) {
-            return Some("the broker is not connected");
+    /// Why this process is not to get requests, in words. Its own state only: what hits all ingresses alike, such as a
+    /// broker that is away, would empty a load balancer's pool, and nobody would hold the requests until it is back.
+    pub fn not_ready(&self) -> Option<&'static str> {
+        if self.draining.load(Ordering::Relaxed) {
+            return Some("this process is stopping");
         }
-        if !self.credentials.load(Ordering::Relaxed) {
-            return Some("the credentials are not watched yet");
-        }
-        self.clock_skewed.load(Ordering::Relaxed).then_some("this clock and the broker's differ by more than 2 seconds")
+        (!self.credentials_loaded.load(Ordering::Relaxed)).then_some("the credentials are not loaded yet")
     }
 }
 
@@ -40,9 +48,9 @@ pub(crate) async fn live() -> &'static str {
     "ok\n"
 }
 
-/// The process can serve requests.
+/// The process can take requests.
 pub(crate) async fn ready(State(edge): State<Edge>) -> Response {
-    match edge.health.missing() {
+    match edge.health.not_ready() {
         None => "ready\n".into_response(),
         Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
     }

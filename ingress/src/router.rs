@@ -1,5 +1,6 @@
 //! The whole URL table, and what happens to every request on its way to it.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
@@ -7,7 +8,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post};
 use axum::{Extension, Router};
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Uri};
 use protocol::scim::error::{ScimError, ScimType};
@@ -51,9 +52,10 @@ pub fn app(edge: Edge) -> Router {
         .route("/scim/v2/{workspace}/Me", any(discovery::me))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
+        .route("/healthz", get(health::health))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
-        // The last is the outermost: time, the rest of the body, log, the size of the head, then authentication before anything else under
+        // The last is the outermost: the end of the connection, time, the rest of the body, log, the size of the head, then authentication before anything else under
         // /scim.
         .layer(middleware::from_fn_with_state(edge.clone(), auth::authenticate))
         .layer(middleware::from_fn(head_within_limits))
@@ -61,6 +63,7 @@ pub fn app(edge: Edge) -> Router {
         .layer(middleware::from_fn(accepted))
         .layer(middleware::from_fn(unread::take_in))
         .layer(middleware::from_fn_with_state(edge.clone(), within_time))
+        .layer(middleware::from_fn_with_state(edge.clone(), last_while_draining))
         .with_state(edge);
     // Around the table, because a path has to be normal before it is looked up.
     Router::new().fallback_service(tower::Layer::layer(&MapRequestLayer::new(normalized), table))
@@ -100,6 +103,15 @@ async fn unknown_path(uri: Uri) -> Response {
 
 async fn wrong_method() -> Response {
     error_response(&ScimError::new(405, "this path does not take this method; see the Allow header"))
+}
+
+/// While the process stops, each answer is its connection's last: the client's next request goes elsewhere.
+async fn last_while_draining(State(edge): State<Edge>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if edge.health.draining.load(Ordering::Relaxed) {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// The last bound on everything: a provider hears from us before it gives up.

@@ -1,6 +1,7 @@
 //! The process: starts everything, accepts connections within limits, drains on a signal.
 
 mod accept;
+mod head;
 mod patience;
 
 use std::io::Write;
@@ -9,8 +10,8 @@ use std::sync::Arc;
 
 use protocol::id::InvalidId;
 use protocol::scim::bulk::BulkLimits;
-use tokio::net::TcpListener;
 
+use self::accept::Timing;
 use crate::config::{Config, ConfigError};
 use crate::credentials::Credentials;
 use crate::edge::{Edge, Terms};
@@ -47,17 +48,19 @@ pub enum RunError {
     Name(#[from] InvalidId),
 }
 
-/// Serves until SIGTERM or SIGINT, then finishes what is in flight. Prints `listening http://ADDRESS` on standard output
+/// Serves until SIGTERM or SIGINT, goes on accepting for the drain delay, then finishes what is in flight. Prints `listening http://ADDRESS` on standard output
 /// when connections are accepted.
 pub async fn run(config: Config) -> Result<(), RunError> {
     telemetry::start(config.log);
     let address = config.listen;
     let listen = |source| RunError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(listen)?;
+    let listener = accept::listen(address).map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
     let edge = start(&config, address).await?;
     announce(address);
-    accept::serve(listener, router::app(edge)).await.map_err(RunError::Signal)
+    let health = Arc::clone(&edge.health);
+    let timing = Timing { idle_timeout: config.idle_timeout, drain_delay: config.drain_delay };
+    accept::serve(listener, router::app(edge), timing, &health).await.map_err(RunError::Signal)
 }
 
 /// Connects, and starts what runs beside the requests: outcomes, credentials, the product's own calls, the clock check.
@@ -66,7 +69,9 @@ async fn start(config: &Config, address: SocketAddr) -> Result<Edge, RunError> {
     let ingress = identity::ingress()?;
     let link = Link::connect(&config.broker()?, Arc::clone(&health)).await?;
     let client = link.client().clone();
-    let gateway = Arc::new(JetStream::new(link, config.namespace.clone(), &ingress, Arc::clone(&health)).await?);
+    let (namespace, answer_within) = (config.namespace.clone(), config.answer_deadline);
+    let gateway = JetStream::new(link, namespace, &ingress, Arc::clone(&health), answer_within).await?;
+    let gateway = Arc::new(gateway);
     let credentials = Arc::new(Credentials::default());
     let context = async_nats::jetstream::new(client.clone());
     let namespace = config.namespace.clone();

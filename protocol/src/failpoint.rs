@@ -82,6 +82,8 @@ pub enum Action {
     Abort,
     /// What was being done goes on this much later.
     Sleep(Duration),
+    /// Every thread of the process's runtime stands still from then on.
+    Hang,
 }
 
 /// What is armed in a process.
@@ -101,7 +103,7 @@ struct Trap {
 
 /// Why a list of failpoints cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no failpoint: it is NAME=abort or NAME=sleep(MILLISECONDS), with @N for the N-th hit")]
+#[error("{0:?} is no failpoint: it is NAME=abort, NAME=hang or NAME=sleep(MILLISECONDS), with @N for the N-th hit")]
 pub struct FailpointError(String);
 
 impl Armed {
@@ -130,6 +132,7 @@ impl Trap {
         let action = match action.strip_prefix("sleep(").and_then(|rest| rest.strip_suffix(')')) {
             Some(milliseconds) => Action::Sleep(Duration::from_millis(milliseconds.parse().ok()?)),
             None if action == "abort" => Action::Abort,
+            None if action == "hang" => Action::Hang,
             None => return None,
         };
         let at = at.parse().ok().filter(|at| *at > 0)?;

@@ -139,6 +139,11 @@ impl Part {
         process?.terminate().await
     }
 
+    /// SIGTERM; does not wait for the end.
+    pub(crate) fn tell_to_stop(&self) {
+        signal(self.pid(), Signal::TERM);
+    }
+
     /// SIGKILL, and a start.
     pub(crate) async fn restart(&self) {
         self.kill().await;

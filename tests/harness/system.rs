@@ -186,6 +186,8 @@ impl System {
         let url = format!("http://{address}");
         let mut settings = self.settings("ingress", arguments, "listening ").await;
         settings.url = Some(url.clone());
+        // Nobody has to see it stop; a test of that sets another.
+        settings.environment.push(("ROSTERD_DRAIN_DELAY".to_owned(), "0".to_owned()));
         settings.environment.extend(self.plan.ingress_environment.iter().cloned());
         self.urls.push(url);
         self.ingresses.push(Part::new(settings));

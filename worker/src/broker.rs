@@ -20,6 +20,7 @@ mod soundness;
 mod work;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -141,7 +142,8 @@ impl Session {
         let progress = Progress::default();
         services.until_drained(|end| progress.clone().run(self.connection.clone(), end));
         services.until_drained(|end| reconcile(Arc::clone(&projection), self.store.clone(), end));
-        let queries = self.queries(projection, soundness.clone(), log.clone());
+        let (open, gate) = watch::channel(true);
+        let queries = self.queries(projection, soundness.clone(), log.clone(), gate.clone());
         let subscriptions = queries.subscribe().await?;
         services.tasks.spawn(queries.run(subscriptions, session.clone()));
 
@@ -150,7 +152,6 @@ impl Session {
         let ends = Ends { session: session.clone(), renumbered: renumbered.clone() };
         services.tasks.spawn(soundness.watch(log.numbering, self.connection.clone(), verified, ends));
         let (items, received) = mpsc::channel(LANE_ROOM);
-        let (open, gate) = watch::channel(true);
         let mut lanes = JoinSet::new();
         for (lane, consumer) in consumers {
             let room = Arc::new(Semaphore::new(LANE_ROOM));
@@ -188,9 +189,16 @@ impl Session {
         Ok(Opened { soundness, generation, log, consumers, projection })
     }
 
-    fn queries(&self, projection: Arc<Projection>, soundness: Soundness, log: LogView) -> Arc<Queries> {
+    fn queries(
+        &self,
+        projection: Arc<Projection>,
+        soundness: Soundness,
+        log: LogView,
+        open: watch::Receiver<bool>,
+    ) -> Arc<Queries> {
         let (client, store) = (self.connection.client.clone(), self.store.clone());
-        Arc::new(Queries { client, log, store, projection, soundness, clock: Clock::System })
+        let (clock, failures) = (Clock::System, AtomicU32::new(0));
+        Arc::new(Queries { client, log, store, projection, soundness, clock, open, failures })
     }
 
     fn work(&self, soundness: Soundness, log: LogView, sound: watch::Receiver<u64>) -> Arc<Work> {

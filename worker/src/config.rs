@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use protocol::id::Namespace;
 
@@ -44,6 +45,11 @@ pub struct Config {
     /// How large the log may grow before it refuses what is new, in bytes.
     #[arg(long, env = "ROSTERD_LOG_MAX_BYTES", default_value_t = 4 * 1024 * 1024 * 1024)]
     pub log_max_bytes: u64,
+
+    /// End the process when none of its tasks has made progress for this many seconds, so that others take over what it
+    /// holds and a supervisor starts it again; 0 never does. A process that was only stopped and continued is not ended.
+    #[arg(long, env = "ROSTERD_WATCHDOG", default_value = "20", value_name = "SECONDS", value_parser = seconds)]
+    pub watchdog: Duration,
 
     /// How logs look [default: text on a terminal, else json]; `RUST_LOG` chooses what is logged.
     #[arg(long = "log", env = "ROSTERD_LOG", value_enum)]
@@ -97,6 +103,10 @@ impl Config {
                 .ok_or(ConfigError::NoDatabase),
         }
     }
+}
+
+fn seconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
+    text.parse().map(|seconds: u32| Duration::from_secs(seconds.into()))
 }
 
 fn read(path: &PathBuf) -> Result<String, ConfigError> {

@@ -8,9 +8,19 @@ pub(crate) async fn hit(point: Failpoint) {
     use protocol::failpoint::Action;
     match armed::TRAPS.hit(point) {
         Some(Action::Abort) => std::process::abort(),
+        Some(Action::Hang) => hang(),
         Some(Action::Sleep(pause)) => tokio::time::sleep(pause).await,
         None => {}
     }
+}
+
+/// Blocks every thread of the runtime, this one last.
+#[cfg(debug_assertions)]
+fn hang() {
+    for _ in 0..tokio::runtime::Handle::current().metrics().num_workers() {
+        tokio::spawn(async { std::thread::sleep(std::time::Duration::MAX) });
+    }
+    std::thread::sleep(std::time::Duration::MAX);
 }
 
 /// Passes a failpoint.

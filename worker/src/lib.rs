@@ -15,6 +15,7 @@ pub mod disposition;
 mod failpoint;
 pub mod store;
 mod telemetry;
+mod watchdog;
 
 use std::io::Write;
 use std::time::Duration;
@@ -54,8 +55,8 @@ pub enum WorkerError {
     /// The broker's URL is wrong.
     #[error("connecting to the broker")]
     Connect(#[from] async_nats::ConnectError),
-    /// The process cannot listen for signals.
-    #[error("listening for signals")]
+    /// The process cannot listen for signals, or start a thread.
+    #[error("listening for signals, or starting the watchdog")]
     Signals(#[from] std::io::Error),
 }
 
@@ -63,6 +64,7 @@ pub enum WorkerError {
 /// signal ends it at once.
 pub async fn run(config: Config) -> Result<(), WorkerError> {
     telemetry::start(config.log);
+    watchdog::start(config.watchdog)?;
     let stop = CancellationToken::new();
     tokio::spawn(stop_at_signal(stop.clone())?);
     run_until(config, stop).await

@@ -34,6 +34,7 @@ pub(crate) async fn watch(context: Context, namespace: Namespace, credentials: A
         match follow(&context, &namespace, &credentials, &health).await {
             Ok(()) => (delay, said) = (delays(), false),
             Err(error) => {
+                health.credentials_watched.store(false, Ordering::Relaxed);
                 if !std::mem::replace(&mut said, true) {
                     tracing::warn!(error = %chain(error.as_ref()), "credentials cannot be watched, trying again");
                 }
@@ -52,14 +53,24 @@ async fn follow(
 ) -> Result<(), WatchError> {
     let open = async {
         let bucket = context.get_key_value(namespace.config_bucket()).await?;
-        Ok::<_, WatchError>(bucket.watch_with_history(format!("{KEY_PREFIX}*")).await?)
+        let is_empty = bucket.status().await?.values() == 0;
+        let entries = bucket.watch_with_history(format!("{KEY_PREFIX}*")).await?;
+        Ok::<_, WatchError>((entries, is_empty))
     };
     let opened = tokio::time::timeout(OPEN_WITHIN, open).await;
-    let mut entries = opened.map_err(|_| "the broker did not answer in time")??;
-    health.credentials.store(true, Ordering::Relaxed);
+    let (mut entries, is_empty) = opened.map_err(|_| "the broker did not answer in time")??;
+    if is_empty {
+        health.credentials_loaded.store(true, Ordering::Relaxed);
+    }
+    health.credentials_watched.store(true, Ordering::Relaxed);
     let followed = tokio::time::timeout(WATCH_FOR, async {
         while let Some(entry) = entries.next().await {
-            apply(credentials, &entry?);
+            let entry = entry?;
+            apply(credentials, &entry);
+            // From then on what comes are changes.
+            if entry.seen_current {
+                health.credentials_loaded.store(true, Ordering::Relaxed);
+            }
         }
         Err(WatchError::from("the watch ended"))
     });

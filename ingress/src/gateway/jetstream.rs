@@ -16,20 +16,17 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::admission::Admission;
 use super::answered_creates::AnsweredCreates;
-use super::asking::Asking;
 use super::chain::Chain;
 use super::link::Link;
 use super::observer::Observed;
 use super::outgoing::Outgoing;
 use super::pending_outcomes::PendingOutcomes;
+use super::query_client::{QueryClient, QueryError};
 use super::sightings::Sightings;
 use super::turns::Turns;
 use super::underway::Underway;
 use super::{Gateway, GatewayError, Timing};
 use crate::health::Health;
-
-/// How long a read may take.
-const READ_WITHIN: Duration = Duration::from_secs(20);
 
 type Settled = Result<Outcome, GatewayError>;
 
@@ -45,21 +42,24 @@ pub(super) struct Inner {
     pub(super) link: Link,
     pub(super) chain: Chain,
     pub(super) pending: PendingOutcomes,
-    pub(super) asking: Asking,
+    pub(super) asking: QueryClient,
     pub(super) admission: Admission,
     pub(super) turns: Turns,
     pub(super) observed: Arc<Observed>,
     creates: AnsweredCreates,
     sightings: Sightings,
+    /// How long a read is held.
+    answer_within: Duration,
 }
 
 impl JetStream {
-    /// Subscribes to outcomes, before anything is published, and listens from then on.
+    /// Subscribes to outcomes, before anything is published, and listens from then on. A read is held for `answer_within`.
     pub async fn new(
         link: Link,
         namespace: Namespace,
         ingress: &IngressId,
         health: Arc<Health>,
+        answer_within: Duration,
     ) -> Result<Self, async_nats::SubscribeError> {
         let (pending, creates) = (PendingOutcomes::default(), AnsweredCreates::default());
         let outcomes = link.client().subscribe(namespace.outcomes(ingress)).await?;
@@ -75,9 +75,21 @@ impl JetStream {
         let observed = Arc::new(Observed::default());
         tokio::spawn(Arc::clone(&observed).run(link.clone(), namespace.clone(), health));
         let chain = Chain::new(link.clone(), Arc::clone(&observed));
-        let asking = Asking::new(link.clone(), namespace.clone());
+        let asking = QueryClient::new(link.clone(), namespace.clone());
         let (admission, turns, sightings) = (Admission::default(), Turns::default(), Sightings::default());
-        let inner = Inner { namespace, link, chain, pending, asking, admission, turns, observed, creates, sightings };
+        let inner = Inner {
+            namespace,
+            link,
+            chain,
+            pending,
+            asking,
+            admission,
+            turns,
+            observed,
+            creates,
+            sightings,
+            answer_within,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -111,8 +123,12 @@ impl Gateway for JetStream {
     }
 
     fn ask<'a>(&'a self, workspace: &'a WorkspaceId, query: Query) -> BoxFuture<'a, Result<Answer, GatewayError>> {
-        let deadline = Instant::now() + READ_WITHIN;
+        let deadline = Instant::now() + self.inner.answer_within;
         Box::pin(async move { self.inner.asking.until(workspace, &query, deadline).await })
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), QueryError>> {
+        Box::pin(self.inner.asking.probe())
     }
 
     fn saw(&self, workspace: &WorkspaceId, dialect: Dialect) {

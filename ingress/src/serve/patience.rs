@@ -8,13 +8,16 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use super::head::Bytes;
+
 /// A client that is waited for takes this many bytes, or all that there is, in this time.
 const LEAST: usize = 64 * 1024;
 const WITHIN: Duration = Duration::from_mins(1);
 
-/// A stream whose writes are not waited for without end.
+/// A stream whose writes are not waited for without end, and whose timer is told when bytes come.
 pub(super) struct Patient<S> {
     stream: S,
+    received: Bytes,
     within: Duration,
     /// Runs while the client is waited for.
     waiting: Option<Pin<Box<Sleep>>>,
@@ -22,8 +25,8 @@ pub(super) struct Patient<S> {
 }
 
 impl<S> Patient<S> {
-    pub(super) const fn new(stream: S) -> Self {
-        Self { stream, within: WITHIN, waiting: None, taken: 0 }
+    pub(super) const fn new(stream: S, received: Bytes) -> Self {
+        Self { stream, received, within: WITHIN, waiting: None, taken: 0 }
     }
 
     fn rest(&mut self) {
@@ -53,7 +56,13 @@ impl<S> Patient<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_read(context, buffer)
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut this.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            this.received.came();
+        }
+        read
     }
 }
 
@@ -98,7 +107,7 @@ mod tests {
 
     fn connection(within: Duration) -> (Patient<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
         let (ours, theirs) = duplex(1024);
-        (Patient { within, ..Patient::new(ours) }, theirs)
+        (Patient { within, ..Patient::new(ours, Bytes::default()) }, theirs)
     }
 
     #[tokio::test]

@@ -91,16 +91,6 @@ async fn a_token_that_nobody_can_judge_now_is_503_never_401() {
 }
 
 #[tokio::test]
-async fn health_needs_no_token() {
-    let get = |path: &str| Request::builder().uri(path.to_owned()).body(Body::empty()).unwrap();
-    let server = Server::start();
-    assert_eq!(server.send_raw(get("/livez")).await.status, 200);
-    let starting = server.send_raw(get("/readyz")).await;
-    assert_eq!((starting.status.as_u16(), starting.text.as_str()), (503, "the broker is not connected\n"));
-    assert_eq!(Server::start().ready().send_raw(get("/readyz")).await.status, 200);
-}
-
-#[tokio::test]
 async fn the_service_provider_config_is_true() {
     let config = Server::start().send("GET", "/scim/v2/acme/ServiceProviderConfig", "").await;
     assert_eq!(config.status, 200);

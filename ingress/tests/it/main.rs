@@ -4,6 +4,7 @@
 
 mod authentication;
 mod dependencies;
+mod health;
 mod recording;
 mod refusals;
 mod requests;

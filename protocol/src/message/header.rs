@@ -25,3 +25,10 @@ pub const PART: &str = "Rosterd-Part";
 
 /// On each part of such a reply: how many parts there are.
 pub const PARTS: &str = "Rosterd-Parts";
+
+/// On a query: for how many milliseconds its answer is of use. Who sets it understands [`TAKEN`], and gives each attempt
+/// of one query a reply subject that differs in the last token only.
+pub const WITHIN: &str = "Rosterd-Within";
+
+/// On a reply without a body, before the answer: a worker has taken the query.
+pub const TAKEN: &str = "Rosterd-Taken";

@@ -82,7 +82,9 @@ impl Part {
             }
             Self::Ingress(_, port, common) => {
                 let listen = ("ROSTERD_LISTEN".to_owned(), OsString::from(format!("127.0.0.1:{port}")));
-                let (guarded, line) = common.launch(&name, "ingress", vec![listen], "listening ").await?;
+                // There is no load balancer that would have to see it stop.
+                let delay = ("ROSTERD_DRAIN_DELAY".to_owned(), OsString::from("0"));
+                let (guarded, line) = common.launch(&name, "ingress", vec![listen, delay], "listening ").await?;
                 let url = line.strip_prefix("listening ").unwrap_or_default().trim_end_matches('/').to_owned();
                 let own_port = url.rsplit(':').next().and_then(|port| port.parse().ok());
                 *port = own_port.with_context(|| format!("{name} said where it listens, but not on which port"))?;

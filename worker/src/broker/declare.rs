@@ -18,7 +18,7 @@ pub(crate) type LaneConsumer = jetstream::consumer::Consumer<pull::Config>;
 /// How long a worker may be silent about a delivery before another gets it.
 pub(crate) const ACK_WAIT: Duration = Duration::from_secs(4);
 /// How many deliveries of one lane may be unsettled among all workers.
-const MAX_ACK_PENDING: i64 = 20_000;
+pub(crate) const MAX_ACK_PENDING: i64 = 20_000;
 /// How long the broker remembers an operation id. A convenience: the ledger decides.
 const DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
 

@@ -1,5 +1,7 @@
 //! Pulls deliveries of one lane, never more than there is room for.
 
+mod stall;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use self::stall::{Seen, Stall};
 use crate::broker::Connection;
 use crate::broker::declare::LaneConsumer;
 use crate::broker::delivery::{Item, LogView};
@@ -49,6 +52,7 @@ impl LanePull {
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut failures = 0;
         let mut delays = pause_between_failures();
+        let mut stall = Stall::new(Instant::now());
         while !stop.is_cancelled() && failures < FAILURES_UNTIL_LOST {
             let gate = async { self.open.wait_for(|open| *open).await.is_ok() };
             let may_pull = tokio::select! {
@@ -57,7 +61,7 @@ impl LanePull {
             };
             let Some(room) = self.room(&stop).await.filter(|_| may_pull) else { return };
             let Some(generation) = self.sound(&stop).await else { return };
-            if let Err(error) = self.pull(room, generation).await {
+            if let Err(error) = self.pull(room, generation, &mut stall).await {
                 failures += 1;
                 self.connection.doubt();
                 warn!(lane = %self.lane, failures, error, "pulling from lane {} failed, trying again", self.lane);
@@ -66,7 +70,22 @@ impl LanePull {
                 failures = 0;
                 delays = pause_between_failures();
             }
+            if self.is_stalled(&mut stall).await {
+                warn!(lane = %self.lane, "messages wait in lane {} and none is delivered, connecting anew", self.lane);
+                drop(self.connection.client.force_reconnect().await);
+                return;
+            }
         }
+    }
+
+    /// Whether messages wait in the lane that the broker delivers to no worker.
+    async fn is_stalled(&self, stall: &mut Stall) -> bool {
+        if !stall.is_due(Instant::now()) {
+            return false;
+        }
+        // A broker that does not answer is no reason to leave it: its pulls fail, too.
+        let Ok(info) = self.consumer.get_info().await else { return false };
+        stall.is_stalled(Seen::of(&info), Instant::now())
     }
 
     /// Waits for room for one delivery, and takes what else there is.
@@ -95,7 +114,7 @@ impl LanePull {
         }
     }
 
-    async fn pull(&mut self, mut room: OwnedSemaphorePermit, generation: u64) -> Result<(), String> {
+    async fn pull(&mut self, mut room: OwnedSemaphorePermit, generation: u64, stall: &mut Stall) -> Result<(), String> {
         let began = Instant::now();
         let batch = self.consumer.batch().max_messages(room.num_permits()).expires(PULL_EXPIRES).messages().await;
         let mut messages = batch.map_err(|error| error.to_string())?;
@@ -111,6 +130,7 @@ impl LanePull {
                 return if silent { Err("the broker did not end the pull".to_owned()) } else { Ok(()) };
             };
             let message = message.map_err(|error| error.to_string())?;
+            stall.delivered(Instant::now());
             let Some(own_room) = room.split(1) else { break };
             let Some(item) = Item::delivered(message, self.lane, &self.log, generation, &self.progress, own_room)
             else {

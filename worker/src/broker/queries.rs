@@ -1,11 +1,16 @@
 //! Answers queries and the operator's calls, by request and reply, shared among all workers.
 
+mod turns;
+
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use async_nats::{Client, HeaderMap, Message, Subject, SubscribeError, Subscriber};
 use bytes::Bytes;
-use futures::StreamExt;
 use futures::stream::select_all;
+use futures::{FutureExt, StreamExt};
 use protocol::failpoint::Failpoint;
 use protocol::id::WorkspaceId;
 use protocol::message::admin::{AdminCall, AdminError, AdminResult};
@@ -13,10 +18,13 @@ use protocol::message::header;
 use protocol::message::query::{Answer, Query};
 use protocol::scim::error::ScimError;
 use serde::Serialize;
-use tokio::sync::Semaphore;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tracing::warn;
+use tracing::{debug, error, warn};
+
+use self::turns::{Attempt, Turns};
 
 use crate::broker::balance::balance;
 use crate::broker::delivery::LogView;
@@ -28,8 +36,17 @@ use crate::{admin, answer, failpoint};
 
 /// The queue group in which workers share queries.
 const QUEUE: &str = "worker";
-/// How many queries are answered at once; others wait in the subscription.
-const AT_ONCE: usize = 32;
+/// How many queries are answered at once.
+const MAX_RUNNING: usize = 32;
+/// While more than this are being answered, a new one is not said to be taken, so that an idle worker gets a share: a
+/// store has four connections for reads.
+const BUSY: usize = 8;
+/// How many queries wait here for their turn; more stay in the subscription.
+const MAX_WAITING: usize = 1024;
+/// After so many failed queries in a row the database seems to be away: one alone may be its own fault.
+const MANY_FAILURES: u32 = 3;
+/// How long a query may take while the database seems to be away. Then the ingress is told, and asks somebody else.
+const DOUBTFUL_TIMEOUT: Duration = Duration::from_secs(1);
 /// The largest part of a reply, in bytes: well below any broker's `max_payload`.
 const PART: usize = 512 * 1024;
 
@@ -41,6 +58,10 @@ pub(crate) struct Queries {
     pub(crate) projection: Arc<Projection>,
     pub(crate) soundness: Soundness,
     pub(crate) clock: Clock,
+    /// Whether the lanes are pulled; they are not while the database is away.
+    pub(crate) open: watch::Receiver<bool>,
+    /// How many queries in a row could not be answered.
+    pub(crate) failures: AtomicU32,
 }
 
 impl Queries {
@@ -57,25 +78,54 @@ impl Queries {
     /// Answers until `stop`, then finishes what was begun.
     pub(crate) async fn run(self: Arc<Self>, subscriptions: Vec<Subscriber>, stop: CancellationToken) {
         let mut messages = select_all(subscriptions).take_until(Box::pin(stop.cancelled_owned()));
-        let (room, tasks) = (Arc::new(Semaphore::new(AT_ONCE)), TaskTracker::new());
-        while let Some(message) = messages.next().await {
-            let Ok(room) = Arc::clone(&room).acquire_owned().await else { break };
-            let queries = Arc::clone(&self);
-            tasks.spawn(async move {
-                queries.reply(message).await;
-                drop(room);
-            });
+        let (mut turns, mut running, mut ended) = (Turns::default(), JoinSet::new(), false);
+        while !ended || turns.has_waiting() || !running.is_empty() {
+            tokio::select! {
+                message = messages.next(), if !ended && turns.waiting() < MAX_WAITING => match message {
+                    Some(message) => turns.enqueue(Attempt::new(message, Instant::now())),
+                    None => ended = true,
+                },
+                Some(Ok(attempt)) = running.join_next() => turns.finished(attempt),
+            }
+            while running.len() < MAX_RUNNING
+                && let Some(attempt) = turns.next(Instant::now())
+            {
+                self.start(attempt, &mut running).await;
+            }
         }
-        tasks.close();
-        tasks.wait().await;
     }
 
-    async fn reply(&self, message: Message) {
+    /// Says that the query is taken, unless somebody else may be faster.
+    async fn start(self: &Arc<Self>, attempt: Attempt, running: &mut JoinSet<Attempt>) {
+        let doubtful = !*self.open.borrow() || self.failures.load(Ordering::Relaxed) >= MANY_FAILURES;
+        if !doubtful && running.len() < BUSY {
+            self.say_taken(&attempt).await;
+        }
+        let queries = Arc::clone(self);
+        running.spawn(async move {
+            // A panic must not leave the query open here for ever.
+            if AssertUnwindSafe(queries.reply(&attempt.message, doubtful)).catch_unwind().await.is_err() {
+                error!("a query's task failed; the ingress will ask again");
+            }
+            attempt
+        });
+    }
+
+    async fn say_taken(&self, attempt: &Attempt) {
+        let Some(inbox) = attempt.message.reply.clone().filter(|_| attempt.query_id().is_some()) else { return };
+        let mut headers = HeaderMap::new();
+        headers.insert(header::TAKEN, "true");
+        if let Err(error) = self.client.publish_with_headers(inbox, headers, Bytes::new()).await {
+            debug!(%error, "a query was not said to be taken");
+        }
+    }
+
+    async fn reply(&self, message: &Message, doubtful: bool) {
         let Some(reply) = message.reply.clone() else { return };
         let sent = if message.subject.starts_with(&self.log.namespace.admin("")) {
             self.send(reply, &self.call(&message.payload).await).await
         } else {
-            self.send(reply, &self.query(&message).await).await
+            self.send(reply, &self.query(message, doubtful).await).await
         };
         if let Err(error) = sent {
             warn!(%error, "a reply was not sent; whoever asked will ask again");
@@ -83,13 +133,23 @@ impl Queries {
         failpoint::hit(Failpoint::WorkerReplyAfter).await;
     }
 
-    async fn query(&self, message: &Message) -> Answer {
+    async fn query(&self, message: &Message, doubtful: bool) -> Answer {
         let workspace = message.subject.rsplit('.').next().and_then(|name| name.parse::<WorkspaceId>().ok());
         match (workspace, serde_json::from_slice::<Query>(&message.payload)) {
             (Some(workspace), Ok(Query::Fate { operation, sequence })) => {
                 self.fate(&workspace, operation, sequence).await
             }
-            (Some(workspace), Ok(query)) => answer::answer(&self.store, &workspace, &query).await,
+            (Some(workspace), Ok(query)) => {
+                let limit = if doubtful { DOUBTFUL_TIMEOUT } else { Duration::MAX };
+                let answer = timeout(limit, answer::answer(&self.store, &workspace, &query)).await;
+                let answer = answer.unwrap_or(Answer::Unavailable);
+                if answer == Answer::Unavailable {
+                    self.failures.fetch_add(1, Ordering::Relaxed);
+                } else {
+                    self.failures.store(0, Ordering::Relaxed);
+                }
+                answer
+            }
             (None, _) | (_, Err(_)) => {
                 warn!("a query cannot be decoded; is an ingress newer than this worker?");
                 Answer::Refused { error: ScimError::new(500, "this worker does not understand the query") }
