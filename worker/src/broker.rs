@@ -5,6 +5,7 @@ mod chain;
 mod commands;
 mod declare;
 mod delivery;
+mod failures;
 mod held;
 mod lanes;
 mod progress;
@@ -14,6 +15,7 @@ mod replies;
 #[cfg(test)]
 mod samples;
 mod schedule;
+mod segment;
 mod settled;
 mod soundness;
 mod work;
@@ -38,6 +40,7 @@ pub(crate) use self::work::chain;
 use self::commands::Dispatcher;
 use self::declare::LaneConsumer;
 use self::delivery::LogView;
+use self::failures::Failures;
 use self::lanes::LanePull;
 use self::progress::Progress;
 use self::projection::Projection;
@@ -195,7 +198,7 @@ impl Session {
     fn work(&self, soundness: Soundness, log: LogView, sound: watch::Receiver<u64>) -> Arc<Work> {
         let replies = Replies { connection: self.connection.clone(), namespace: self.config.namespace.clone() };
         Arc::new(Work {
-            store: self.store.clone(),
+            store: self.store.for_settling(),
             replies,
             soundness,
             sound,
@@ -203,6 +206,7 @@ impl Session {
             clock: Clock::System,
             policy: OwnershipPolicy::default(),
             settled: RecentlySettled::default(),
+            failures: Failures::over(Duration::from_secs(self.config.dead_letter_after)),
             alone: RwLock::new(()),
             batch: usize::from(self.config.batch),
         })

@@ -3,20 +3,16 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use backoff::{ExponentialBuilder, Retryable};
-use protocol::id::OperationId;
 use protocol::message::lane::Lane;
-use protocol::message::outcome::Outcome;
 use protocol::ownership::OwnershipPolicy;
 use tokio::sync::{RwLock, watch};
 use tokio::time::Instant;
 use tracing::{error, warn};
 
-use crate::accepted::Accepted;
-use crate::apply;
+use crate::apply::Parked;
 use crate::broker::delivery::{Item, LogView, Reading, Ticket};
+use crate::broker::failures::Failures;
 use crate::broker::held::{Held, RETRY};
 use crate::broker::replies::Replies;
 use crate::broker::settled::RecentlySettled;
@@ -24,11 +20,6 @@ use crate::broker::soundness::Soundness;
 use crate::clock::Clock;
 use crate::disposition::Ending;
 use crate::store::{Class, DeadMessage, SettledCopy, Store, StoreError};
-
-/// How many attempts that ended in a crash prove it.
-const CRASHES_PROVE: u32 = 3;
-/// How long a batch is retried while the database is away, before it is handed back.
-const OUTAGE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What a batch needs.
 pub(crate) struct Work {
@@ -41,6 +32,7 @@ pub(crate) struct Work {
     pub(crate) clock: Clock,
     pub(crate) policy: OwnershipPolicy,
     pub(crate) settled: RecentlySettled,
+    pub(crate) failures: Failures,
     /// Read by whatever is applied, written by a suspect: it is alone in this process, so that a crash is its own.
     pub(crate) alone: RwLock<()>,
     /// The most commands in one transaction.
@@ -54,6 +46,8 @@ pub(crate) struct WorkEnd {
     pub(crate) settled: Vec<u64>,
     /// What waits for a predecessor, and from when on the predecessor is brought along.
     pub(crate) held: Vec<(Item, Instant)>,
+    /// What cannot be applied now, and why; it is tried again by itself.
+    pub(crate) parked: Vec<(Item, Parked)>,
     /// The database is away: what was in the batch was handed back.
     pub(crate) outage: bool,
 }
@@ -63,7 +57,7 @@ impl Work {
     pub(crate) async fn batch(self: Arc<Self>, items: Vec<Item>) -> WorkEnd {
         let mut end = match self.unsettled_predecessors(&items).await {
             Ok(missing) => self.carry_out(items, missing).await,
-            Err(error) => self.outage(items, &error),
+            Err(error) => self.not_now(items, &error).await,
         };
         let now = Instant::now();
         for (item, due) in &mut end.held {
@@ -84,7 +78,7 @@ impl Work {
                 }
                 self.carry_out(items, missing).await
             }
-            Err(error) => self.outage(items, &error),
+            Err(error) => self.not_now(items, &error).await,
         }
     }
 
@@ -120,15 +114,23 @@ impl Work {
         let mut end = WorkEnd::default();
         let commands = match self.set_aside(items, &mut missing, &mut end.settled).await {
             Ok(commands) => commands,
-            Err((left, error)) => return self.outage(left, &error),
+            Err((left, error)) => return self.not_now(left, &error).await,
         };
         let (ready, held) = hold_back(commands, missing);
         let later = Instant::now() + RETRY;
         end.held = held.into_iter().map(|item| (item, later)).collect();
         let mut segments = segments(ready, self.batch).into_iter();
+        let mut parked = HashSet::new();
         while let Some(segment) = segments.next() {
+            let (segment, behind) = hold_back(segment, parked.clone());
+            parked.extend(behind.iter().map(Item::sequence));
+            end.held.extend(behind.into_iter().map(|item| (item, later)));
             match self.apply_segment(segment).await {
-                Ok(settled) => end.settled.extend(settled),
+                Ok(done) => {
+                    parked.extend(done.parked.iter().map(|(item, _)| item.sequence()));
+                    end.settled.extend(done.settled);
+                    end.parked.extend(done.parked);
+                }
                 Err(class) => {
                     end.outage = class != Class::Renumber;
                     self.hand_back(segments.by_ref().flatten().collect(), Ending::Outage).await;
@@ -190,131 +192,26 @@ impl Work {
         Ok(())
     }
 
-    /// Applies one run of commands, answers, settles. What could not be applied now is handed back.
-    async fn apply_segment(&self, segment: Vec<Item>) -> Result<Vec<u64>, Class> {
-        let alone = segment.len() == 1 && segment.first().is_some_and(|item| item.suspect);
-        let command = |item: Item| match item.logged.reading {
-            Reading::Command(accepted) => Some((*accepted, item.ticket)),
-            Reading::Late(_) | Reading::TooNew(_) | Reading::Unreadable { .. } => None,
-        };
-        let (commands, tickets): (Vec<Accepted>, Vec<Option<Ticket>>) = segment.into_iter().filter_map(command).unzip();
-        let applied = match commands.as_slice() {
-            [suspect] if alone => {
-                let _alone = self.alone.write().await;
-                self.apply_suspect(suspect).await
-            }
-            commands => {
-                let _together = self.alone.read().await;
-                self.apply(commands).await
-            }
-        };
-        match applied {
-            Ok(endings) => {
-                self.answer_and_settle(&commands, tickets, endings).await;
-                Ok(commands.iter().map(|command| command.sequence).collect())
-            }
-            Err(failure) => {
-                warn!(error = %chain(&failure), commands = commands.len(), "not applied now, handing back");
-                if failure.class() == Class::Renumber {
-                    self.renumber().await;
-                }
-                self.settle_later(tickets.into_iter().flatten().collect(), Ending::Outage);
-                Err(failure.class())
-            }
+    /// What could not even be looked at. If the database takes writes, only this failed.
+    async fn not_now(&self, items: Vec<Item>, error: &StoreError) -> WorkEnd {
+        self.store.doubt_connections();
+        let mut end = WorkEnd { outage: self.store.probe().await.is_err(), ..WorkEnd::default() };
+        warn!(error = %chain(error), messages = items.len(), outage = end.outage, "deliveries cannot be worked on now");
+        if end.outage {
+            self.hand_back_soon(items, Ending::Outage);
+        } else {
+            end.parked = items.into_iter().map(|item| (item, Parked::Waiting)).collect();
         }
+        end
     }
 
-    /// Another message has the number of one that SQL knows: the log lost messages unseen.
-    async fn renumber(&self) {
-        if let Err(failure) = self.soundness.renumber(self.log.numbering).await {
-            warn!(error = %chain(&failure), "the log could not be numbered anew; the next attempt will");
-        }
-        self.replies.connection.doubt();
-    }
-
-    /// Retries while the database is away, with the deliveries kept alive meanwhile.
-    async fn apply(&self, commands: &[Accepted]) -> Result<Vec<apply::Ending>, StoreError> {
-        let patience = ExponentialBuilder::default()
-            .with_jitter()
-            .with_min_delay(Duration::from_millis(20))
-            .with_max_delay(Duration::from_millis(500))
-            .without_max_times();
-        // Attempts take time, too: a limit on the pauses alone would be minutes in all.
-        let until = Instant::now() + OUTAGE_PATIENCE;
-        let may_pass = |failure: &StoreError| failure.is_unavailable() && Instant::now() < until;
-        let attempt = || apply::apply(&self.store, &self.policy, commands, self.clock);
-        let applied = attempt.retry(patience).when(may_pass).await?;
-        Ok(applied.into_iter().map(|applied| applied.ending).collect())
-    }
-
-    /// Applies a command that may crash this worker: the attempt is on record before it begins.
-    async fn apply_suspect(&self, command: &Accepted) -> Result<Vec<apply::Ending>, StoreError> {
-        let operation = command.envelope.operation;
-        if self.store.knows(operation).await? {
-            return self.apply(std::slice::from_ref(command)).await;
-        }
-        let attempts = self.store.record_attempt(operation, self.clock.now()).await?;
-        if attempts > CRASHES_PROVE {
-            let reason = format!("{CRASHES_PROVE} attempts to apply it ended in a crash");
-            error!(%operation, attempts, "operation {operation} crashes workers; it is a dead letter now");
-            let dead = DeadMessage::Command { accepted: Box::new(command.clone()), reason: reason.clone() };
-            let ending = apply::Ending::Dead(reason);
-            self.store.bury(&[dead], self.clock.now()).await?;
-            return Ok(vec![ending]);
-        }
-        let endings = self.apply(std::slice::from_ref(command)).await;
-        // Also after an outage: this process lives, so the attempt did not end in a crash.
-        if let Err(failure) = self.store.clear_attempts(operation).await {
-            warn!(%operation, error = %chain(&failure), "an attempt that was no crash is on record, until it can be taken off");
-            tokio::spawn(clear_in_time(self.store.clone(), operation));
-        }
-        endings
-    }
-
-    /// After the commit, never before it.
-    async fn answer_and_settle(
-        &self,
-        commands: &[Accepted],
-        tickets: Vec<Option<Ticket>>,
-        endings: Vec<apply::Ending>,
-    ) {
-        for ((command, ticket), ending) in commands.iter().zip(tickets).zip(endings) {
-            let operation = command.envelope.operation;
-            let (outcome, settled) = match ending {
-                apply::Ending::Answered(outcome) => (Some(outcome), Ending::Settled),
-                apply::Ending::Dead(_) => (Some(Outcome::dead_letter(command.sequence)), Ending::Dead),
-                apply::Ending::Committed => (None, Ending::Settled),
-            };
-            if let Some(outcome) = outcome {
-                self.replies.answer(&command.envelope.ingress, operation, outcome).await;
-            }
-            if let Some(ticket) = ticket {
-                self.replies.settle(ticket, settled).await;
-            }
-        }
-    }
-
-    fn outage(&self, items: Vec<Item>, error: &StoreError) -> WorkEnd {
-        warn!(error = %chain(error), messages = items.len(), "the database is away, handing back");
-        self.hand_back_soon(items, Ending::Outage);
-        WorkEnd { outage: true, ..WorkEnd::default() }
-    }
-
-    fn settle_later(&self, tickets: Vec<Ticket>, ending: Ending) {
+    pub(super) fn settle_later(&self, tickets: Vec<Ticket>, ending: Ending) {
         let replies = self.replies.clone();
         tokio::spawn(async move {
             for ticket in tickets {
                 replies.settle(ticket, ending).await;
             }
         });
-    }
-}
-
-/// The database is away; as soon as it is back, an attempt that was no crash is taken off the record. There are never
-/// more of these than there are suspects.
-async fn clear_in_time(store: Store, operation: OperationId) {
-    while store.clear_attempts(operation).await.is_err() {
-        tokio::time::sleep(RETRY).await;
     }
 }
 

@@ -166,6 +166,8 @@ impl State {
     /// Reads the word back.
     pub(crate) fn of(row: &operation::Model) -> Result<Self, StoreError> {
         let known = [Self::Applied, Self::Rejected, Self::Dead].into_iter().find(|state| state.as_str() == row.state);
-        known.ok_or_else(|| StoreError::broken("reading the ledger", "a row has a state that this build does not know"))
+        known.ok_or_else(|| {
+            StoreError::unreadable("reading the ledger", "a row has a state that this build does not know")
+        })
     }
 }
