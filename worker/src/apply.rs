@@ -89,7 +89,7 @@ pub async fn apply(
             };
             match failure.class() {
                 Class::Renumber => Err(failure),
-                Class::Unknown => Box::pin(each(store, policy, batch, clock, failure)).await,
+                Class::Unknown => Box::pin(isolate(store, policy, batch, clock, failure)).await,
                 Class::Locked | Class::Raced | Class::Poison => {
                     Box::pin(apply_parked(store, policy, batch, clock)).await
                 }
@@ -112,12 +112,12 @@ pub async fn apply_parked(
     };
     match failure.class() {
         Class::Renumber | Class::Locked => Err(failure),
-        Class::Unknown | Class::Raced | Class::Poison => Box::pin(each(store, policy, batch, clock, failure)).await,
+        Class::Unknown | Class::Raced | Class::Poison => Box::pin(isolate(store, policy, batch, clock, failure)).await,
     }
 }
 
-/// Applies each command by itself, after the batch failed so that nobody knows whose failure it is.
-async fn each(
+/// Finds out whose a failure of the batch is.
+async fn isolate(
     store: &Store,
     policy: &OwnershipPolicy,
     batch: &[Accepted],
@@ -131,7 +131,7 @@ async fn each(
             let ending = Ending::Parked(Parked::Failed(reason));
             Ok(vec![Applied { operation: one.envelope.operation, ending }])
         }
-        batch => Box::pin(apart::each(store, policy, batch, clock)).await,
+        batch => Box::pin(apart::by_halves(store, policy, batch, clock)).await,
     }
 }
 

@@ -181,7 +181,8 @@ impl Session {
         if self.config.replicas == 1 && self.connection.client.server_info().cluster.is_some() {
             warn!("the broker is a cluster and keeps the log once: with --replicas 3 it survives the loss of a server");
         }
-        let soundness = Soundness { stream: stream.clone(), store: self.store.clone(), clock: Clock::System };
+        let store = self.store.for_settling();
+        let soundness = Soundness { stream: stream.clone(), store, clock: Clock::System };
         // Before there is a consumer to pull from.
         let numbering = soundness.verify().await?;
         let log = LogView { namespace: self.config.namespace.clone(), numbering };

@@ -1,7 +1,7 @@
 //! Applies the commands of a batch that can be applied, and leaves out the others.
 //!
 //! In one transaction, in which what is locked or poison is gone back over by savepoints; or, where an error may end the
-//! transaction or lie in the connection, each command in a transaction of its own.
+//! transaction or lie in the connection, by halves, each in a transaction of its own.
 
 use std::collections::{HashMap, HashSet};
 
@@ -81,8 +81,10 @@ async fn apply_free(
     }
     let (mut endings, mut blocked, mut lock_waits) = (Endings::new(), Blocked::default(), 0);
     for accepted in commands {
-        let ending = if lock_waits >= MAX_LOCK_WAITS || blocked.contains(accepted) {
+        let ending = if blocked.contains(accepted) {
             Ending::Parked(Parked::Waiting)
+        } else if lock_waits >= MAX_LOCK_WAITS {
+            Ending::Parked(Parked::Locked)
         } else {
             alone(transaction, policy, accepted, now).await?
         };
@@ -140,63 +142,96 @@ async fn under_savepoint(
     }
 }
 
-/// Applies each command in a transaction of its own, for errors of which it is not known whose they are.
-pub(super) async fn each(
+/// Applies the commands of a batch for whose failure nobody knows who is to blame: by halves, until what fails is alone.
+pub(super) async fn by_halves(
     store: &Store,
     policy: &OwnershipPolicy,
     batch: &[Accepted],
     clock: Clock,
 ) -> Result<Vec<Applied>, StoreError> {
-    let mut endings: Vec<Ending> = Vec::with_capacity(batch.len());
+    let mut endings: Vec<Applied> = Vec::with_capacity(batch.len());
     let (mut blocked, mut alike) = (Blocked::default(), Alike::default());
-    for accepted in batch {
-        let ending = if alike.count >= FAILING_ALIKE || blocked.contains(accepted) {
-            Ending::Parked(Parked::Waiting)
-        } else {
-            one(store, policy, accepted, clock).await?
+    let (left, right) = batch.split_at(batch.len() / 2);
+    let mut parts = vec![right, left];
+    while let Some(part) = parts.pop() {
+        let (left, right) = part.split_at(part.len() / 2);
+        let waits = part.iter().any(|accepted| blocked.contains(accepted));
+        let done = match part {
+            [] => continue,
+            part if alike.count >= FAILING_ALIKE => all(part, &Parked::Waiting),
+            [one] if waits => all(std::slice::from_ref(one), &Parked::Waiting),
+            _ if waits => {
+                parts.extend([right, left]);
+                continue;
+            }
+            part => match part_of(store, policy, part, clock).await? {
+                Ok(applied) => applied,
+                Err(failure) if part.len() == 1 => {
+                    alike.add(&failure);
+                    all(part, &Parked::Failed(failure))
+                }
+                Err(_) => {
+                    parts.extend([right, left]);
+                    continue;
+                }
+            },
         };
-        match &ending {
-            Ending::Parked(Parked::Failed(reason)) => alike.add(reason),
-            Ending::Parked(Parked::Locked | Parked::Waiting) => {}
-            Ending::Answered(_) | Ending::Dead(_) | Ending::Committed => alike = Alike::default(),
+        for (accepted, applied) in part.iter().zip(&done) {
+            match &applied.ending {
+                Ending::Parked(_) => blocked.add(accepted),
+                Ending::Answered(_) | Ending::Dead(_) | Ending::Committed => alike = Alike::default(),
+            }
         }
-        if let Ending::Parked(_) = ending {
-            blocked.add(accepted);
-        }
-        endings.push(ending);
+        endings.extend(done);
     }
-    let failed = |ending: &Ending| matches!(ending, Ending::Parked(Parked::Failed(_)));
-    if endings.iter().any(failed) {
-        // The database may have gone away meanwhile: then nothing failed by itself.
+    unless_all_failed(store, &alike, &mut endings).await?;
+    Ok(endings)
+}
+
+/// Takes back what is held against commands if it was the database that failed.
+async fn unless_all_failed(store: &Store, alike: &Alike, endings: &mut [Applied]) -> Result<(), StoreError> {
+    let failed = |applied: &&mut Applied| matches!(applied.ending, Ending::Parked(Parked::Failed(_)));
+    if endings.iter_mut().any(|applied| failed(&applied)) {
+        // It may have gone away meanwhile: then nothing failed by itself.
         store.probe().await?;
     }
     if alike.count >= FAILING_ALIKE {
-        let event = Ending::Parked(Parked::Waiting);
-        endings.iter_mut().filter(|ending| failed(ending)).for_each(|ending| *ending = event.clone());
+        for applied in endings.iter_mut().filter(failed) {
+            applied.ending = Ending::Parked(Parked::Waiting);
+        }
     }
-    let operations = batch.iter().map(|accepted| accepted.envelope.operation);
-    Ok(operations.zip(endings).map(|(operation, ending)| Applied { operation, ending }).collect())
+    Ok(())
 }
 
-async fn one(store: &Store, policy: &OwnershipPolicy, accepted: &Accepted, clock: Clock) -> Result<Ending, StoreError> {
-    let command = std::slice::from_ref(accepted);
-    let attempt = || within("applying one command", by_savepoints(store, policy, command, clock.now()));
+/// Some of a batch. The inner error is the reason why it cannot be applied now.
+async fn part_of(
+    store: &Store,
+    policy: &OwnershipPolicy,
+    part: &[Accepted],
+    clock: Clock,
+) -> Result<Result<Vec<Applied>, String>, StoreError> {
+    let attempt = || within("applying a part of a batch", by_savepoints(store, policy, part, clock.now()));
     let failure = match redone(attempt).await {
-        Ok(applied) => {
-            let lost = || StoreError::broken("applying one command", "it got no ending");
-            return applied.into_iter().next().map(|applied| applied.ending).ok_or_else(lost);
-        }
+        Ok(applied) => return Ok(Ok(applied)),
         Err(failure) => failure,
     };
     match failure.class() {
         Class::Renumber => Err(failure),
-        Class::Locked => Ok(Ending::Parked(Parked::Locked)),
+        Class::Locked => Ok(Ok(all(part, &Parked::Locked))),
         // Also a race that is lost again and again: there is nobody to lose it to.
         Class::Unknown | Class::Raced | Class::Poison => {
             store.doubt_connections();
-            Ok(Ending::Parked(Parked::Failed(failure.reason())))
+            Ok(Err(failure.reason()))
         }
     }
+}
+
+fn all(part: &[Accepted], parked: &Parked) -> Vec<Applied> {
+    let parked = |accepted: &Accepted| {
+        let operation = accepted.envelope.operation;
+        Applied { operation, ending: Ending::Parked(parked.clone()) }
+    };
+    part.iter().map(parked).collect()
 }
 
 /// The sequences of everything in a batch that comes after a parked command of its resource.

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use crate::apply::Parked;
 use crate::broker::delivery::Item;
 use crate::broker::held::Held;
 use crate::broker::schedule::{FreeSlots, Schedule, Waiting};
@@ -221,10 +222,10 @@ impl Dispatcher {
 
     fn finished(&mut self, end: WorkEnd) {
         let now = Instant::now();
-        let newly = end.parked.iter().filter(|(item, _)| item.parkings == 0).count();
-        if let Some((item, parked)) = end.parked.first().filter(|_| newly > 0) {
-            let first = item.sequence();
-            warn!(commands = newly, first, reason = ?parked, "commands are parked, the lanes stay open");
+        let told = |(item, parked): &&(Item, Parked)| item.parkings == tell_from(parked);
+        let commands = end.parked.iter().filter(told).count();
+        if let Some((item, reason)) = end.parked.iter().find(told) {
+            warn!(commands, first = item.sequence(), ?reason, "commands are parked, the lanes stay open");
         }
         for (item, parked) in end.parked {
             if let Some(item) = self.held.park(item, &parked, now) {
@@ -296,6 +297,14 @@ fn first_of(queue: &mut VecDeque<Item>, most: usize) -> Vec<Item> {
     };
     let count = queue.iter().take(most).take_while(few_suspects).count();
     queue.drain(..count).collect()
+}
+
+/// From which parking in a row on a parked command is worth a line: that others are faster for a moment is ordinary.
+const fn tell_from(parked: &Parked) -> u32 {
+    match parked {
+        Parked::Locked => 4,
+        Parked::Failed(_) | Parked::Waiting => 0,
+    }
 }
 
 async fn reopen(work: Arc<Work>, open: watch::Sender<bool>) {

@@ -63,6 +63,11 @@ impl Failures {
         });
     }
 
+    /// A command ended otherwise.
+    pub(crate) fn forget(&self, operation: OperationId) {
+        self.with(|memory| memory.failing.remove(&operation));
+    }
+
     /// A command failed by itself. True if that condemns it: it is the fifth time, and before each time since the first
     /// one, another command on a resource of its kind was applied.
     pub(crate) fn failed(&self, operation: OperationId, resource_type: ResourceType, now: Instant) -> bool {

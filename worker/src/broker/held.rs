@@ -21,6 +21,8 @@ pub(crate) const RETRY: Duration = Duration::from_millis(250);
 const LOCKED_RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 /// How soon any other parked command is tried again, and how late at most.
 const FAILED_RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+/// How many chains that failed by themselves are tried one by one. If there are more, they may have failed alike.
+const MAX_ALONE: usize = 8;
 /// The most commands held; what comes beyond is handed back to the broker.
 const MOST: usize = 4096;
 
@@ -125,10 +127,11 @@ impl Held {
         };
         let mut waiting: Vec<_> = self.chains.iter().filter(|(chain, items)| is_due(chain, items)).collect();
         waiting.sort_by_cached_key(|(chain, items)| self.due_at(chain, items));
+        let few_failed = self.parked.values().filter(|parking| parking.alone).count() <= MAX_ALONE;
         let (mut due, mut commands) = (Vec::new(), 0);
         for (chain, items) in waiting {
             let suspect = items.values().any(|(_, item)| item.suspect);
-            let alone = suspect || self.parked.get(chain).is_some_and(|parking| parking.alone);
+            let alone = suspect || (few_failed && self.parked.get(chain).is_some_and(|parking| parking.alone));
             if commands > 0 && (alone || commands + items.len() > enough) {
                 continue;
             }
@@ -298,6 +301,10 @@ mod tests {
         let later = now + FAILED_RETRY.1;
         assert_eq!(held.take_due(later, 256, |_| true, |_| false).len(), 2);
         assert_eq!(sequences(&held.take_due(later, 256, |_| true, |_| false)), [12]);
+        for user in 1..=20 {
+            assert!(held.park(command(user, 10 + u64::try_from(user).unwrap(), 0), &failed, now).is_none());
+        }
+        assert_eq!(held.take_due(later, 256, |_| true, |_| false).len(), 20, "so many may have failed alike");
     }
 
     #[test]

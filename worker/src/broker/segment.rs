@@ -131,9 +131,14 @@ impl Work {
 
     /// Makes dead letters of the commands that have failed by themselves too often.
     async fn condemn(&self, commands: &[Accepted], endings: &mut [apply::Ending]) {
-        let ended = |ending: &apply::Ending| !matches!(ending, apply::Ending::Parked(_));
-        for (command, _) in commands.iter().zip(endings.iter()).filter(|(_, ending)| ended(ending)) {
-            self.failures.applied(command.envelope.operation, command.envelope.resource_type);
+        for (command, ending) in commands.iter().zip(endings.iter()) {
+            match ending {
+                apply::Ending::Answered(_) => {
+                    self.failures.applied(command.envelope.operation, command.envelope.resource_type);
+                }
+                apply::Ending::Dead(_) | apply::Ending::Committed => self.failures.forget(command.envelope.operation),
+                apply::Ending::Parked(_) => {}
+            }
         }
         for (command, ending) in commands.iter().zip(endings) {
             let apply::Ending::Parked(Parked::Failed(reason)) = ending else { continue };
@@ -143,7 +148,10 @@ impl Work {
             }
             error!(%operation, reason, "operation {operation} fails while others are applied; it is a dead letter now");
             match self.bury(command, format!("it fails while others are applied: {reason}")).await {
-                Ok(dead) => *ending = dead,
+                Ok(dead) => {
+                    self.failures.forget(operation);
+                    *ending = dead;
+                }
                 Err(failure) => warn!(%operation, error = %chain(&failure), "a dead letter cannot be written now"),
             }
         }

@@ -110,51 +110,46 @@ impl Work {
     }
 
     /// Settles everything whose predecessors are settled or among the items, in sequence order.
-    async fn carry_out(&self, items: Vec<Item>, mut missing: HashSet<u64>) -> WorkEnd {
+    async fn carry_out(&self, items: Vec<Item>, missing: HashSet<u64>) -> WorkEnd {
         let mut end = WorkEnd::default();
-        let commands = match self.set_aside(items, &mut missing, &mut end.settled).await {
-            Ok(commands) => commands,
-            Err((left, error)) => return self.not_now(left, &error).await,
-        };
-        let (ready, held) = hold_back(commands, missing);
+        let mut unsettled = Unsettled::of(&items, missing);
+        let (commands, others): (Vec<Item>, Vec<Item>) =
+            items.into_iter().partition(|item| matches!(item.logged.reading, Reading::Command(_)));
+        let (too_new, aside): (Vec<Item>, Vec<Item>) =
+            others.into_iter().partition(|item| matches!(item.logged.reading, Reading::TooNew(_)));
+        unsettled.add(too_new.iter().map(Item::sequence));
+        self.hand_back_too_new(too_new).await;
+        let (held, ready) = unsettled.split(commands);
         let later = Instant::now() + RETRY;
         end.held = held.into_iter().map(|item| (item, later)).collect();
         let mut segments = segments(ready, self.batch).into_iter();
-        let mut parked = HashSet::new();
         while let Some(segment) = segments.next() {
-            let (segment, behind) = hold_back(segment, parked.clone());
-            parked.extend(behind.iter().map(Item::sequence));
+            let (behind, segment) = unsettled.split(segment);
             end.held.extend(behind.into_iter().map(|item| (item, later)));
             match self.apply_segment(segment).await {
                 Ok(done) => {
-                    parked.extend(done.parked.iter().map(|(item, _)| item.sequence()));
+                    unsettled.add(done.parked.iter().map(|(item, _)| item.sequence()));
                     end.settled.extend(done.settled);
                     end.parked.extend(done.parked);
                 }
                 Err(class) => {
                     end.outage = class != Class::Renumber;
-                    self.hand_back(segments.by_ref().flatten().collect(), Ending::Outage).await;
+                    self.hand_back(segments.by_ref().flatten().chain(aside).collect(), Ending::Outage).await;
+                    self.settled.remember(end.settled.iter().copied());
+                    return end;
                 }
             }
         }
+        let (behind, aside) = unsettled.split(aside);
+        self.hand_back(behind, Ending::Crowded).await;
+        self.set_aside(aside, &mut end).await;
         self.settled.remember(end.settled.iter().copied());
         end
     }
 
-    /// Settles what is no command: late copies and unreadable messages by their sequence; what is too new goes to a
-    /// newer worker, and what comes after it in its chain waits.
-    async fn set_aside(
-        &self,
-        items: Vec<Item>,
-        missing: &mut HashSet<u64>,
-        settled: &mut Vec<u64>,
-    ) -> Result<Vec<Item>, (Vec<Item>, StoreError)> {
-        let (commands, others): (Vec<Item>, Vec<Item>) =
-            items.into_iter().partition(|item| matches!(item.logged.reading, Reading::Command(_)));
-        let (too_new, aside): (Vec<Item>, Vec<Item>) =
-            others.into_iter().partition(|item| matches!(item.logged.reading, Reading::TooNew(_)));
-        missing.extend(too_new.iter().map(Item::sequence));
-        for item in &too_new {
+    /// What is too new goes to a newer worker, and what comes after it in its chain waits.
+    async fn hand_back_too_new(&self, items: Vec<Item>) {
+        for item in &items {
             if let Reading::TooNew(version) = item.logged.reading {
                 warn!(
                     sequence = item.sequence(),
@@ -162,18 +157,25 @@ impl Work {
                 );
             }
         }
-        self.hand_back(too_new, Ending::TooNew).await;
+        self.hand_back(items, Ending::TooNew).await;
+    }
+
+    /// Settles what is no command: late copies and unreadable messages by their sequence. Not before their predecessors:
+    /// what comes after them waits for them only.
+    async fn set_aside(&self, aside: Vec<Item>, end: &mut WorkEnd) {
         if let Err(error) = self.record_aside(&aside).await {
-            return Err((commands.into_iter().chain(aside).collect(), error));
+            let not_now = self.not_now(aside, &error).await;
+            end.outage |= not_now.outage;
+            end.parked.extend(not_now.parked);
+            return;
         }
         for item in aside {
-            settled.push(item.sequence());
+            end.settled.push(item.sequence());
             let ending = if matches!(item.logged.reading, Reading::Late(_)) { Ending::Settled } else { Ending::Dead };
             if let Some(ticket) = item.ticket {
                 self.replies.settle(ticket, ending).await;
             }
         }
-        Ok(commands)
     }
 
     async fn record_aside(&self, aside: &[Item]) -> Result<(), StoreError> {
@@ -215,17 +217,36 @@ impl Work {
     }
 }
 
-/// Splits commands into those that can be applied now, in order, and those that wait, directly or not, for a missing
-/// predecessor.
-fn hold_back(mut commands: Vec<Item>, mut missing: HashSet<u64>) -> (Vec<Item>, Vec<Item>) {
-    commands.sort_unstable_by_key(Item::sequence);
-    commands.into_iter().partition(|item| {
-        let waits = missing.contains(&item.logged.predecessor);
-        if waits {
-            missing.insert(item.sequence());
+/// The sequences that are not settled, and everything among a batch's items that comes after one of them in its chain.
+struct Unsettled {
+    /// Each item's sequence and its predecessor's, in order.
+    links: Vec<(u64, u64)>,
+    sequences: HashSet<u64>,
+}
+
+impl Unsettled {
+    fn of(items: &[Item], missing: HashSet<u64>) -> Self {
+        let mut links: Vec<_> = items.iter().map(|item| (item.sequence(), item.logged.predecessor)).collect();
+        links.sort_unstable();
+        let mut unsettled = Self { links, sequences: missing };
+        unsettled.add([]);
+        unsettled
+    }
+
+    fn add(&mut self, sequences: impl IntoIterator<Item = u64>) {
+        self.sequences.extend(sequences);
+        for (sequence, predecessor) in &self.links {
+            if self.sequences.contains(predecessor) {
+                self.sequences.insert(*sequence);
+            }
         }
-        !waits
-    })
+    }
+
+    /// Those that wait, and those that can be settled now, in the order of the log.
+    fn split(&self, mut items: Vec<Item>) -> (Vec<Item>, Vec<Item>) {
+        items.sort_unstable_by_key(Item::sequence);
+        items.into_iter().partition(|item| self.sequences.contains(&item.sequence()))
+    }
 }
 
 /// Runs of at most so many commands that keep the order and in which every suspect is alone.
@@ -263,14 +284,17 @@ mod tests {
     #[test]
     fn what_follows_a_missing_predecessor_waits_with_everything_behind_it() {
         let commands = vec![command(1, 9, 8), command(1, 8, 3), command(2, 7, 0), command(3, 5, 4)];
-        let (ready, held) = hold_back(commands, HashSet::from([3]));
-        assert_eq!(sequences(&ready), [5, 7]);
-        assert_eq!(sequences(&held), [8, 9]);
+        let mut unsettled = Unsettled::of(&commands, HashSet::from([3]));
+        let (held, ready) = unsettled.split(commands);
+        assert_eq!((sequences(&held), sequences(&ready)), (vec![8, 9], vec![5, 7]));
+        unsettled.add([5]);
+        assert_eq!(sequences(&unsettled.split(ready).0), [5]);
     }
 
     #[test]
     fn ready_commands_come_in_the_order_of_the_log() {
-        let (ready, held) = hold_back(vec![command(1, 9, 8), command(2, 3, 0), command(1, 8, 0)], HashSet::new());
+        let commands = vec![command(1, 9, 8), command(2, 3, 0), command(1, 8, 0)];
+        let (held, ready) = Unsettled::of(&commands, HashSet::new()).split(commands);
         assert_eq!(sequences(&ready), [3, 8, 9]);
         assert!(held.is_empty());
     }
