@@ -12,6 +12,8 @@ mod bulk;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod contention;
+#[cfg(test)]
 mod credentials;
 #[cfg(test)]
 mod cursors;
@@ -23,6 +25,8 @@ mod demonstration;
 mod dialects;
 #[cfg(test)]
 mod documentation;
+#[cfg(test)]
+mod failures;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]

@@ -13,11 +13,13 @@ use crate::clock::Clock;
 use crate::store::redo::redone;
 use crate::store::{Class, Store, StoreError, within};
 
+mod apart;
 mod batch;
 mod conditions;
 mod effects;
 mod emails;
 mod load;
+mod locked;
 mod membership;
 mod upsert;
 mod working;
@@ -40,6 +42,20 @@ pub enum Ending {
     Dead(String),
     /// Its outcome is committed, in a form that this build cannot read: whoever waits asks again.
     Committed,
+    /// Nothing is committed of it, and its resource's later commands wait with it: it can be tried again, with
+    /// [`apply_parked`].
+    Parked(Parked),
+}
+
+/// Why a command could not be applied now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Parked {
+    /// Another transaction holds what it needs.
+    Locked,
+    /// It failed by itself, for this reason, which nothing proves to lie in it; the database takes writes.
+    Failed(String),
+    /// It was not tried, or failed together with others: nothing is held against it.
+    Waiting,
 }
 
 /// The most commands in one batch.
@@ -48,29 +64,99 @@ pub const MOST: usize = 256;
 /// Applies a batch, in ascending order of sequence. Each predecessor is settled, or earlier in the batch.
 ///
 /// Returns one [`Applied`] for each command, in the same order, after the commit. An error means that nothing is known
-/// to be committed and that time may heal it: the same batch can be applied again.
+/// to be committed and that time may heal it: the same batch can be applied again. [`Class::Unknown`] is an outage,
+/// [`Class::Locked`] is contention that stops the whole batch.
 pub async fn apply(
     store: &Store,
     policy: &OwnershipPolicy,
     batch: &[Accepted],
     clock: Clock,
 ) -> Result<Vec<Applied>, StoreError> {
-    let attempt = || within("applying a batch", batch::together(store, policy, batch, clock.now()));
-    let failure = match redone(attempt).await {
-        Err(failure) if matches!(failure.class(), Class::Contended | Class::Broken) => failure,
-        done => return done,
+    let failure = match Box::pin(together(store, policy, batch, clock)).await {
+        Ok(applied) => return Ok(applied),
+        Err(failure) => failure,
     };
-    if failure.class() == Class::Contended && store.takes_numbers_of_others(batch).await? {
-        return Err(StoreError::number_taken("applying a batch"));
+    warn!(reason = failure.reason(), commands = batch.len(), "a batch fails as a whole, applying what can be applied");
+    match failure.class() {
+        Class::Renumber => Err(failure),
+        Class::Locked | Class::Raced | Class::Poison => Box::pin(apply_parked(store, policy, batch, clock)).await,
+        Class::Unknown => {
+            check(store, failure).await?;
+            // The connection may have been to blame.
+            let failure = match Box::pin(together(store, policy, batch, clock)).await {
+                Ok(applied) => return Ok(applied),
+                Err(failure) => failure,
+            };
+            match failure.class() {
+                Class::Renumber => Err(failure),
+                Class::Unknown => Box::pin(isolate(store, policy, batch, clock, failure)).await,
+                Class::Locked | Class::Raced | Class::Poison => {
+                    Box::pin(apply_parked(store, policy, batch, clock)).await
+                }
+            }
+        }
     }
-    warn!(
-        reason = failure.reason(),
-        commands = batch.len(),
-        "a batch fails as a whole, applying its commands one by one"
-    );
-    let attempt = || within("applying commands one by one", batch::one_by_one(store, policy, batch, clock.now()));
-    redone(attempt).await.map_err(|failure| match failure.class() {
-        Class::Renumber => failure,
-        Class::Unavailable | Class::Contended | Class::Broken => failure.unavailable(),
-    })
+}
+
+/// Applies a batch of which commands were parked: waits for no row, and finds out whose a failure is.
+pub async fn apply_parked(
+    store: &Store,
+    policy: &OwnershipPolicy,
+    batch: &[Accepted],
+    clock: Clock,
+) -> Result<Vec<Applied>, StoreError> {
+    let attempt = || within("applying what can be applied", apart::by_savepoints(store, policy, batch, clock.now()));
+    let failure = match Box::pin(redone(attempt)).await {
+        Ok(applied) => return Ok(applied),
+        Err(failure) => of_numbers(store, batch, failure).await?,
+    };
+    match failure.class() {
+        Class::Renumber | Class::Locked => Err(failure),
+        Class::Unknown | Class::Raced | Class::Poison => Box::pin(isolate(store, policy, batch, clock, failure)).await,
+    }
+}
+
+/// Finds out whose a failure of the batch is.
+async fn isolate(
+    store: &Store,
+    policy: &OwnershipPolicy,
+    batch: &[Accepted],
+    clock: Clock,
+    failure: StoreError,
+) -> Result<Vec<Applied>, StoreError> {
+    let reason = failure.reason();
+    check(store, failure).await?;
+    match batch {
+        [one] => {
+            let ending = Ending::Parked(Parked::Failed(reason));
+            Ok(vec![Applied { operation: one.envelope.operation, ending }])
+        }
+        batch => Box::pin(apart::by_halves(store, policy, batch, clock)).await,
+    }
+}
+
+async fn together(
+    store: &Store,
+    policy: &OwnershipPolicy,
+    batch: &[Accepted],
+    clock: Clock,
+) -> Result<Vec<Applied>, StoreError> {
+    match redone(|| within("applying a batch", batch::together(store, policy, batch, clock.now()))).await {
+        Ok(applied) => Ok(applied),
+        Err(failure) => Err(of_numbers(store, batch, failure).await?),
+    }
+}
+
+/// A race that is lost again and again may be one for the number in the log.
+async fn of_numbers(store: &Store, batch: &[Accepted], failure: StoreError) -> Result<StoreError, StoreError> {
+    if failure.class() == Class::Raced && store.takes_numbers_of_others(batch).await? {
+        return Ok(StoreError::number_taken("applying a batch"));
+    }
+    Ok(failure)
+}
+
+/// Passes if the database takes writes, on a new connection; gives the failure back if it is an outage.
+async fn check(store: &Store, failure: StoreError) -> Result<(), StoreError> {
+    store.doubt_connections();
+    if store.probe().await.is_ok() { Ok(()) } else { Err(failure.outage()) }
 }

@@ -5,6 +5,7 @@ mod chain;
 mod commands;
 mod declare;
 mod delivery;
+mod failures;
 mod fate;
 mod held;
 mod lanes;
@@ -15,6 +16,7 @@ mod replies;
 #[cfg(test)]
 mod samples;
 mod schedule;
+mod segment;
 mod settled;
 mod soundness;
 mod work;
@@ -40,6 +42,7 @@ pub(crate) use self::work::chain;
 use self::commands::Dispatcher;
 use self::declare::LaneConsumer;
 use self::delivery::LogView;
+use self::failures::Failures;
 use self::lanes::LanePull;
 use self::progress::Progress;
 use self::projection::Projection;
@@ -180,7 +183,8 @@ impl Session {
         if self.config.replicas == 1 && self.connection.client.server_info().cluster.is_some() {
             warn!("the broker is a cluster and keeps the log once: with --replicas 3 it survives the loss of a server");
         }
-        let soundness = Soundness { stream: stream.clone(), store: self.store.clone(), clock: Clock::System };
+        let store = self.store.for_settling();
+        let soundness = Soundness { stream: stream.clone(), store, clock: Clock::System };
         // Before there is a consumer to pull from.
         let numbering = soundness.verify().await?;
         let log = LogView { namespace: self.config.namespace.clone(), numbering };
@@ -204,7 +208,7 @@ impl Session {
     fn work(&self, soundness: Soundness, log: LogView, sound: watch::Receiver<u64>) -> Arc<Work> {
         let replies = Replies { connection: self.connection.clone(), namespace: self.config.namespace.clone() };
         Arc::new(Work {
-            store: self.store.clone(),
+            store: self.store.for_settling(),
             replies,
             soundness,
             sound,
@@ -212,6 +216,7 @@ impl Session {
             clock: Clock::System,
             policy: OwnershipPolicy::default(),
             settled: RecentlySettled::default(),
+            failures: Failures::over(Duration::from_secs(self.config.dead_letter_after)),
             alone: RwLock::new(()),
             batch: usize::from(self.config.batch),
         })

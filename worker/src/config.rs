@@ -34,9 +34,15 @@ pub struct Config {
     #[arg(long, env = "ROSTERD_BATCH", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub batch: u16,
 
-    /// How many transactions may run at once; 2 on SQLite, which has one writer, and 4 on PostgreSQL if not set.
+    /// How many transactions may run at once; 2 on SQLite, which has one writer, and 4 on PostgreSQL if not set. One more
+    /// is kept for what takes access away. On PostgreSQL a worker holds at most two connections more than slots for
+    /// transactions, and four for queries: ten if not set.
     #[arg(long, env = "ROSTERD_SLOTS", value_parser = clap::value_parser!(u16).range(2..=64))]
     pub slots: Option<u16>,
+
+    /// How long a command has to fail by itself, while others are applied, before it becomes a dead letter, in seconds.
+    #[arg(long, env = "ROSTERD_DEAD_LETTER_AFTER", default_value_t = 600)]
+    pub dead_letter_after: u64,
 
     /// How many servers of the broker keep the log: 1 or 3.
     #[arg(long, env = "ROSTERD_REPLICAS", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
@@ -127,6 +133,7 @@ impl fmt::Debug for Config {
             .field("migrate", &self.migrate)
             .field("batch", &self.batch)
             .field("slots", &self.slots)
+            .field("dead_letter_after", &self.dead_letter_after)
             .field("replicas", &self.replicas)
             .field("log_max_bytes", &self.log_max_bytes)
             .finish_non_exhaustive()

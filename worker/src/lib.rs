@@ -111,8 +111,9 @@ async fn try_open(config: &Config, url: &str) -> Result<Store, WorkerError> {
     if config.migrate {
         migrations::up(url).await?;
     }
-    // One more than transactions: a connection that is put back is tried first, and the next batch does not wait for that.
-    let writers = config.slots.map_or(DEFAULT_SLOTS, usize::from) + 1;
+    // One for the slot that is kept for urgent batches, and one more than transactions: a connection that is put back is
+    // tried first, and the next batch does not wait for that.
+    let writers = config.slots.map_or(DEFAULT_SLOTS, usize::from) + 2;
     let store = Store::connect(url, StoreOptions { writers, readers: READERS }).await?;
     if store.schema_is_current().await? { Ok(store) } else { Err(WorkerError::Schema) }
 }

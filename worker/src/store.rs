@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use protocol::failpoint::Failpoint;
 use sea_orm::{
-    AccessMode, ColumnTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, IsolationLevel, QueryFilter,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    AccessMode, ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait,
+    IsolationLevel, QueryFilter, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 
-use self::connect::Purpose;
+use self::connect::{Doubt, LOCK_TIMEOUT, Purpose};
 use self::entity::attempt;
 use crate::failpoint;
 
@@ -40,6 +40,9 @@ pub struct Store {
     kind: DatabaseKind,
     writer: DatabaseConnection,
     reader: DatabaseConnection,
+    /// For what is read before commands are settled: queries cannot take these connections.
+    settler: DatabaseConnection,
+    doubt: Doubt,
 }
 
 /// Which database it is.
@@ -68,15 +71,37 @@ pub(crate) const MOST_VALUES: usize = 10_000;
 pub(crate) const MOST_GROUPS: usize = 500;
 /// How long a query or a transaction may take before it is given up. Above the server's own limits.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// How long a probe may take: a database that needs longer for a write of nothing is as good as away.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Connections to SQLite for what is read before commands are settled.
+const SQLITE_SETTLERS: usize = 2;
 
 impl Store {
     /// Opens the connections; creates an SQLite file that is not there. The URL is never printed.
     pub async fn connect(url: &str, options: StoreOptions) -> Result<Self, StoreError> {
         let kind = DatabaseKind::of(url)?;
         let writers = if kind == DatabaseKind::Sqlite { 1 } else { options.writers };
-        let writer = connect::open(url, writers, Purpose::Write).await?;
-        let reader = connect::open(url, options.readers, Purpose::Read).await?;
-        Ok(Self { kind, writer, reader })
+        let doubt = Doubt::default();
+        let writer = connect::open(url, writers, Purpose::Write, &doubt).await?;
+        let reader = connect::open(url, options.readers, Purpose::Read, &doubt).await?;
+        let settler = match kind {
+            // The one writer may be in a transaction, for which a reader need not wait.
+            DatabaseKind::Sqlite => connect::open(url, SQLITE_SETTLERS, Purpose::Read, &doubt).await?,
+            DatabaseKind::Postgres => writer.clone(),
+        };
+        Ok(Self { kind, writer, reader, settler, doubt })
+    }
+
+    /// The same store for settling commands: its reads do not wait for queries.
+    #[must_use]
+    pub fn for_settling(&self) -> Self {
+        Self { reader: self.settler.clone(), ..self.clone() }
+    }
+
+    /// Something failed for which a connection may be to blame (a cached plan, a state that was left behind): none that is
+    /// open now is used again.
+    pub(crate) fn doubt_connections(&self) {
+        self.doubt.raise();
     }
 
     /// Which database it is.
@@ -84,16 +109,16 @@ impl Store {
         self.kind
     }
 
-    /// Whether the database takes writes: one that is full or read-only answers, too.
+    /// Whether the database takes writes, within [`PROBE_TIMEOUT`]: one that is full or read-only answers, too.
     pub async fn probe(&self) -> Result<(), StoreError> {
         let doing = "asking whether the database takes writes";
-        within(doing, async {
+        let probe = async {
             let transaction = self.begin().await?;
             let nothing = attempt::Entity::delete_many().filter(attempt::Column::N.lt(0));
             nothing.exec(&transaction).await.doing(doing)?;
             commit(transaction).await
-        })
-        .await
+        };
+        tokio::time::timeout(PROBE_TIMEOUT, Box::pin(probe)).await.unwrap_or_else(|_| Err(StoreError::timed_out(doing)))
     }
 
     /// Whether the schema is exactly the one that this build knows.
@@ -105,7 +130,7 @@ impl Store {
 
     /// Closes the connections, after what they are doing.
     pub async fn close(self) -> Result<(), StoreError> {
-        for connection in [self.writer, self.reader] {
+        for connection in [self.writer, self.reader, self.settler] {
             connection.close().await.map_err(|error| StoreError::new("closing the database", &error))?;
         }
         Ok(())
@@ -138,6 +163,28 @@ impl Store {
     /// Begins a transaction that writes. The only way to one: on SQLite it takes the write lock at once, because a
     /// reading transaction that turns to writing fails without waiting.
     pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, StoreError> {
+        let transaction = self.begin_batch().await?;
+        let (setting, patience) = LOCK_TIMEOUT;
+        self.set_in(&transaction, setting, patience).await?;
+        Ok(transaction)
+    }
+
+    /// Changes a setting of PostgreSQL until the transaction ends.
+    pub(crate) async fn set_in(
+        &self,
+        transaction: &DatabaseTransaction,
+        setting: &'static str,
+        value: &'static str,
+    ) -> Result<(), StoreError> {
+        if self.kind == DatabaseKind::Postgres {
+            let set = format!("SET LOCAL {setting} = '{value}'");
+            transaction.execute_unprepared(&set).await.doing("beginning a transaction")?;
+        }
+        Ok(())
+    }
+
+    /// The same for a batch, which waits for rows only briefly.
+    pub(crate) async fn begin_batch(&self) -> Result<DatabaseTransaction, StoreError> {
         let sqlite_transaction_mode = Some(SqliteTransactionMode::Immediate);
         let options = TransactionOptions { sqlite_transaction_mode, ..TransactionOptions::default() };
         let begun = self.writer.begin_with_options(options).await;

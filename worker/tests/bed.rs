@@ -90,6 +90,7 @@ impl Bed {
             Ending::Answered(outcome) => outcome,
             Ending::Dead(reason) => panic!("dead: {reason}"),
             Ending::Committed => panic!("its outcome cannot be read"),
+            Ending::Parked(parked) => panic!("parked: {parked:?}"),
         };
         self.endings(batch).await.into_iter().map(outcome).collect()
     }

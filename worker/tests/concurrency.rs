@@ -20,7 +20,10 @@ async fn run(store: &Store, batch: &[Accepted]) -> Vec<Applied> {
     loop {
         // A worker that is told "not now" tries again.
         match apply(store, &policy, batch, Clock::Fixed(NOW)).await {
-            Ok(applied) => return applied,
+            Ok(applied) if !applied.iter().any(|applied| matches!(applied.ending, Ending::Parked(_))) => {
+                return applied;
+            }
+            Ok(_) => {}
             Err(failure) => assert!(failure.is_unavailable(), "{failure}"),
         }
     }
@@ -31,13 +34,20 @@ fn status_of(applied: &Applied) -> u16 {
         Ending::Answered(outcome) => status(outcome),
         Ending::Dead(reason) => panic!("dead: {reason}"),
         Ending::Committed => panic!("its outcome cannot be read"),
+        Ending::Parked(parked) => panic!("parked: {parked:?}"),
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_same_names_in_opposite_order_go_to_one_each() {
     on_both(async |bed| {
-        let other = bed.another_store().await;
+        if bed.is_postgres() {
+            // A circle is found before the wait in it is given up.
+            let prompt =
+                format!("ALTER DATABASE {} SET deadlock_timeout = '10ms'", bed.url.rsplit('/').next().unwrap());
+            bed.raw().await.execute_unprepared(&prompt).await.unwrap();
+        }
+        let (one, other) = (bed.another_store().await, bed.another_store().await);
         for round in 0..10_u64 {
             let (mut left, mut right) = (Log::from("acme", 1 + round * 1000), Log::from("acme", 501 + round * 1000));
             let at = u128::from(round) * 1000;
@@ -45,7 +55,7 @@ async fn the_same_names_in_opposite_order_go_to_one_each() {
             let forth: Vec<_> = (0..40).map(|n| left.user(at + n, new_user(&name(n)))).collect();
             // Their ids are in opposite order, too: only the names say in which order to write.
             let back: Vec<_> = (0..40).rev().map(|n| right.user(at + 999 - n, new_user(&name(n)))).collect();
-            let (forth, back) = tokio::join!(run(&bed.store, &forth), run(&other, &back));
+            let (forth, back) = tokio::join!(run(&one, &forth), run(&other, &back));
             let created = |applied: &[Applied]| applied.iter().filter(|applied| status_of(applied) == 201).count();
             assert_eq!(created(&forth) + created(&back), 40, "round {round}");
             let refused = |applied: &[Applied]| applied.iter().filter(|applied| status_of(applied) == 409).count();
@@ -55,6 +65,7 @@ async fn the_same_names_in_opposite_order_go_to_one_each() {
         if bed.is_postgres() {
             // Sessions report what they met when they end.
             bed.store.clone().close().await.unwrap();
+            one.close().await.unwrap();
             other.close().await.unwrap();
             let others =
                 "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";

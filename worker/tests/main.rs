@@ -10,6 +10,7 @@ mod applying;
 mod bed;
 mod concurrency;
 mod cursors;
+mod failures;
 mod filters;
 mod indexes;
 mod large_groups;

@@ -81,7 +81,7 @@ async fn sessions_that_write_have_the_settings_that_the_promises_rest_on() {
             CREATE TRIGGER see BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION see()";
         bed.raw().await.execute_unprepared(watch).await.unwrap();
         bed.apply_one(Log::of("acme").user(1, new_user("alice"))).await;
-        assert_eq!(bed.value::<String>("SELECT setting FROM seen").await, "3s 2s 10s");
+        assert_eq!(bed.value::<String>("SELECT setting FROM seen").await, "3s 100ms 10s");
     })
     .await;
 }

@@ -9,7 +9,7 @@ use protocol::message::outcome::Outcome;
 use protocol::ownership::OwnershipPolicy;
 use protocol::scim::resource::{Resource, ResourceType};
 use protocol::time::Timestamp;
-use sea_orm::{DatabaseTransaction, TransactionTrait};
+use sea_orm::DatabaseTransaction;
 
 use super::effects;
 use super::load::load;
@@ -19,11 +19,10 @@ use crate::accepted::Accepted;
 use crate::answer;
 use crate::answer::members::groups_of;
 use crate::failpoint;
-use crate::store::dead::{self, DeadMessage};
 use crate::store::entity::operation;
 use crate::store::row::set_groups;
 use crate::store::settled::{CopyReason, SettledCopy, insert_copies};
-use crate::store::{Class, Doing, Store, StoreError, column, commit, ledger};
+use crate::store::{Store, StoreError, column, commit, ledger};
 
 /// Applies the whole batch or nothing of it.
 pub(super) async fn together(
@@ -32,7 +31,7 @@ pub(super) async fn together(
     batch: &[Accepted],
     now: Timestamp,
 ) -> Result<Vec<Applied>, StoreError> {
-    let transaction = store.begin().await?;
+    let transaction = store.begin_batch().await?;
     let claim = Claim::of(&transaction, batch).await?;
     let endings = apply_new(&transaction, policy, &claim.new, now).await?;
     insert_copies(&transaction, &claim.copies, now).await?;
@@ -40,58 +39,8 @@ pub(super) async fn together(
     claim.answers(store, batch, endings).await
 }
 
-/// Applies each command under a savepoint of its own: one that cannot be applied harms only itself.
-pub(super) async fn one_by_one(
-    store: &Store,
-    policy: &OwnershipPolicy,
-    batch: &[Accepted],
-    now: Timestamp,
-) -> Result<Vec<Applied>, StoreError> {
-    let transaction = store.begin().await?;
-    let claim = Claim::of(&transaction, batch).await?;
-    // All locks in the one order, as for the whole batch, before any command takes its own.
-    match load(&transaction, &claim.new).await {
-        // A row that cannot be read harms only the command that needs it: found again below, under its savepoint.
-        Err(failure) if failure.class() != Class::Broken => return Err(failure),
-        Ok(_) | Err(_) => {}
-    }
-    let mut endings = HashMap::with_capacity(claim.new.len());
-    for accepted in &claim.new {
-        endings.insert(accepted.envelope.operation, alone(&transaction, policy, accepted, now).await?);
-    }
-    insert_copies(&transaction, &claim.copies, now).await?;
-    commit(transaction).await?;
-    claim.answers(store, batch, endings).await
-}
-
-/// Applies one command, or makes it a dead letter, in the surrounding transaction.
-async fn alone(
-    transaction: &DatabaseTransaction,
-    policy: &OwnershipPolicy,
-    accepted: &Accepted,
-    now: Timestamp,
-) -> Result<Ending, StoreError> {
-    let operation = accepted.envelope.operation;
-    let savepoint = transaction.begin().await.doing("setting a savepoint")?;
-    let failure = match apply_new(&savepoint, policy, &[accepted], now).await {
-        Ok(mut endings) => {
-            savepoint.commit().await.doing("releasing a savepoint")?;
-            let lost = || StoreError::broken("applying a command", "it got no ending");
-            return endings.remove(&operation).ok_or_else(lost);
-        }
-        Err(failure) if failure.class() == Class::Broken => failure,
-        Err(failure) => return Err(failure),
-    };
-    savepoint.rollback().await.doing("going back to a savepoint")?;
-    let reason = failure.reason();
-    tracing::error!(%operation, reason, "operation {operation} cannot be applied; it is a dead letter now");
-    let message = DeadMessage::Command { accepted: Box::new(accepted.clone()), reason: reason.clone() };
-    dead::bury(transaction, &[message], now).await?;
-    Ok(Ending::Dead(reason))
-}
-
 /// Locks, decides and writes commands that the ledger does not know.
-async fn apply_new(
+pub(super) async fn apply_new(
     transaction: &DatabaseTransaction,
     policy: &OwnershipPolicy,
     commands: &[&Accepted],
@@ -147,7 +96,7 @@ async fn show_groups(
 const fn answered_user(ending: &mut Ending) -> Option<&mut Box<Resource>> {
     match ending {
         Ending::Answered(Outcome::Updated { resource }) => Some(resource),
-        Ending::Answered(_) | Ending::Dead(_) | Ending::Committed => None,
+        Ending::Answered(_) | Ending::Dead(_) | Ending::Committed | Ending::Parked(_) => None,
     }
 }
 
@@ -164,17 +113,17 @@ fn decide(
 }
 
 /// What the ledger says of a batch before anything is done.
-struct Claim<'a> {
+pub(super) struct Claim<'a> {
     /// Each operation that the ledger does not know, once.
-    new: Vec<&'a Accepted>,
+    pub(super) new: Vec<&'a Accepted>,
     /// The rows of those that it knows.
     known: HashMap<OperationId, operation::Model>,
     /// Sequences under which a known operation was stored again.
-    copies: Vec<SettledCopy>,
+    pub(super) copies: Vec<SettledCopy>,
 }
 
 impl<'a> Claim<'a> {
-    async fn of(transaction: &DatabaseTransaction, batch: &'a [Accepted]) -> Result<Self, StoreError> {
+    pub(super) async fn of(transaction: &DatabaseTransaction, batch: &'a [Accepted]) -> Result<Self, StoreError> {
         let operations: Vec<_> = batch.iter().map(|accepted| accepted.envelope.operation.0).collect();
         let (epoch, rows) = ledger::claim(transaction, &operations).await?;
         // Another worker may have found that the log is another one: these numbers mean nothing any more.
@@ -195,19 +144,15 @@ impl<'a> Claim<'a> {
     }
 
     /// The endings in the batch's order. A known operation is answered from the ledger, after the commit.
-    async fn answers(
+    pub(super) async fn answers(
         self,
         store: &Store,
         batch: &[Accepted],
         mut endings: HashMap<OperationId, Ending>,
     ) -> Result<Vec<Applied>, StoreError> {
         for (operation, row) in self.known {
-            let ending = match answer::ending_of(store, &row).await {
-                // It is committed, whatever it says: a newer worker can read it.
-                Err(failure) if failure.class() == Class::Broken => Ending::Committed,
-                ending => ending?,
-            };
-            endings.insert(operation, ending);
+            // It is committed, whatever the ledger says of it and whether or not that can be read now.
+            endings.insert(operation, answer::ending_of(store, &row).await.unwrap_or(Ending::Committed));
         }
         let lost = || StoreError::broken("answering a batch", "a command got no ending");
         let mut applied: Vec<Applied> = Vec::with_capacity(batch.len());

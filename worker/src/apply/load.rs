@@ -27,11 +27,11 @@ const MOST_BY_ID: usize = 2_000;
 
 /// What a batch's commands name.
 #[derive(Default)]
-struct Named {
-    users: BTreeSet<Key>,
-    groups: BTreeSet<Key>,
+pub(super) struct Named {
+    pub(super) users: BTreeSet<Key>,
+    pub(super) groups: BTreeSet<Key>,
     /// Resources that a command deletes.
-    deleted: BTreeSet<Key>,
+    pub(super) deleted: BTreeSet<Key>,
     user_names: BTreeSet<(WorkspaceId, CanonicalName)>,
     group_names: BTreeSet<(WorkspaceId, CanonicalName)>,
     members: BTreeMap<Key, BTreeSet<ResourceId>>,
@@ -69,7 +69,7 @@ pub(super) async fn load(transaction: &DatabaseTransaction, commands: &[&Accepte
 }
 
 impl Named {
-    fn of(commands: &[&Accepted]) -> Self {
+    pub(super) fn of(commands: &[&Accepted]) -> Self {
         let mut named = Self::default();
         for accepted in commands {
             named.add(accepted);
@@ -117,7 +117,7 @@ fn replaces_members(command: &Command) -> bool {
     }
 }
 
-async fn memberships_of(
+pub(super) async fn memberships_of(
     transaction: &DatabaseTransaction,
     members: &BTreeSet<Key>,
 ) -> Result<Vec<(Key, ResourceId)>, StoreError> {
@@ -221,7 +221,7 @@ fn holder(row: &QueryResult) -> Result<(String, Uuid, String), DbErr> {
 }
 
 /// Keys as they are looked up.
-fn values(keys: &BTreeSet<Key>) -> Vec<[Value; 2]> {
+pub(super) fn values(keys: &BTreeSet<Key>) -> Vec<[Value; 2]> {
     keys.iter().map(|key| [key.workspace.as_str().into(), key.id.0.into()]).collect()
 }
 

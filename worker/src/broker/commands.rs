@@ -11,9 +11,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use crate::apply::Parked;
 use crate::broker::delivery::Item;
 use crate::broker::held::Held;
-use crate::broker::schedule::{Schedule, Waiting};
+use crate::broker::schedule::{FreeSlots, Schedule, Waiting};
 use crate::broker::work::{Work, WorkEnd};
 use crate::disposition::Ending;
 
@@ -39,6 +40,8 @@ pub(crate) struct Dispatcher {
     taken: HashMap<Id, Vec<u64>>,
     /// The running tasks that bring predecessors along.
     bringing: HashSet<Id>,
+    /// The running tasks that take no slot from others.
+    urgent_running: HashSet<Id>,
     slots: usize,
     batch: usize,
     /// Whether due chains go before what waits in the lanes.
@@ -48,7 +51,7 @@ pub(crate) struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// With `slots` transactions at once, each of at most `batch` commands. `open` stops the lanes while it is false;
+    /// With `slots` transactions at once, and one more for what is urgent, each of at most `batch` commands. `open` stops the lanes while it is false;
     /// `renumbered` drops what was not begun.
     pub(crate) fn new(
         work: Arc<Work>,
@@ -68,6 +71,7 @@ impl Dispatcher {
             in_work: HashSet::new(),
             taken: HashMap::new(),
             bringing: HashSet::new(),
+            urgent_running: HashSet::new(),
             slots,
             batch,
             chains_turn: true,
@@ -121,6 +125,10 @@ impl Dispatcher {
     }
 
     fn enqueue(&mut self, item: Item) {
+        // Delivered again, or a later one of the same resource: neither is tried before its time.
+        if self.held.is_parked(&item) {
+            return self.hold_back(item, Instant::now());
+        }
         match item.ticket.as_ref().map(|ticket| ticket.lane) {
             Some(Lane::Urgent) => self.urgent.push_back(item),
             Some(Lane::Interactive) => self.interactive.push_back(item),
@@ -133,27 +141,35 @@ impl Dispatcher {
         if self.renumbered.is_cancelled() {
             self.abandon();
         }
-        while self.running.len() < self.slots {
-            let free = self.slots - self.running.len();
+        loop {
             // Turn by turn: however many chains are due, what just came in is not kept waiting by them.
             let chains_first = self.chains_turn;
-            let started = (chains_first && self.start_chains(free))
-                || self.start_lane(free)
-                || (!chains_first && self.start_chains(free));
+            let slots = self.free_slots();
+            let started = (chains_first && self.start_chains(slots))
+                || self.start_lane(slots)
+                || (!chains_first && self.start_chains(slots));
             if !started {
                 return;
             }
         }
     }
 
-    fn start_chains(&mut self, free: usize) -> bool {
+    /// Of one slot more than there are for all, only what is urgent may take the last.
+    fn free_slots(&self) -> FreeSlots {
+        let urgent = (self.slots + 1).saturating_sub(self.running.len());
+        let others = self.running.len() - self.urgent_running.len();
+        FreeSlots { urgent, ordinary: self.slots.saturating_sub(others).min(urgent) }
+    }
+
+    fn start_chains(&mut self, free: FreeSlots) -> bool {
         self.chains_turn = false;
         // One slot is never theirs, so that what just came in finds it; only what is urgent may take that one, too.
-        let (one_is_left, nothing_urgent) = (self.bringing.len() + 1 < self.slots, self.urgent.is_empty());
+        let one_is_left = free.ordinary > 0 && self.bringing.len() + 1 < self.slots;
+        let nothing_urgent = self.urgent.is_empty();
         let admitted = |lane| match lane {
-            Lane::Urgent => true,
+            Lane::Urgent => free.urgent > 0,
             Lane::Interactive => one_is_left && nothing_urgent,
-            Lane::Bulk => one_is_left && nothing_urgent && free > 1,
+            Lane::Bulk => one_is_left && nothing_urgent && free.ordinary > 1,
         };
         let in_work = &self.in_work;
         let enough = self.batch.min(CHAINS_BATCH);
@@ -166,10 +182,13 @@ impl Dispatcher {
         let task = self.running.spawn(Arc::clone(&self.work).chain(due)).id();
         self.take(task, sequences);
         self.bringing.insert(task);
+        if free.ordinary == 0 {
+            self.urgent_running.insert(task);
+        }
         true
     }
 
-    fn start_lane(&mut self, free: usize) -> bool {
+    fn start_lane(&mut self, free: FreeSlots) -> bool {
         self.chains_turn = true;
         let waiting = Waiting { urgent: self.urgent.len(), interactive: self.interactive.len(), bulk: self.bulk.len() };
         let Some(lane) = self.schedule.next(waiting, free) else { return false };
@@ -182,6 +201,9 @@ impl Dispatcher {
         let sequences = batch.iter().map(Item::sequence).collect();
         let task = self.running.spawn(Arc::clone(&self.work).batch(batch)).id();
         self.take(task, sequences);
+        if lane == Lane::Urgent {
+            self.urgent_running.insert(task);
+        }
         true
     }
 
@@ -192,12 +214,24 @@ impl Dispatcher {
 
     fn forget(&mut self, task: Id) {
         self.bringing.remove(&task);
+        self.urgent_running.remove(&task);
         for sequence in self.taken.remove(&task).unwrap_or_default() {
             self.in_work.remove(&sequence);
         }
     }
 
     fn finished(&mut self, end: WorkEnd) {
+        let now = Instant::now();
+        let told = |(item, parked): &&(Item, Parked)| item.parkings == tell_from(parked);
+        let commands = end.parked.iter().filter(told).count();
+        if let Some((item, reason)) = end.parked.iter().find(told) {
+            warn!(commands, first = item.sequence(), ?reason, "commands are parked, the lanes stay open");
+        }
+        for (item, parked) in end.parked {
+            if let Some(item) = self.held.park(item, &parked, now) {
+                self.work.hand_back_soon(vec![item], Ending::Crowded);
+            }
+        }
         for (item, due) in end.held {
             self.hold(item, due);
         }
@@ -216,6 +250,10 @@ impl Dispatcher {
         if self.work.settled.contains(item.logged.predecessor) {
             return self.enqueue(item);
         }
+        self.hold_back(item, due);
+    }
+
+    fn hold_back(&mut self, item: Item, due: Instant) {
         if let Some(item) = self.held.hold(item, due) {
             self.work.hand_back_soon(vec![item], Ending::Crowded);
         }
@@ -246,7 +284,7 @@ impl Dispatcher {
     fn wake_at(&self) -> Option<Instant> {
         // A due command whose predecessor is in work here stays due: look again shortly, not at once.
         let soon = Instant::now() + Duration::from_millis(5);
-        (self.running.len() < self.slots).then(|| self.held.next_due()).flatten().map(|due| due.max(soon))
+        (self.free_slots().ordinary > 0).then(|| self.held.next_due()).flatten().map(|due| due.max(soon))
     }
 }
 
@@ -259,6 +297,14 @@ fn first_of(queue: &mut VecDeque<Item>, most: usize) -> Vec<Item> {
     };
     let count = queue.iter().take(most).take_while(few_suspects).count();
     queue.drain(..count).collect()
+}
+
+/// From which parking in a row on a parked command is worth a line: that others are faster for a moment is ordinary.
+const fn tell_from(parked: &Parked) -> u32 {
+    match parked {
+        Parked::Locked => 4,
+        Parked::Failed(_) | Parked::Waiting => 0,
+    }
 }
 
 async fn reopen(work: Arc<Work>, open: watch::Sender<bool>) {

@@ -71,6 +71,8 @@ pub(crate) struct Item {
     pub(crate) ticket: Option<Ticket>,
     /// It may be a command that crashes workers: it is applied alone.
     pub(crate) suspect: bool,
+    /// How often in a row it was parked.
+    pub(crate) parkings: u32,
 }
 
 /// The duty to settle one delivery. The delivery is kept alive for as long as the ticket exists.
@@ -105,7 +107,7 @@ impl Item {
         let logged = log.read(sequence, stored, raw);
         let kept_alive = progress.keep(&reply);
         let ticket = Ticket { lane, reply, generation, room: Some(room), _kept_alive: kept_alive };
-        Some(Self { logged, ticket: Some(ticket), suspect: delivered >= SUSPECT_FROM })
+        Some(Self { logged, ticket: Some(ticket), suspect: delivered >= SUSPECT_FROM, parkings: 0 })
     }
 
     /// A message that was fetched from the stream by its sequence.
@@ -113,7 +115,7 @@ impl Item {
         let headers = pairs(Some(&message.headers));
         let raw = RawMessage { subject: message.subject.to_string(), headers, payload: message.payload };
         let logged = log.read(message.sequence, time_of(message.time), raw);
-        Self { logged, ticket: None, suspect: false }
+        Self { logged, ticket: None, suspect: false, parkings: 0 }
     }
 
     /// Its number in the log.

@@ -4,17 +4,25 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use backoff::{BackoffBuilder, ExponentialBuilder};
 use protocol::id::{ResourceId, WorkspaceId};
 use protocol::message::lane::Lane;
 use protocol::scim::resource::ResourceType;
 use tokio::time::Instant;
 
+use crate::apply::Parked;
 use crate::broker::delivery::{Item, Reading};
 
 /// How long a command waits for its predecessor's own delivery before the predecessor is brought along.
 const PATIENCE: Duration = Duration::from_millis(20);
 /// How long after a chain could not be completed it is tried again.
 pub(crate) const RETRY: Duration = Duration::from_millis(250);
+/// How soon a command whose row was locked is tried again, and how late at most.
+const LOCKED_RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+/// How soon any other parked command is tried again, and how late at most.
+const FAILED_RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+/// How many chains that failed by themselves are tried one by one. If there are more, they may have failed alike.
+const MAX_ALONE: usize = 8;
 /// The most commands held; what comes beyond is handed back to the broker.
 const MOST: usize = 4096;
 
@@ -26,10 +34,19 @@ struct Chain {
     resource: ResourceId,
 }
 
+/// A chain that is not tried before a time, whatever else is delivered of it.
+#[derive(Debug, Clone, Copy)]
+struct Parking {
+    until: Instant,
+    /// It failed by itself: nobody else is tried with it.
+    alone: bool,
+}
+
 /// Held commands by chain, and by the sequence that each waits for.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
     chains: HashMap<Chain, BTreeMap<u64, (Instant, Item)>>,
+    parked: HashMap<Chain, Parking>,
     waiting_for: HashMap<u64, Vec<(Chain, u64)>>,
     count: usize,
 }
@@ -39,16 +56,7 @@ impl Held {
     /// is held.
     #[must_use]
     pub(crate) fn hold(&mut self, mut item: Item, due: Instant) -> Option<Item> {
-        let Reading::Command(accepted) = &item.logged.reading else { return Some(item) };
-        if self.count >= MOST {
-            return Some(item);
-        }
-        let envelope = &accepted.envelope;
-        let chain = Chain {
-            workspace: envelope.workspace.clone(),
-            resource_type: envelope.resource_type,
-            resource: envelope.resource,
-        };
+        let Some(chain) = Chain::of(&item).filter(|_| self.count < MOST) else { return Some(item) };
         item.make_room();
         let sequence = item.sequence();
         self.waiting_for.entry(item.logged.predecessor).or_default().push((chain.clone(), sequence));
@@ -59,9 +67,33 @@ impl Held {
             }
             // A copy that was fetched settles nothing: the delivery keeps its place.
             Entry::Occupied(place) if item.ticket.is_none() && place.get().1.ticket.is_some() => {}
-            Entry::Occupied(mut place) => drop(place.insert((due, item))),
+            Entry::Occupied(mut place) => {
+                item.parkings = item.parkings.max(place.get().1.parkings);
+                drop(place.insert((due, item)));
+            }
         }
         None
+    }
+
+    /// Holds an item that cannot be applied now; its chain is tried again after a while, each time a longer one.
+    #[must_use]
+    pub(crate) fn park(&mut self, mut item: Item, parked: &Parked, now: Instant) -> Option<Item> {
+        let Some(chain) = Chain::of(&item) else { return Some(item) };
+        let until = now + retry_delay(parked, item.parkings);
+        item.parkings = item.parkings.saturating_add(1);
+        let alone = matches!(parked, Parked::Failed(_));
+        let refused = self.hold(item, until);
+        if refused.is_none() {
+            // The first command of the chain comes first and decides; what waits behind it changes nothing.
+            let parking = self.parked.entry(chain).or_insert(Parking { until, alone });
+            parking.alone |= alone;
+        }
+        refused
+    }
+
+    /// Whether a command of its resource is parked.
+    pub(crate) fn is_parked(&self, item: &Item) -> bool {
+        !self.parked.is_empty() && Chain::of(item).is_some_and(|chain| self.parked.contains_key(&chain))
     }
 
     /// When a command that was found to wait at `now` is to bring its predecessor along.
@@ -77,7 +109,8 @@ impl Held {
 
     /// All held commands of chains of which one is due, each chain whole and in order, until there are `enough` commands.
     /// A chain whose first command waits for one that is `in_work` here stays, and so does one of which no command is of
-    /// an `admitted` lane. A chain with a suspect goes alone.
+    /// an `admitted` lane. A chain with a suspect, or one that failed by itself, goes
+    /// alone.
     pub(crate) fn take_due(
         &mut self,
         now: Instant,
@@ -86,31 +119,41 @@ impl Held {
         in_work: impl Fn(u64) -> bool,
     ) -> Vec<Item> {
         let admitted = |item: &Item| item.ticket.as_ref().is_none_or(|ticket| admitted(ticket.lane));
-        let is_due = |items: &BTreeMap<u64, (Instant, Item)>| {
+        let is_due = |chain: &Chain, items: &BTreeMap<u64, (Instant, Item)>| {
             let first = items.values().next().map(|(_, item)| item.logged.predecessor);
-            items.values().any(|(due, _)| *due <= now)
+            self.due_at(chain, items).is_some_and(|due| due <= now)
                 && !first.is_some_and(&in_work)
                 && items.values().any(|(_, item)| admitted(item))
         };
-        let first_due = |items: &BTreeMap<u64, (Instant, Item)>| items.values().map(|(due, _)| *due).min();
-        let mut waiting: Vec<_> = self.chains.iter().filter(|(_, items)| is_due(items)).collect();
-        waiting.sort_by_cached_key(|(_, items)| first_due(items));
+        let mut waiting: Vec<_> = self.chains.iter().filter(|(chain, items)| is_due(chain, items)).collect();
+        waiting.sort_by_cached_key(|(chain, items)| self.due_at(chain, items));
+        let few_failed = self.parked.values().filter(|parking| parking.alone).count() <= MAX_ALONE;
         let (mut due, mut commands) = (Vec::new(), 0);
         for (chain, items) in waiting {
             let suspect = items.values().any(|(_, item)| item.suspect);
-            if commands > 0 && (suspect || commands + items.len() > enough) {
+            let alone = suspect || (few_failed && self.parked.get(chain).is_some_and(|parking| parking.alone));
+            if commands > 0 && (alone || commands + items.len() > enough) {
                 continue;
             }
             due.push(chain.clone());
             commands += items.len();
-            if suspect || commands >= enough {
+            if alone || commands >= enough {
                 break;
             }
         }
         due.iter().flat_map(|chain| self.take_chain(chain)).collect()
     }
 
+    /// A parked chain waits for its time, any other for the earliest of its commands.
+    fn due_at(&self, chain: &Chain, items: &BTreeMap<u64, (Instant, Item)>) -> Option<Instant> {
+        match self.parked.get(chain) {
+            Some(parking) => Some(parking.until),
+            None => items.values().map(|(due, _)| *due).min(),
+        }
+    }
+
     fn take_chain(&mut self, chain: &Chain) -> Vec<Item> {
+        self.parked.remove(chain);
         let items = self.chains.remove(chain).unwrap_or_default();
         self.count -= items.len();
         for (sequence, (_, item)) in &items {
@@ -121,12 +164,13 @@ impl Held {
 
     /// When the next held command is due; none while nothing is held.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        self.chains.values().flat_map(BTreeMap::values).map(|(due, _)| *due).min()
+        self.chains.iter().filter_map(|(chain, items)| self.due_at(chain, items)).min()
     }
 
     /// Everything that is held, for handing back.
     pub(crate) fn take_all(&mut self) -> Vec<Item> {
         self.waiting_for.clear();
+        self.parked.clear();
         self.count = 0;
         std::mem::take(&mut self.chains).into_values().flat_map(BTreeMap::into_values).map(|(_, item)| item).collect()
     }
@@ -136,6 +180,7 @@ impl Held {
         let (_, item) = items.remove(&sequence)?;
         if items.is_empty() {
             self.chains.remove(chain);
+            self.parked.remove(chain);
         }
         self.count -= 1;
         Some(item)
@@ -149,6 +194,31 @@ impl Held {
             }
         }
     }
+}
+
+impl Chain {
+    /// The chain of a command; none for what is no command.
+    fn of(item: &Item) -> Option<Self> {
+        let Reading::Command(accepted) = &item.logged.reading else { return None };
+        let envelope = &accepted.envelope;
+        Some(Self {
+            workspace: envelope.workspace.clone(),
+            resource_type: envelope.resource_type,
+            resource: envelope.resource,
+        })
+    }
+}
+
+/// How long a command is parked that was parked so often before.
+fn retry_delay(parked: &Parked, parkings: u32) -> Duration {
+    let (soonest, latest) = match parked {
+        Parked::Locked => LOCKED_RETRY,
+        Parked::Failed(_) | Parked::Waiting => FAILED_RETRY,
+    };
+    // Half of the delay is by chance, so that those that failed together do not come together.
+    let whole = soonest.saturating_mul(1 << parkings.min(16)).min(latest);
+    let delays = ExponentialBuilder::default().with_min_delay(whole / 2).with_max_delay(whole / 2).with_jitter();
+    delays.build().next().unwrap_or(whole)
 }
 
 #[cfg(test)]
@@ -204,6 +274,45 @@ mod tests {
         let suspect = taken.iter().find(|items| items.iter().any(|item| item.suspect)).unwrap();
         assert_eq!(sequences(suspect), [50, 51]);
         assert_eq!(taken.iter().map(Vec::len).sum::<usize>(), 10);
+    }
+
+    #[test]
+    fn a_parked_chain_waits_for_its_time_whatever_else_comes_of_it() {
+        let (mut held, now) = (Held::default(), Instant::now());
+        assert!(held.park(command(1, 7, 5), &Parked::Locked, now).is_none());
+        assert!(held.is_parked(&command(1, 9, 7)) && !held.is_parked(&command(2, 9, 7)));
+        assert!(held.hold(command(1, 9, 7), now).is_none());
+        assert!(held.take_due(now, 256, |_| true, |_| false).is_empty());
+        let due = held.next_due().unwrap();
+        assert!(due > now && due <= now + LOCKED_RETRY.0);
+        let again = held.take_due(due, 256, |_| true, |_| false);
+        assert_eq!(sequences(&again), [7, 9]);
+        assert_eq!(again.iter().map(|item| item.parkings).collect::<Vec<_>>(), [1, 0]);
+        assert!(!held.is_parked(&command(1, 9, 7)));
+    }
+
+    #[test]
+    fn what_failed_by_itself_is_tried_alone_and_what_was_locked_with_others() {
+        let (mut held, now) = (Held::default(), Instant::now());
+        let failed = Parked::Failed("no".to_owned());
+        for (user, parked) in [(1, &Parked::Locked), (2, &failed), (3, &Parked::Locked)] {
+            assert!(held.park(command(user, 10 + u64::try_from(user).unwrap(), 0), parked, now).is_none());
+        }
+        let later = now + FAILED_RETRY.1;
+        assert_eq!(held.take_due(later, 256, |_| true, |_| false).len(), 2);
+        assert_eq!(sequences(&held.take_due(later, 256, |_| true, |_| false)), [12]);
+        for user in 1..=20 {
+            assert!(held.park(command(user, 10 + u64::try_from(user).unwrap(), 0), &failed, now).is_none());
+        }
+        assert_eq!(held.take_due(later, 256, |_| true, |_| false).len(), 20, "so many may have failed alike");
+    }
+
+    #[test]
+    fn a_parked_command_is_tried_less_and_less_often() {
+        for (parked, latest) in [(Parked::Locked, LOCKED_RETRY.1), (Parked::Waiting, FAILED_RETRY.1)] {
+            assert!(retry_delay(&parked, 30) <= latest && retry_delay(&parked, 30) >= latest / 2);
+            assert!(retry_delay(&parked, 0) < retry_delay(&parked, 2));
+        }
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub(crate) fn command(user: u128, sequence: u64, predecessor: u64) -> Item {
         logged: Logged { sequence, predecessor, reading: Reading::Command(Box::new(accepted)) },
         ticket: None,
         suspect: false,
+        parkings: 0,
     }
 }
 

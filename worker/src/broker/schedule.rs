@@ -19,10 +19,19 @@ pub(crate) struct Waiting {
     pub(crate) bulk: usize,
 }
 
+/// How many batches may begin now.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FreeSlots {
+    /// Of the urgent lane.
+    pub(crate) urgent: usize,
+    /// Of the other lanes.
+    pub(crate) ordinary: usize,
+}
+
 impl Schedule {
     /// The lane of the next batch; none when nothing may start now.
-    pub(crate) fn next(&mut self, waiting: Waiting, free_slots: usize) -> Option<Lane> {
-        let lane = self.choose(waiting, free_slots)?;
+    pub(crate) fn next(&mut self, waiting: Waiting, free: FreeSlots) -> Option<Lane> {
+        let lane = self.choose(waiting, free)?;
         if lane == Lane::Bulk || waiting.bulk == 0 {
             self.passed_over_bulk = 0;
         } else {
@@ -31,14 +40,14 @@ impl Schedule {
         Some(lane)
     }
 
-    fn choose(&self, waiting: Waiting, free_slots: usize) -> Option<Lane> {
-        let bulk_may_start = waiting.bulk > 0 && free_slots > 1;
+    fn choose(&self, waiting: Waiting, free: FreeSlots) -> Option<Lane> {
+        let bulk_may_start = waiting.bulk > 0 && free.ordinary > 1;
         // Bulk needs two free slots. When its turn has come, the last one is kept for urgent until a second is free.
         let bulk_is_due = waiting.bulk > 0 && self.passed_over_bulk >= BULK_SHARE;
-        if free_slots == 0 {
-            None
-        } else if waiting.urgent > 0 {
+        if waiting.urgent > 0 && free.urgent > 0 {
             Some(Lane::Urgent)
+        } else if free.ordinary == 0 {
+            None
         } else if bulk_is_due {
             bulk_may_start.then_some(Lane::Bulk)
         } else if waiting.interactive > 0 {
@@ -53,6 +62,10 @@ impl Schedule {
 mod tests {
     use super::*;
 
+    fn free(ordinary: usize) -> FreeSlots {
+        FreeSlots { urgent: ordinary, ordinary }
+    }
+
     fn waiting(urgent: usize, interactive: usize, bulk: usize) -> Waiting {
         Waiting { urgent, interactive, bulk }
     }
@@ -60,21 +73,28 @@ mod tests {
     #[test]
     fn urgent_goes_first_and_bulk_last() {
         let mut schedule = Schedule::default();
-        assert_eq!(schedule.next(waiting(1, 1, 1), 2), Some(Lane::Urgent));
-        assert_eq!(schedule.next(waiting(0, 1, 1), 2), Some(Lane::Interactive));
-        assert_eq!(schedule.next(waiting(0, 0, 1), 2), Some(Lane::Bulk));
-        assert_eq!(schedule.next(waiting(1, 1, 1), 0), None);
+        assert_eq!(schedule.next(waiting(1, 1, 1), free(2)), Some(Lane::Urgent));
+        assert_eq!(schedule.next(waiting(0, 1, 1), free(2)), Some(Lane::Interactive));
+        assert_eq!(schedule.next(waiting(0, 0, 1), free(2)), Some(Lane::Bulk));
+        assert_eq!(schedule.next(waiting(1, 1, 1), free(0)), None);
+    }
+
+    #[test]
+    fn the_last_slot_is_for_what_is_urgent() {
+        let reserved = FreeSlots { urgent: 1, ordinary: 0 };
+        assert_eq!(Schedule::default().next(waiting(1, 9, 9), reserved), Some(Lane::Urgent));
+        assert_eq!(Schedule::default().next(waiting(0, 9, 9), reserved), None);
     }
 
     #[test]
     fn bulk_never_takes_the_last_slot() {
-        assert_eq!(Schedule::default().next(waiting(0, 0, 9), 1), None);
+        assert_eq!(Schedule::default().next(waiting(0, 0, 9), free(1)), None);
     }
 
     #[test]
     fn bulk_gets_one_batch_in_eight_however_much_else_waits() {
         let mut schedule = Schedule::default();
-        let lanes: Vec<_> = (0..16).filter_map(|_| schedule.next(waiting(0, 100, 100), 2)).collect();
+        let lanes: Vec<_> = (0..16).filter_map(|_| schedule.next(waiting(0, 100, 100), free(2))).collect();
         assert_eq!(lanes.iter().filter(|lane| **lane == Lane::Bulk).count(), 2);
     }
 
@@ -82,10 +102,10 @@ mod tests {
     fn bulk_whose_turn_has_come_is_not_starved_by_a_busy_interactive_lane() {
         let mut schedule = Schedule::default();
         for _ in 0..7 {
-            assert_eq!(schedule.next(waiting(0, 100, 100), 1), Some(Lane::Interactive));
+            assert_eq!(schedule.next(waiting(0, 100, 100), free(1)), Some(Lane::Interactive));
         }
-        assert_eq!(schedule.next(waiting(0, 100, 100), 1), None);
-        assert_eq!(schedule.next(waiting(1, 100, 100), 1), Some(Lane::Urgent));
-        assert_eq!(schedule.next(waiting(0, 100, 100), 2), Some(Lane::Bulk));
+        assert_eq!(schedule.next(waiting(0, 100, 100), free(1)), None);
+        assert_eq!(schedule.next(waiting(1, 100, 100), free(1)), Some(Lane::Urgent));
+        assert_eq!(schedule.next(waiting(0, 100, 100), free(2)), Some(Lane::Bulk));
     }
 }

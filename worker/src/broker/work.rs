@@ -3,20 +3,16 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use backoff::{ExponentialBuilder, Retryable};
-use protocol::id::OperationId;
 use protocol::message::lane::Lane;
-use protocol::message::outcome::Outcome;
 use protocol::ownership::OwnershipPolicy;
 use tokio::sync::{RwLock, watch};
 use tokio::time::Instant;
 use tracing::{error, warn};
 
-use crate::accepted::Accepted;
-use crate::apply;
+use crate::apply::Parked;
 use crate::broker::delivery::{Item, LogView, Reading, Ticket};
+use crate::broker::failures::Failures;
 use crate::broker::held::{Held, RETRY};
 use crate::broker::replies::Replies;
 use crate::broker::settled::RecentlySettled;
@@ -24,11 +20,6 @@ use crate::broker::soundness::Soundness;
 use crate::clock::Clock;
 use crate::disposition::Ending;
 use crate::store::{Class, DeadMessage, SettledCopy, Store, StoreError};
-
-/// How many attempts that ended in a crash prove it.
-const CRASHES_PROVE: u32 = 3;
-/// How long a batch is retried while the database is away, before it is handed back.
-const OUTAGE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What a batch needs.
 pub(crate) struct Work {
@@ -41,6 +32,7 @@ pub(crate) struct Work {
     pub(crate) clock: Clock,
     pub(crate) policy: OwnershipPolicy,
     pub(crate) settled: RecentlySettled,
+    pub(crate) failures: Failures,
     /// Read by whatever is applied, written by a suspect: it is alone in this process, so that a crash is its own.
     pub(crate) alone: RwLock<()>,
     /// The most commands in one transaction.
@@ -54,6 +46,8 @@ pub(crate) struct WorkEnd {
     pub(crate) settled: Vec<u64>,
     /// What waits for a predecessor, and from when on the predecessor is brought along.
     pub(crate) held: Vec<(Item, Instant)>,
+    /// What cannot be applied now, and why; it is tried again by itself.
+    pub(crate) parked: Vec<(Item, Parked)>,
     /// The database is away: what was in the batch was handed back.
     pub(crate) outage: bool,
 }
@@ -63,7 +57,7 @@ impl Work {
     pub(crate) async fn batch(self: Arc<Self>, items: Vec<Item>) -> WorkEnd {
         let mut end = match self.unsettled_predecessors(&items).await {
             Ok(missing) => self.carry_out(items, missing).await,
-            Err(error) => self.outage(items, &error),
+            Err(error) => self.not_now(items, &error).await,
         };
         let now = Instant::now();
         for (item, due) in &mut end.held {
@@ -84,7 +78,7 @@ impl Work {
                 }
                 self.carry_out(items, missing).await
             }
-            Err(error) => self.outage(items, &error),
+            Err(error) => self.not_now(items, &error).await,
         }
     }
 
@@ -116,43 +110,46 @@ impl Work {
     }
 
     /// Settles everything whose predecessors are settled or among the items, in sequence order.
-    async fn carry_out(&self, items: Vec<Item>, mut missing: HashSet<u64>) -> WorkEnd {
+    async fn carry_out(&self, items: Vec<Item>, missing: HashSet<u64>) -> WorkEnd {
         let mut end = WorkEnd::default();
-        let commands = match self.set_aside(items, &mut missing, &mut end.settled).await {
-            Ok(commands) => commands,
-            Err((left, error)) => return self.outage(left, &error),
-        };
-        let (ready, held) = hold_back(commands, missing);
-        let later = Instant::now() + RETRY;
-        end.held = held.into_iter().map(|item| (item, later)).collect();
-        let mut segments = segments(ready, self.batch).into_iter();
-        while let Some(segment) = segments.next() {
-            match self.apply_segment(segment).await {
-                Ok(settled) => end.settled.extend(settled),
-                Err(class) => {
-                    end.outage = class != Class::Renumber;
-                    self.hand_back(segments.by_ref().flatten().collect(), Ending::Outage).await;
-                }
-            }
-        }
-        self.settled.remember(end.settled.iter().copied());
-        end
-    }
-
-    /// Settles what is no command: late copies and unreadable messages by their sequence; what is too new goes to a
-    /// newer worker, and what comes after it in its chain waits.
-    async fn set_aside(
-        &self,
-        items: Vec<Item>,
-        missing: &mut HashSet<u64>,
-        settled: &mut Vec<u64>,
-    ) -> Result<Vec<Item>, (Vec<Item>, StoreError)> {
+        let mut unsettled = Unsettled::of(&items, missing);
         let (commands, others): (Vec<Item>, Vec<Item>) =
             items.into_iter().partition(|item| matches!(item.logged.reading, Reading::Command(_)));
         let (too_new, aside): (Vec<Item>, Vec<Item>) =
             others.into_iter().partition(|item| matches!(item.logged.reading, Reading::TooNew(_)));
-        missing.extend(too_new.iter().map(Item::sequence));
-        for item in &too_new {
+        unsettled.add(too_new.iter().map(Item::sequence));
+        self.hand_back_too_new(too_new).await;
+        let (held, ready) = unsettled.split(commands);
+        let later = Instant::now() + RETRY;
+        end.held = held.into_iter().map(|item| (item, later)).collect();
+        let mut segments = segments(ready, self.batch).into_iter();
+        while let Some(segment) = segments.next() {
+            let (behind, segment) = unsettled.split(segment);
+            end.held.extend(behind.into_iter().map(|item| (item, later)));
+            match self.apply_segment(segment).await {
+                Ok(done) => {
+                    unsettled.add(done.parked.iter().map(|(item, _)| item.sequence()));
+                    end.settled.extend(done.settled);
+                    end.parked.extend(done.parked);
+                }
+                Err(class) => {
+                    end.outage = class != Class::Renumber;
+                    self.hand_back(segments.by_ref().flatten().chain(aside).collect(), Ending::Outage).await;
+                    self.settled.remember(end.settled.iter().copied());
+                    return end;
+                }
+            }
+        }
+        let (behind, aside) = unsettled.split(aside);
+        self.hand_back(behind, Ending::Crowded).await;
+        self.set_aside(aside, &mut end).await;
+        self.settled.remember(end.settled.iter().copied());
+        end
+    }
+
+    /// What is too new goes to a newer worker, and what comes after it in its chain waits.
+    async fn hand_back_too_new(&self, items: Vec<Item>) {
+        for item in &items {
             if let Reading::TooNew(version) = item.logged.reading {
                 warn!(
                     sequence = item.sequence(),
@@ -160,12 +157,20 @@ impl Work {
                 );
             }
         }
-        self.hand_back(too_new, Ending::TooNew).await;
+        self.hand_back(items, Ending::TooNew).await;
+    }
+
+    /// Settles what is no command: late copies and unreadable messages by their sequence. Not before their predecessors:
+    /// what comes after them waits for them only.
+    async fn set_aside(&self, aside: Vec<Item>, end: &mut WorkEnd) {
         if let Err(error) = self.record_aside(&aside).await {
-            return Err((commands.into_iter().chain(aside).collect(), error));
+            let not_now = self.not_now(aside, &error).await;
+            end.outage |= not_now.outage;
+            end.parked.extend(not_now.parked);
+            return;
         }
         for item in aside {
-            settled.push(item.sequence());
+            end.settled.push(item.sequence());
             let ending = match &item.logged.reading {
                 Reading::Late(late) => {
                     self.replies.late(late).await;
@@ -177,7 +182,6 @@ impl Work {
                 self.replies.settle(ticket, ending).await;
             }
         }
-        Ok(commands)
     }
 
     async fn record_aside(&self, aside: &[Item]) -> Result<(), StoreError> {
@@ -197,117 +201,20 @@ impl Work {
         Ok(())
     }
 
-    /// Applies one run of commands, answers, settles. What could not be applied now is handed back.
-    async fn apply_segment(&self, segment: Vec<Item>) -> Result<Vec<u64>, Class> {
-        let alone = segment.len() == 1 && segment.first().is_some_and(|item| item.suspect);
-        let command = |item: Item| match item.logged.reading {
-            Reading::Command(accepted) => Some((*accepted, item.ticket)),
-            Reading::Late(_) | Reading::TooNew(_) | Reading::Unreadable { .. } => None,
-        };
-        let (commands, tickets): (Vec<Accepted>, Vec<Option<Ticket>>) = segment.into_iter().filter_map(command).unzip();
-        let applied = match commands.as_slice() {
-            [suspect] if alone => {
-                let _alone = self.alone.write().await;
-                self.apply_suspect(suspect).await
-            }
-            commands => {
-                let _together = self.alone.read().await;
-                self.apply(commands).await
-            }
-        };
-        match applied {
-            Ok(endings) => {
-                self.answer_and_settle(&commands, tickets, endings).await;
-                Ok(commands.iter().map(|command| command.sequence).collect())
-            }
-            Err(failure) => {
-                warn!(error = %chain(&failure), commands = commands.len(), "not applied now, handing back");
-                if failure.class() == Class::Renumber {
-                    self.renumber().await;
-                }
-                self.settle_later(tickets.into_iter().flatten().collect(), Ending::Outage);
-                Err(failure.class())
-            }
+    /// What could not even be looked at. If the database takes writes, only this failed.
+    async fn not_now(&self, items: Vec<Item>, error: &StoreError) -> WorkEnd {
+        self.store.doubt_connections();
+        let mut end = WorkEnd { outage: self.store.probe().await.is_err(), ..WorkEnd::default() };
+        warn!(error = %chain(error), messages = items.len(), outage = end.outage, "deliveries cannot be worked on now");
+        if end.outage {
+            self.hand_back_soon(items, Ending::Outage);
+        } else {
+            end.parked = items.into_iter().map(|item| (item, Parked::Waiting)).collect();
         }
+        end
     }
 
-    /// Another message has the number of one that SQL knows: the log lost messages unseen.
-    async fn renumber(&self) {
-        if let Err(failure) = self.soundness.renumber(self.log.numbering).await {
-            warn!(error = %chain(&failure), "the log could not be numbered anew; the next attempt will");
-        }
-        self.replies.connection.doubt();
-    }
-
-    /// Retries while the database is away, with the deliveries kept alive meanwhile.
-    async fn apply(&self, commands: &[Accepted]) -> Result<Vec<apply::Ending>, StoreError> {
-        let patience = ExponentialBuilder::default()
-            .with_jitter()
-            .with_min_delay(Duration::from_millis(20))
-            .with_max_delay(Duration::from_millis(500))
-            .without_max_times();
-        // Attempts take time, too: a limit on the pauses alone would be minutes in all.
-        let until = Instant::now() + OUTAGE_PATIENCE;
-        let may_pass = |failure: &StoreError| failure.is_unavailable() && Instant::now() < until;
-        let attempt = || apply::apply(&self.store, &self.policy, commands, self.clock);
-        let applied = attempt.retry(patience).when(may_pass).await?;
-        Ok(applied.into_iter().map(|applied| applied.ending).collect())
-    }
-
-    /// Applies a command that may crash this worker: the attempt is on record before it begins.
-    async fn apply_suspect(&self, command: &Accepted) -> Result<Vec<apply::Ending>, StoreError> {
-        let operation = command.envelope.operation;
-        if self.store.knows(operation).await? {
-            return self.apply(std::slice::from_ref(command)).await;
-        }
-        let attempts = self.store.record_attempt(operation, self.clock.now()).await?;
-        if attempts > CRASHES_PROVE {
-            let reason = format!("{CRASHES_PROVE} attempts to apply it ended in a crash");
-            error!(%operation, attempts, "operation {operation} crashes workers; it is a dead letter now");
-            let dead = DeadMessage::Command { accepted: Box::new(command.clone()), reason: reason.clone() };
-            let ending = apply::Ending::Dead(reason);
-            self.store.bury(&[dead], self.clock.now()).await?;
-            return Ok(vec![ending]);
-        }
-        let endings = self.apply(std::slice::from_ref(command)).await;
-        // Also after an outage: this process lives, so the attempt did not end in a crash.
-        if let Err(failure) = self.store.clear_attempts(operation).await {
-            warn!(%operation, error = %chain(&failure), "an attempt that was no crash is on record, until it can be taken off");
-            tokio::spawn(clear_in_time(self.store.clone(), operation));
-        }
-        endings
-    }
-
-    /// After the commit, never before it.
-    async fn answer_and_settle(
-        &self,
-        commands: &[Accepted],
-        tickets: Vec<Option<Ticket>>,
-        endings: Vec<apply::Ending>,
-    ) {
-        for ((command, ticket), ending) in commands.iter().zip(tickets).zip(endings) {
-            let operation = command.envelope.operation;
-            let (outcome, settled) = match ending {
-                apply::Ending::Answered(outcome) => (Some(outcome), Ending::Settled),
-                apply::Ending::Dead(_) => (Some(Outcome::dead_letter(command.sequence)), Ending::Dead),
-                apply::Ending::Committed => (None, Ending::Settled),
-            };
-            if let Some(outcome) = outcome {
-                self.replies.answer(&command.envelope.ingress, operation, outcome).await;
-            }
-            if let Some(ticket) = ticket {
-                self.replies.settle(ticket, settled).await;
-            }
-        }
-    }
-
-    fn outage(&self, items: Vec<Item>, error: &StoreError) -> WorkEnd {
-        warn!(error = %chain(error), messages = items.len(), "the database is away, handing back");
-        self.hand_back_soon(items, Ending::Outage);
-        WorkEnd { outage: true, ..WorkEnd::default() }
-    }
-
-    fn settle_later(&self, tickets: Vec<Ticket>, ending: Ending) {
+    pub(super) fn settle_later(&self, tickets: Vec<Ticket>, ending: Ending) {
         let replies = self.replies.clone();
         tokio::spawn(async move {
             for ticket in tickets {
@@ -317,25 +224,36 @@ impl Work {
     }
 }
 
-/// The database is away; as soon as it is back, an attempt that was no crash is taken off the record. There are never
-/// more of these than there are suspects.
-async fn clear_in_time(store: Store, operation: OperationId) {
-    while store.clear_attempts(operation).await.is_err() {
-        tokio::time::sleep(RETRY).await;
-    }
+/// The sequences that are not settled, and everything among a batch's items that comes after one of them in its chain.
+struct Unsettled {
+    /// Each item's sequence and its predecessor's, in order.
+    links: Vec<(u64, u64)>,
+    sequences: HashSet<u64>,
 }
 
-/// Splits commands into those that can be applied now, in order, and those that wait, directly or not, for a missing
-/// predecessor.
-fn hold_back(mut commands: Vec<Item>, mut missing: HashSet<u64>) -> (Vec<Item>, Vec<Item>) {
-    commands.sort_unstable_by_key(Item::sequence);
-    commands.into_iter().partition(|item| {
-        let waits = missing.contains(&item.logged.predecessor);
-        if waits {
-            missing.insert(item.sequence());
+impl Unsettled {
+    fn of(items: &[Item], missing: HashSet<u64>) -> Self {
+        let mut links: Vec<_> = items.iter().map(|item| (item.sequence(), item.logged.predecessor)).collect();
+        links.sort_unstable();
+        let mut unsettled = Self { links, sequences: missing };
+        unsettled.add([]);
+        unsettled
+    }
+
+    fn add(&mut self, sequences: impl IntoIterator<Item = u64>) {
+        self.sequences.extend(sequences);
+        for (sequence, predecessor) in &self.links {
+            if self.sequences.contains(predecessor) {
+                self.sequences.insert(*sequence);
+            }
         }
-        !waits
-    })
+    }
+
+    /// Those that wait, and those that can be settled now, in the order of the log.
+    fn split(&self, mut items: Vec<Item>) -> (Vec<Item>, Vec<Item>) {
+        items.sort_unstable_by_key(Item::sequence);
+        items.into_iter().partition(|item| self.sequences.contains(&item.sequence()))
+    }
 }
 
 /// Runs of at most so many commands that keep the order and in which every suspect is alone.
@@ -373,14 +291,17 @@ mod tests {
     #[test]
     fn what_follows_a_missing_predecessor_waits_with_everything_behind_it() {
         let commands = vec![command(1, 9, 8), command(1, 8, 3), command(2, 7, 0), command(3, 5, 4)];
-        let (ready, held) = hold_back(commands, HashSet::from([3]));
-        assert_eq!(sequences(&ready), [5, 7]);
-        assert_eq!(sequences(&held), [8, 9]);
+        let mut unsettled = Unsettled::of(&commands, HashSet::from([3]));
+        let (held, ready) = unsettled.split(commands);
+        assert_eq!((sequences(&held), sequences(&ready)), (vec![8, 9], vec![5, 7]));
+        unsettled.add([5]);
+        assert_eq!(sequences(&unsettled.split(ready).0), [5]);
     }
 
     #[test]
     fn ready_commands_come_in_the_order_of_the_log() {
-        let (ready, held) = hold_back(vec![command(1, 9, 8), command(2, 3, 0), command(1, 8, 0)], HashSet::new());
+        let commands = vec![command(1, 9, 8), command(2, 3, 0), command(1, 8, 0)];
+        let (held, ready) = Unsettled::of(&commands, HashSet::new()).split(commands);
         assert_eq!(sequences(&ready), [3, 8, 9]);
         assert!(held.is_empty());
     }

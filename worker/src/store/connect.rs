@@ -1,7 +1,9 @@
 //! Opens connections with the settings that the promises rest on.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use sea_orm::sqlx::pool::PoolConnectionMetadata;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 
@@ -13,9 +15,17 @@ const CONNECT: Duration = Duration::from_secs(5);
 const BUSY: Duration = Duration::from_secs(5);
 /// A connection that was not used for so long is tried first: each trial is a round trip more.
 const UNUSED: Duration = Duration::from_secs(1);
-/// A frozen worker frees its rows after the first; the second and third keep everybody's waits bounded.
-const POSTGRES_SETTINGS: [(&str, &str); 3] =
-    [("idle_in_transaction_session_timeout", "3s"), ("lock_timeout", "2s"), ("statement_timeout", "10s")];
+/// Connections are not doubted more often than this, so that a command that keeps failing does not make everybody connect
+/// anew all the time.
+const DOUBT_INTERVAL: Duration = Duration::from_secs(1);
+/// A frozen worker frees its rows after the first; the second keeps everybody's waits bounded.
+const POSTGRES_SETTINGS: [(&str, &str); 2] =
+    [("idle_in_transaction_session_timeout", "3s"), ("statement_timeout", "10s")];
+/// How long a batch waits for a row: everything in it waits with it. Afterwards it is applied without the commands that
+/// need the row.
+const WRITERS_LOCK_TIMEOUT: (&str, &str) = ("lock_timeout", "100ms");
+/// How long everything else waits for a row.
+pub(super) const LOCK_TIMEOUT: (&str, &str) = ("lock_timeout", "2s");
 /// Batches are planned for the tables as they are: a plan that was made while a directory was empty reads all of it, and
 /// would be kept while it grows. Queries are many and small: a plan for each took a quarter off their rate.
 const WRITERS_PLANS: (&str, &str) = ("plan_cache_mode", "force_custom_plan");
@@ -42,8 +52,32 @@ impl DatabaseKind {
     }
 }
 
+/// When connections were last doubted. What was opened before is closed instead of being used again.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Doubt(Arc<Mutex<Option<Instant>>>);
+
+impl Doubt {
+    /// Doubts every connection that is open now.
+    pub(super) fn raise(&self) {
+        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if since.is_none_or(|since| since.elapsed() >= DOUBT_INTERVAL) {
+            *since = Some(Instant::now());
+        }
+    }
+
+    fn covers(&self, connection: &PoolConnectionMetadata) -> bool {
+        let since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        since.is_some_and(|since| connection.age > since.elapsed())
+    }
+}
+
 /// Opens up to `connections`.
-pub(super) async fn open(url: &str, connections: usize, purpose: Purpose) -> Result<DatabaseConnection, StoreError> {
+pub(super) async fn open(
+    url: &str,
+    connections: usize,
+    purpose: Purpose,
+    doubt: &Doubt,
+) -> Result<DatabaseConnection, StoreError> {
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(u32::try_from(connections.max(1)).unwrap_or(u32::MAX))
@@ -51,8 +85,18 @@ pub(super) async fn open(url: &str, connections: usize, purpose: Purpose) -> Res
         .acquire_timeout(CONNECT)
         .test_before_acquire_if_idle_for(UNUSED)
         .sqlx_logging(false);
-    let plans = (purpose == Purpose::Write).then_some(WRITERS_PLANS);
-    options.map_sqlx_postgres_opts(move |postgres| postgres.options(POSTGRES_SETTINGS.into_iter().chain(plans)));
+    let own = match purpose {
+        Purpose::Write => vec![WRITERS_LOCK_TIMEOUT, WRITERS_PLANS],
+        Purpose::Read => vec![LOCK_TIMEOUT],
+    };
+    options.map_sqlx_postgres_opts(move |postgres| postgres.options(POSTGRES_SETTINGS.iter().chain(&own).copied()));
+    let (in_postgres, in_sqlite) = (doubt.clone(), doubt.clone());
+    options.map_sqlx_postgres_before_acquire(move |_, connection| {
+        Box::pin(std::future::ready(Ok(!in_postgres.covers(&connection))))
+    });
+    options.map_sqlx_sqlite_before_acquire(move |_, connection| {
+        Box::pin(std::future::ready(Ok(!in_sqlite.covers(&connection))))
+    });
     options.map_sqlx_sqlite_opts(|sqlite| {
         sqlite
             .create_if_missing(true)

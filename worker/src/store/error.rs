@@ -1,4 +1,4 @@
-//! What can go wrong with the database, in three classes, decided by one pure function.
+//! What can go wrong with the database, in classes that one pure function decides.
 
 use std::fmt;
 
@@ -19,12 +19,15 @@ pub struct StoreError {
 /// What a failure means for the work at hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// The database is away, out of room or not ready: try again later. Never condemns a message.
-    Unavailable,
-    /// Another transaction was in the way: redo at once, from the start.
-    Contended,
-    /// The operation itself cannot be applied.
-    Broken,
+    /// Nothing proves that it lies in the command: the database is away, out of room, broken or not set up. Never
+    /// condemns a message by itself.
+    Unknown,
+    /// Another transaction holds a row or, on SQLite, the database.
+    Locked,
+    /// Another transaction was faster: redo at once, from the start.
+    Raced,
+    /// The database refuses this command's own data.
+    Poison,
     /// Its number in the log is that of another message: the log has to be numbered anew, unless it was already.
     Renumber,
 }
@@ -42,12 +45,12 @@ impl StoreError {
 
     /// The database did not answer in time.
     pub(crate) fn timed_out(doing: &'static str) -> Self {
-        Self { doing, class: Class::Unavailable, cause: Cause("no answer in time".to_owned()) }
+        Self { doing, class: Class::Unknown, cause: Cause("no answer in time".to_owned()) }
     }
 
     /// Another transaction was faster.
     pub(crate) fn lost_race(doing: &'static str) -> Self {
-        Self { doing, class: Class::Contended, cause: Cause("another transaction was faster".to_owned()) }
+        Self { doing, class: Class::Raced, cause: Cause("another transaction was faster".to_owned()) }
     }
 
     /// SQL knows another operation under the same number.
@@ -61,14 +64,20 @@ impl StoreError {
         Self { doing, class: Class::Renumber, cause: Cause("the log is numbered anew".to_owned()) }
     }
 
-    /// A stored or sent value cannot be used; `why` must not quote it.
+    /// A value of the command itself, or of the configuration, cannot be used; `why` must not quote it.
     pub(crate) fn broken(doing: &'static str, why: impl fmt::Display) -> Self {
-        Self { doing, class: Class::Broken, cause: Cause(why.to_string()) }
+        Self { doing, class: Class::Poison, cause: Cause(why.to_string()) }
     }
 
-    /// The same failure, as one that time may heal.
-    pub(crate) fn unavailable(self) -> Self {
-        Self { class: Class::Unavailable, ..self }
+    /// This build cannot read a stored value; `why` must not quote it. Another build may have written it, so it proves
+    /// nothing against the command that needs it.
+    pub(crate) fn unreadable(doing: &'static str, why: impl fmt::Display) -> Self {
+        Self { doing, class: Class::Unknown, cause: Cause(why.to_string()) }
+    }
+
+    /// The same failure: the database is away.
+    pub(crate) fn outage(self) -> Self {
+        Self { class: Class::Unknown, ..self }
     }
 
     /// What the failure means.
@@ -77,8 +86,8 @@ impl StoreError {
     }
 
     /// Whether time may heal it.
-    pub fn is_unavailable(&self) -> bool {
-        self.class == Class::Unavailable
+    pub const fn is_unavailable(&self) -> bool {
+        matches!(self.class, Class::Unknown | Class::Locked | Class::Raced)
     }
 
     /// What was being done and why it failed, in one sentence without personal data.
@@ -87,34 +96,28 @@ impl StoreError {
     }
 }
 
-/// The class of a driver's error.
+/// The class of a driver's error (ARCHITECTURE.md, "Failure classes"). Poison is only what the database says of the data.
 pub(crate) fn classify(error: &DbErr) -> Class {
     match error {
+        // At start only: the URL or an option in it is not valid.
         DbErr::Conn(RuntimeErr::SqlxError(error)) if matches!(error.as_ref(), SqlxError::Configuration(_)) => {
-            Class::Broken
+            Class::Poison
         }
-        DbErr::Conn(RuntimeErr::Internal(_)) => Class::Broken,
-        DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => Class::Unavailable,
-        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
-            match error.as_ref() {
-                SqlxError::Database(error) => classify_code(error.as_ref()),
-                SqlxError::ColumnDecode { .. }
-                | SqlxError::ColumnNotFound(_)
-                | SqlxError::ColumnIndexOutOfBounds { .. }
-                | SqlxError::Decode(_)
-                | SqlxError::Encode(_)
-                | SqlxError::TypeNotFound { .. }
-                | SqlxError::RowNotFound => Class::Broken,
-                // Input and output, TLS, protocol, a closed or exhausted pool: the connection, not the operation.
-                _ => Class::Unavailable,
-            }
-        }
-        _ => Class::Broken,
+        DbErr::Conn(RuntimeErr::Internal(_)) => Class::Poison,
+        DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error))
+        | DbErr::Conn(RuntimeErr::SqlxError(error)) => match error.as_ref() {
+            SqlxError::Database(error) => classify_code(error.as_ref()),
+            // A value that the driver cannot write is the command's own.
+            SqlxError::Encode(_) => Class::Poison,
+            _ => Class::Unknown,
+        },
+        _ => Class::Unknown,
     }
 }
 
 fn classify_code(error: &dyn DatabaseError) -> Class {
-    let Some(code) = error.code() else { return Class::Unavailable };
+    let Some(code) = error.code() else { return Class::Unknown };
     match code.parse::<u32>() {
         // SQLSTATEs have five characters, SQLite's result codes at most four digits.
         Ok(number) if code.len() < 5 => classify_sqlite(number),
@@ -124,19 +127,15 @@ fn classify_code(error: &dyn DatabaseError) -> Class {
 
 /// By SQLSTATE (PostgreSQL, appendix A).
 fn classify_sqlstate(code: &str) -> Class {
-    match code {
-        // Serialization failure, deadlock, lock timeout, unique violation.
-        "40001" | "40P01" | "55P03" | "23505" => return Class::Contended,
-        "XX001" | "XX002" => return Class::Unavailable,
-        _ => {}
-    }
-    match code.get(..2) {
-        // Connection, resources, operator intervention, system: the server is not able to. Authorisation, missing
-        // database or table, wrong transaction state (a standby, a timed-out session): it is not set up to.
-        Some("08" | "53" | "57" | "58" | "28" | "3D" | "3F" | "42" | "25" | "26" | "55" | "40" | "0A") => {
-            Class::Unavailable
-        }
-        _ => Class::Broken,
+    match (code, code.get(..2)) {
+        // Lock not available.
+        ("55P03", _) => Class::Locked,
+        // Unique violation: somebody else has the name since it was looked up. Transaction rollback: deadlock and
+        // serialization failure.
+        ("23505", _) | (_, Some("40")) => Class::Raced,
+        // Data exception, integrity constraint violation, program limit exceeded.
+        (_, Some("22" | "23" | "54")) => Class::Poison,
+        _ => Class::Unknown,
     }
 }
 
@@ -144,14 +143,16 @@ fn classify_sqlstate(code: &str) -> Class {
 fn classify_sqlite(code: u32) -> Class {
     const PRIMARY_KEY: u32 = 1555;
     const UNIQUE: u32 = 2067;
-    const CONSTRAINT: u32 = 19;
+    const BUSY: u32 = 5;
+    const LOCKED: u32 = 6;
     const TOO_BIG: u32 = 18;
+    const CONSTRAINT: u32 = 19;
     const MISMATCH: u32 = 20;
     match (code, code & 0xff) {
-        (PRIMARY_KEY | UNIQUE, _) => Class::Contended,
-        (_, CONSTRAINT | TOO_BIG | MISMATCH) => Class::Broken,
-        // Busy, locked, input and output, full, read-only, no such table: not this operation's fault.
-        _ => Class::Unavailable,
+        (PRIMARY_KEY | UNIQUE, _) => Class::Raced,
+        (_, BUSY | LOCKED) => Class::Locked,
+        (_, CONSTRAINT | TOO_BIG | MISMATCH) => Class::Poison,
+        _ => Class::Unknown,
     }
 }
 
@@ -191,7 +192,9 @@ fn describe_database(error: &dyn DatabaseError) -> String {
         (None, None) => String::new(),
     };
     match code.get(..2) {
-        Some("08" | "53" | "57" | "58" | "28" | "3D" | "3F" | "42" | "25" | "55" | "40") if code.len() == 5 => {
+        Some("08" | "0A" | "53" | "57" | "58" | "28" | "3D" | "3F" | "42" | "25" | "26" | "55" | "40")
+            if code.len() == 5 =>
+        {
             format!("{code} {}", error.message())
         }
         _ => format!("error code {code}{place}"),
@@ -203,30 +206,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outage_never_condemns_an_operation() {
-        for code in ["08006", "53300", "57014", "57P01", "25P03", "25006", "42P01", "28000", "XX001"] {
-            assert_eq!(classify_sqlstate(code), Class::Unavailable, "{code}");
+    fn what_nothing_proves_condemns_no_command() {
+        let codes = ["08006", "0A000", "25006", "25P03", "28000", "42P01", "53300", "57014", "57P01", "58030", "P0001"];
+        for code in codes.into_iter().chain(["XX000", "XX001"]) {
+            assert_eq!(classify_sqlstate(code), Class::Unknown, "{code}");
         }
-        for code in [5, 6, 10, 13, 14, 261, 517, 3850, 1] {
-            assert_eq!(classify_sqlite(code), Class::Unavailable, "{code}");
+        for code in [1, 8, 10, 11, 13, 14, 3850] {
+            assert_eq!(classify_sqlite(code), Class::Unknown, "{code}");
         }
     }
 
     #[test]
-    fn a_lost_race_is_redone() {
-        for code in ["40001", "40P01", "55P03", "23505"] {
-            assert_eq!(classify_sqlstate(code), Class::Contended, "{code}");
+    fn a_lock_and_a_lost_race_are_contention() {
+        assert_eq!(classify_sqlstate("55P03"), Class::Locked);
+        for code in ["40001", "40P01", "23505"] {
+            assert_eq!(classify_sqlstate(code), Class::Raced, "{code}");
         }
-        assert_eq!((classify_sqlite(1555), classify_sqlite(2067)), (Class::Contended, Class::Contended));
+        for code in [5, 6, 261, 262, 517] {
+            assert_eq!(classify_sqlite(code), Class::Locked, "{code}");
+        }
+        assert_eq!((classify_sqlite(1555), classify_sqlite(2067)), (Class::Raced, Class::Raced));
     }
 
     #[test]
-    fn what_the_data_breaks_is_the_operations_own_fault() {
-        for code in ["22001", "22P05", "23514", "23502", "P0001", "54000"] {
-            assert_eq!(classify_sqlstate(code), Class::Broken, "{code}");
+    fn what_the_database_says_of_the_data_is_poison() {
+        for code in ["22001", "22P05", "23514", "23502", "54000"] {
+            assert_eq!(classify_sqlstate(code), Class::Poison, "{code}");
         }
         for code in [275, 1299, 1811, 18, 20] {
-            assert_eq!(classify_sqlite(code), Class::Broken, "{code}");
+            assert_eq!(classify_sqlite(code), Class::Poison, "{code}");
         }
     }
 }

@@ -178,6 +178,8 @@ impl State {
         let known = [Self::Applied, Self::Rejected, Self::Superseded, Self::Dead]
             .into_iter()
             .find(|state| state.as_str() == row.state);
-        known.ok_or_else(|| StoreError::broken("reading the ledger", "a row has a state that this build does not know"))
+        known.ok_or_else(|| {
+            StoreError::unreadable("reading the ledger", "a row has a state that this build does not know")
+        })
     }
 }

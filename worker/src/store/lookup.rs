@@ -20,6 +20,8 @@ pub(crate) enum Lock {
     None,
     /// Others wait, in the order of the keys. SQLite has one writer anyway.
     Exclusive,
+    /// The same, but rows that others have locked are left out instead of being waited for.
+    Free,
 }
 
 /// The rows that have one of the keys in the columns `key`, which are unique together.
@@ -75,7 +77,11 @@ pub(crate) fn document_query<E: EntityTrait, const N: usize>(
     let table = E::default().table_name();
     let columns = columns.iter().map(|column| format!("row.\"{}\"", column.as_str())).collect::<Vec<_>>().join(", ");
     let same = key.map(|column| format!("row.\"{0}\" = named.\"{0}\"", column.as_str())).join(" AND ");
-    let lock = if lock == Lock::Exclusive { " FOR UPDATE" } else { "" };
+    let lock = match lock {
+        Lock::None => "",
+        Lock::Exclusive => " FOR UPDATE",
+        Lock::Free => " FOR UPDATE SKIP LOCKED",
+    };
     let sql = format!(
         "SELECT found.* FROM json_populate_recordset(NULL::\"{table}\", $1::json) AS named \
          CROSS JOIN LATERAL (SELECT {columns} FROM \"{table}\" AS row WHERE {same} LIMIT 1{lock}) AS found"

@@ -9,7 +9,7 @@ use super::{Class, StoreError};
 
 /// How often a transaction is redone at once.
 const REDOS: usize = 8;
-/// For how long; a lock that is held for longer is an outage.
+/// For how long.
 const REDO_WITHIN: Duration = Duration::from_secs(3);
 
 /// Redoes `attempt` from the start as long as others get in its way, with small pauses that differ between workers.
@@ -25,7 +25,7 @@ where
     let (mut pauses, until) = (pauses.build(), Instant::now() + REDO_WITHIN);
     loop {
         match attempt().await {
-            Err(failure) if failure.class() == Class::Contended && Instant::now() < until => match pauses.next() {
+            Err(failure) if failure.class() == Class::Raced && Instant::now() < until => match pauses.next() {
                 Some(pause) => tokio::time::sleep(pause).await,
                 None => return Err(failure),
             },

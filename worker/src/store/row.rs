@@ -39,7 +39,7 @@ impl Key {
     /// From columns. A workspace that cannot be read is not one that anybody could have written.
     pub(crate) fn of(workspace: String, id: sea_orm::prelude::Uuid) -> Result<Self, StoreError> {
         let workspace = WorkspaceId::try_from(workspace);
-        let workspace = workspace.map_err(|error| StoreError::broken("reading a row's workspace", error))?;
+        let workspace = workspace.map_err(|error| StoreError::unreadable("reading a row's workspace", error))?;
         Ok(Self { workspace, id: ResourceId(id) })
     }
 }
@@ -161,7 +161,7 @@ fn meta(created: i64, modified: i64, version: i64) -> Meta {
 }
 
 fn parsed<T: serde::de::DeserializeOwned>(stored: Json) -> Result<T, StoreError> {
-    serde_json::from_value(stored).map_err(|_| StoreError::broken("reading a row", "its JSON has the wrong type"))
+    serde_json::from_value(stored).map_err(|_| StoreError::unreadable("reading a row", "its JSON has the wrong type"))
 }
 
 fn json(value: &impl serde::Serialize) -> Result<Json, StoreError> {

@@ -1,0 +1,284 @@
+//! Applies the commands of a batch that can be applied, and leaves out the others.
+//!
+//! In one transaction, in which what is locked or poison is gone back over by savepoints; or, where an error may end the
+//! transaction or lie in the connection, by halves, each in a transaction of its own.
+
+use std::collections::{HashMap, HashSet};
+
+use protocol::id::OperationId;
+use protocol::ownership::OwnershipPolicy;
+use protocol::time::Timestamp;
+use sea_orm::{DatabaseTransaction, TransactionTrait};
+
+use super::batch::{Claim, apply_new};
+use super::locked::find_locked;
+use super::{Applied, Ending, Parked};
+use crate::accepted::Accepted;
+use crate::clock::Clock;
+use crate::store::dead::{self, DeadMessage};
+use crate::store::redo::redone;
+use crate::store::settled::insert_copies;
+use crate::store::{Class, Doing, Store, StoreError, commit, within};
+
+/// How long a command of a batch may wait for a row, or for another transaction that inserts the same name: the others
+/// wait with it.
+const LOCK_TIMEOUT: &str = "20ms";
+/// How many commands of one batch may wait in vain. The rest is not tried.
+const MAX_LOCK_WAITS: usize = 4;
+/// How many unrelated commands that fail alike, one after the other, are one event: the rest of the batch is not tried.
+const FAILING_ALIKE: usize = 3;
+
+type Endings = HashMap<OperationId, Ending>;
+
+/// Applies a batch in one transaction. A command whose row is locked is parked, one that is poison becomes a dead letter.
+pub(super) async fn by_savepoints(
+    store: &Store,
+    policy: &OwnershipPolicy,
+    batch: &[Accepted],
+    now: Timestamp,
+) -> Result<Vec<Applied>, StoreError> {
+    let transaction = store.begin_batch().await?;
+    store.set_in(&transaction, "lock_timeout", LOCK_TIMEOUT).await?;
+    let mut claim = Claim::of(&transaction, batch).await?;
+    let locked = find_locked(&transaction, &claim.new).await?;
+    let mut blocked = Blocked::default();
+    let (parked, free): (Vec<&Accepted>, Vec<&Accepted>) = claim.new.iter().copied().partition(|accepted| {
+        let parked = blocked.contains(accepted) || locked.contains(&accepted.envelope.operation);
+        if parked {
+            blocked.add(accepted);
+        }
+        parked
+    });
+    let mut endings: Endings =
+        parked.into_iter().map(|accepted| (accepted.envelope.operation, Ending::Parked(Parked::Locked))).collect();
+    endings.extend(apply_free(&transaction, policy, &free, now).await?);
+
+    // What comes after a parked command of its resource is not settled before it, also if it is only a copy.
+    let behind = behind_parked(batch, &endings);
+    claim.copies.retain(|copy| !behind.contains(&copy.sequence));
+    insert_copies(&transaction, &claim.copies, now).await?;
+    commit(transaction).await?;
+    let mut applied = claim.answers(store, batch, endings).await?;
+    for (accepted, applied) in batch.iter().zip(&mut applied) {
+        if behind.contains(&accepted.sequence) {
+            applied.ending = Ending::Parked(Parked::Waiting);
+        }
+    }
+    Ok(applied)
+}
+
+/// All at once if possible, else one by one.
+async fn apply_free(
+    transaction: &DatabaseTransaction,
+    policy: &OwnershipPolicy,
+    commands: &[&Accepted],
+    now: Timestamp,
+) -> Result<Endings, StoreError> {
+    if commands.len() > 1
+        && let Ok(endings) = under_savepoint(transaction, policy, commands, now).await?
+    {
+        return Ok(endings);
+    }
+    let (mut endings, mut blocked, mut lock_waits) = (Endings::new(), Blocked::default(), 0);
+    for accepted in commands {
+        let ending = if blocked.contains(accepted) {
+            Ending::Parked(Parked::Waiting)
+        } else if lock_waits >= MAX_LOCK_WAITS {
+            Ending::Parked(Parked::Locked)
+        } else {
+            alone(transaction, policy, accepted, now).await?
+        };
+        if let Ending::Parked(parked) = &ending {
+            lock_waits += usize::from(*parked == Parked::Locked);
+            blocked.add(accepted);
+        }
+        endings.insert(accepted.envelope.operation, ending);
+    }
+    Ok(endings)
+}
+
+/// Applies one command in the surrounding transaction, or parks it, or makes it a dead letter.
+async fn alone(
+    transaction: &DatabaseTransaction,
+    policy: &OwnershipPolicy,
+    accepted: &Accepted,
+    now: Timestamp,
+) -> Result<Ending, StoreError> {
+    let operation = accepted.envelope.operation;
+    let failure = match under_savepoint(transaction, policy, &[accepted], now).await? {
+        Ok(mut endings) => {
+            let lost = || StoreError::broken("applying a command", "it got no ending");
+            return endings.remove(&operation).ok_or_else(lost);
+        }
+        Err(failure) if failure.class() == Class::Locked => return Ok(Ending::Parked(Parked::Locked)),
+        Err(failure) => failure,
+    };
+    let reason = failure.reason();
+    tracing::error!(%operation, reason, "operation {operation} cannot be applied; it is a dead letter now");
+    let message = DeadMessage::Command { accepted: Box::new(accepted.clone()), reason: reason.clone() };
+    dead::bury(transaction, &[message], now).await?;
+    Ok(Ending::Dead(reason))
+}
+
+/// Applies commands, or goes back to where the transaction was. The inner error is one for which that is enough; after any
+/// other the transaction is of no use.
+async fn under_savepoint(
+    transaction: &DatabaseTransaction,
+    policy: &OwnershipPolicy,
+    commands: &[&Accepted],
+    now: Timestamp,
+) -> Result<Result<Endings, StoreError>, StoreError> {
+    let savepoint = transaction.begin().await.doing("setting a savepoint")?;
+    match apply_new(&savepoint, policy, commands, now).await {
+        Ok(endings) => {
+            savepoint.commit().await.doing("releasing a savepoint")?;
+            Ok(Ok(endings))
+        }
+        Err(failure) if matches!(failure.class(), Class::Locked | Class::Poison) => {
+            savepoint.rollback().await.doing("going back to a savepoint")?;
+            Ok(Err(failure))
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Applies the commands of a batch for whose failure nobody knows who is to blame: by halves, until what fails is alone.
+pub(super) async fn by_halves(
+    store: &Store,
+    policy: &OwnershipPolicy,
+    batch: &[Accepted],
+    clock: Clock,
+) -> Result<Vec<Applied>, StoreError> {
+    let mut endings: Vec<Applied> = Vec::with_capacity(batch.len());
+    let (mut blocked, mut alike) = (Blocked::default(), Alike::default());
+    let (left, right) = batch.split_at(batch.len() / 2);
+    let mut parts = vec![right, left];
+    while let Some(part) = parts.pop() {
+        let (left, right) = part.split_at(part.len() / 2);
+        let waits = part.iter().any(|accepted| blocked.contains(accepted));
+        let done = match part {
+            [] => continue,
+            part if alike.count >= FAILING_ALIKE => all(part, &Parked::Waiting),
+            [one] if waits => all(std::slice::from_ref(one), &Parked::Waiting),
+            _ if waits => {
+                parts.extend([right, left]);
+                continue;
+            }
+            part => match part_of(store, policy, part, clock).await? {
+                Ok(applied) => applied,
+                Err(failure) if part.len() == 1 => {
+                    alike.add(&failure);
+                    all(part, &Parked::Failed(failure))
+                }
+                Err(_) => {
+                    parts.extend([right, left]);
+                    continue;
+                }
+            },
+        };
+        for (accepted, applied) in part.iter().zip(&done) {
+            match &applied.ending {
+                Ending::Parked(_) => blocked.add(accepted),
+                Ending::Answered(_) | Ending::Dead(_) | Ending::Committed => alike = Alike::default(),
+            }
+        }
+        endings.extend(done);
+    }
+    unless_all_failed(store, &alike, &mut endings).await?;
+    Ok(endings)
+}
+
+/// Takes back what is held against commands if it was the database that failed.
+async fn unless_all_failed(store: &Store, alike: &Alike, endings: &mut [Applied]) -> Result<(), StoreError> {
+    let failed = |applied: &&mut Applied| matches!(applied.ending, Ending::Parked(Parked::Failed(_)));
+    if endings.iter_mut().any(|applied| failed(&applied)) {
+        // It may have gone away meanwhile: then nothing failed by itself.
+        store.probe().await?;
+    }
+    if alike.count >= FAILING_ALIKE {
+        for applied in endings.iter_mut().filter(failed) {
+            applied.ending = Ending::Parked(Parked::Waiting);
+        }
+    }
+    Ok(())
+}
+
+/// Some of a batch. The inner error is the reason why it cannot be applied now.
+async fn part_of(
+    store: &Store,
+    policy: &OwnershipPolicy,
+    part: &[Accepted],
+    clock: Clock,
+) -> Result<Result<Vec<Applied>, String>, StoreError> {
+    let attempt = || within("applying a part of a batch", by_savepoints(store, policy, part, clock.now()));
+    let failure = match redone(attempt).await {
+        Ok(applied) => return Ok(Ok(applied)),
+        Err(failure) => failure,
+    };
+    match failure.class() {
+        Class::Renumber => Err(failure),
+        Class::Locked => Ok(Ok(all(part, &Parked::Locked))),
+        // Also a race that is lost again and again: there is nobody to lose it to.
+        Class::Unknown | Class::Raced | Class::Poison => {
+            store.doubt_connections();
+            Ok(Err(failure.reason()))
+        }
+    }
+}
+
+fn all(part: &[Accepted], parked: &Parked) -> Vec<Applied> {
+    let parked = |accepted: &Accepted| {
+        let operation = accepted.envelope.operation;
+        Applied { operation, ending: Ending::Parked(parked.clone()) }
+    };
+    part.iter().map(parked).collect()
+}
+
+/// The sequences of everything in a batch that comes after a parked command of its resource.
+fn behind_parked(batch: &[Accepted], endings: &Endings) -> HashSet<u64> {
+    let mut blocked = Blocked::default();
+    let mut behind = HashSet::new();
+    for accepted in batch {
+        if blocked.contains(accepted) {
+            behind.insert(accepted.sequence);
+        } else if let Some(Ending::Parked(_)) = endings.get(&accepted.envelope.operation) {
+            blocked.add(accepted);
+        }
+    }
+    behind
+}
+
+/// Resources of which a command is parked: their later commands wait for it.
+#[derive(Default)]
+struct Blocked(HashSet<(String, uuid::Uuid)>);
+
+impl Blocked {
+    fn add(&mut self, accepted: &Accepted) {
+        self.0.insert(resource(accepted));
+    }
+
+    fn contains(&self, accepted: &Accepted) -> bool {
+        self.0.contains(&resource(accepted))
+    }
+}
+
+fn resource(accepted: &Accepted) -> (String, uuid::Uuid) {
+    (accepted.envelope.workspace.to_string(), accepted.envelope.resource.0)
+}
+
+/// How many commands failed one after the other for the same reason.
+#[derive(Default)]
+struct Alike {
+    reason: String,
+    count: usize,
+}
+
+impl Alike {
+    fn add(&mut self, reason: &str) {
+        if self.reason == reason {
+            self.count += 1;
+        } else {
+            *self = Self { reason: reason.to_owned(), count: 1 };
+        }
+    }
+}

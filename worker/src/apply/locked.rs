@@ -1,0 +1,74 @@
+//! Finds the commands whose rows another transaction has locked, without waiting for it.
+
+use std::collections::{BTreeSet, HashSet};
+
+use protocol::id::OperationId;
+use protocol::scim::resource::ResourceType;
+use sea_orm::prelude::Uuid;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, Value};
+
+use super::load::{Named, memberships_of, values};
+use crate::accepted::Accepted;
+use crate::store::entity::{group, user};
+use crate::store::lookup::{Lock, look_up};
+use crate::store::row::Key;
+use crate::store::{Doing, StoreError};
+
+/// The commands that need a row which another transaction has locked. Locks the rows that all commands need and that are
+/// free.
+///
+/// On SQLite there is nothing to find: whoever writes has the whole database.
+pub(super) async fn find_locked(
+    transaction: &DatabaseTransaction,
+    commands: &[&Accepted],
+) -> Result<HashSet<OperationId>, StoreError> {
+    if transaction.get_database_backend() != DbBackend::Postgres {
+        return Ok(HashSet::new());
+    }
+    let named = Named::of(commands);
+    let memberships = memberships_of(transaction, &named.deleted).await?;
+    let mut groups = named.groups;
+    groups.extend(memberships.iter().map(|(group, _)| group.clone()));
+
+    let key = [user::Column::Workspace, user::Column::Id];
+    let users = held_by_others::<user::Entity>(transaction, key, &named.users).await?;
+    let key = [group::Column::Workspace, group::Column::Id];
+    let groups = held_by_others::<group::Entity>(transaction, key, &groups).await?;
+    // Whoever is in a group that is locked cannot be deleted now.
+    let members = memberships.into_iter().filter(|(group, _)| groups.contains(group));
+    let members: BTreeSet<Key> = members.map(|(group, member)| Key { id: member, ..group }).collect();
+
+    let is_locked = |accepted: &&&Accepted| {
+        let envelope = &accepted.envelope;
+        let key = Key { workspace: envelope.workspace.clone(), id: envelope.resource };
+        let own = if envelope.resource_type == ResourceType::User { &users } else { &groups };
+        own.contains(&key) || (named.deleted.contains(&key) && members.contains(&key))
+    };
+    Ok(commands.iter().filter(is_locked).map(|accepted| accepted.envelope.operation).collect())
+}
+
+/// Of these rows, those that exist and that others have locked.
+async fn held_by_others<E: EntityTrait>(
+    transaction: &DatabaseTransaction,
+    key: [E::Column; 2],
+    keys: &BTreeSet<Key>,
+) -> Result<BTreeSet<Key>, StoreError> {
+    let free = find::<E>(transaction, key, &values(keys), Lock::Free).await?;
+    let others: BTreeSet<Key> = keys.difference(&free).cloned().collect();
+    if others.is_empty() { Ok(others) } else { find::<E>(transaction, key, &values(&others), Lock::None).await }
+}
+
+async fn find<E: EntityTrait>(
+    transaction: &DatabaseTransaction,
+    key: [E::Column; 2],
+    keys: &[[Value; 2]],
+    lock: Lock,
+) -> Result<BTreeSet<Key>, StoreError> {
+    let doing = "finding locked rows";
+    let mut found = BTreeSet::new();
+    for row in look_up::<E, 2>(transaction, &key, key, keys, lock).await.doing(doing)? {
+        let workspace: String = row.try_get_by_index(0).doing(doing)?;
+        found.insert(Key::of(workspace, row.try_get_by_index::<Uuid>(1).doing(doing)?)?);
+    }
+    Ok(found)
+}
