@@ -3,8 +3,6 @@
 mod run;
 mod turns;
 
-use std::sync::Arc;
-
 use axum::extract::{FromRequestParts, Request, State};
 use axum::response::Response;
 use http::StatusCode;
@@ -34,16 +32,14 @@ pub(crate) async fn bulk(State(edge): State<Edge>, request: Request) -> Result<R
     let asked = read_bulk(body, edge.terms.bulk).await?;
     // Dropped with this future, when the client hangs up: that ends the run.
     let (_client, gone) = watch::channel(());
-    let gateway = Arc::clone(&edge.gateway);
+    let (answered, run) = (origin.clone(), edge.clone());
     // A task of its own: a client that hangs up must not leave half of a circle behind.
     let running = tokio::spawn(async move {
-        let finished = Run::new(edge, origin, asked, gone).finish().await;
+        let finished = Run::new(run, origin, asked, gone).finish().await;
         drop(turn);
         finished
     });
     let finished = running.await.map_err(|_| ScimError::new(500, "the request could not be carried out to its end"))?;
-    for create in finished.created {
-        gateway.answered(create);
-    }
+    answered.answers(&edge, finished.created);
     Ok(scim_json(StatusCode::OK, &BulkResponse(&finished.results)))
 }

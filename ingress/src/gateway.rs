@@ -64,6 +64,9 @@ pub trait Gateway: Send + Sync {
     /// The answer to a create did not reach its client.
     fn not_taken(&self, create: OperationId);
 
+    /// Tells workers of the answers that they do not know of yet, before the process ends.
+    fn report_answers(&self) -> BoxFuture<'_, ()>;
+
     /// Asks a worker about a workspace.
     fn ask<'a>(&'a self, workspace: &'a WorkspaceId, query: Query) -> BoxFuture<'a, Result<Answer, GatewayError>>;
 

@@ -5,7 +5,7 @@ use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use protocol::failpoint::Failpoint;
-use protocol::id::WorkspaceId;
+use protocol::id::{OperationId, WorkspaceId};
 use protocol::message::command::{Command, Precondition};
 use protocol::message::envelope::{Envelope, FORMAT_VERSION, Fingerprint};
 use protocol::message::lane::Lane;
@@ -22,6 +22,7 @@ use crate::error::ApiError;
 use crate::extract::{Began, Target, View};
 use crate::resources::refusal;
 use crate::response::Recipient;
+use crate::serve::LastAnswer;
 use crate::{failpoint, identity};
 
 /// Who asks, since when, and in which trace.
@@ -31,6 +32,7 @@ pub(crate) struct Origin {
     /// When the request's head was read.
     pub(crate) began: Instant,
     trace: String,
+    connection: LastAnswer,
 }
 
 impl<S: Sync> FromRequestParts<S> for Origin {
@@ -39,7 +41,8 @@ impl<S: Sync> FromRequestParts<S> for Origin {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let caller = Caller::from_request_parts(parts, state).await?;
         let began = parts.extensions.get().map_or_else(Instant::now, |Began(at)| *at);
-        Ok(Self { caller, began, trace: trace_of(&parts.headers) })
+        let connection = parts.extensions.get().cloned().unwrap_or_default();
+        Ok(Self { caller, began, trace: trace_of(&parts.headers), connection })
     }
 }
 
@@ -67,6 +70,16 @@ impl Origin {
             extensions: self.caller.profile.extensions.clone(),
             body,
         }
+    }
+}
+
+impl Origin {
+    /// The answer to these creates is being written.
+    pub(crate) fn answers(&self, edge: &Edge, creates: Vec<OperationId>) {
+        for create in &creates {
+            edge.gateway.answered(*create);
+        }
+        self.connection.is(creates);
     }
 }
 
@@ -103,7 +116,7 @@ impl Asking {
         let outcome = edge.gateway.submit(envelope, lane, timing).await?;
         failpoint::hit(Failpoint::IngressAnswerBefore).await;
         if matches!(outcome, Outcome::Created { .. }) {
-            edge.gateway.answered(operation);
+            origin.answers(edge, vec![operation]);
         }
         failpoint::hit_soon(Failpoint::IngressAnswerAfter);
         match outcome {

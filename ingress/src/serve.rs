@@ -2,7 +2,10 @@
 
 mod accept;
 mod head;
+mod last_answer;
 mod patience;
+
+pub(crate) use self::last_answer::LastAnswer;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -17,7 +20,7 @@ use crate::credentials::Credentials;
 use crate::edge::{Edge, Terms};
 use crate::gateway::{ConnectError, JetStream, Link};
 use crate::health::Health;
-use crate::{application, credentials, identity, router, telemetry};
+use crate::{application, credentials, identity, telemetry};
 
 /// Why the ingress cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -58,9 +61,8 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     let address = listener.local_addr().map_err(listen)?;
     let edge = start(&config, address).await?;
     announce(address);
-    let health = Arc::clone(&edge.health);
     let timing = Timing { idle_timeout: config.idle_timeout, drain_delay: config.drain_delay };
-    accept::serve(listener, router::app(edge), timing, &health).await.map_err(RunError::Signal)
+    accept::serve(listener, edge, timing).await.map_err(RunError::Signal)
 }
 
 /// Connects, and starts what runs beside the requests: outcomes, credentials, the product's own calls, the clock check.

@@ -92,11 +92,6 @@ impl JetStream {
         };
         Ok(Self { inner: Arc::new(inner) })
     }
-
-    /// Tells workers of the answers that they do not know of yet, before the process ends.
-    pub async fn report_answers(&self) {
-        self.inner.creates.report_rest(&self.inner.link, &self.inner.namespace).await;
-    }
 }
 
 impl Gateway for JetStream {
@@ -120,6 +115,10 @@ impl Gateway for JetStream {
 
     fn not_taken(&self, create: OperationId) {
         self.inner.creates.unmark(create);
+    }
+
+    fn report_answers(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.inner.creates.report_rest(&self.inner.link, &self.inner.namespace))
     }
 
     fn ask<'a>(&'a self, workspace: &'a WorkspaceId, query: Query) -> BoxFuture<'a, Result<Answer, GatewayError>> {

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use axum::Router;
 use futures::FutureExt;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -15,10 +17,14 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::util::MapRequest;
 
 use super::head::{Bytes, HEAD_TIMEOUT, HeadTimer};
+use super::last_answer::LastAnswer;
 use super::patience::Patient;
-use crate::health::Health;
+use crate::edge::Edge;
+use crate::gateway::Gateway;
+use crate::router;
 
 /// Connections at a time; more wait in the system's queue.
 const MAX_CONNECTIONS: usize = 4096;
@@ -52,11 +58,13 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Serves until a signal. Then it is not ready, so that load balancers look elsewhere, and goes on accepting for a while,
 /// because they take time to see it; then it lets requests in flight finish. A second signal ends that at once.
-pub(super) async fn serve(listener: TcpListener, app: Router, timing: Timing, health: &Health) -> io::Result<()> {
+pub(super) async fn serve(listener: TcpListener, edge: Edge, timing: Timing) -> io::Result<()> {
     let mut signals =
         Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let door = Door { listener, app, places, graceful: GracefulShutdown::new(), idle_timeout: timing.idle_timeout };
+    let (gateway, health) = (Arc::clone(&edge.gateway), Arc::clone(&edge.health));
+    let within = Within { app: router::app(edge), gateway: Arc::clone(&gateway), idle_timeout: timing.idle_timeout };
+    let door = Door { listener, within, places, graceful: GracefulShutdown::new() };
     tokio::select! {
         () = door.accept_all() => {}
         () = signals.next() => {}
@@ -79,6 +87,7 @@ pub(super) async fn serve(listener: TcpListener, app: Router, timing: Timing, he
         () = tokio::time::sleep(DRAIN_TIMEOUT) => tracing::warn!("stopped with requests in flight: they took too long"),
         () = signals.next() => tracing::warn!("stopped with requests in flight: told so twice"),
     }
+    gateway.report_answers().await;
     Ok(())
 }
 
@@ -99,10 +108,9 @@ impl Signals {
 /// Where connections come in.
 struct Door {
     listener: TcpListener,
-    app: Router,
+    within: Within,
     places: Arc<Semaphore>,
     graceful: GracefulShutdown,
-    idle_timeout: Duration,
 }
 
 impl Door {
@@ -130,29 +138,42 @@ impl Door {
     }
 
     fn serve(&self, stream: TcpStream, place: OwnedSemaphorePermit) {
-        tokio::spawn(connection(stream, self.app.clone(), self.graceful.watcher(), place, self.idle_timeout));
+        tokio::spawn(connection(stream, self.within.clone(), self.graceful.watcher(), place));
     }
 }
 
-async fn connection(
-    stream: TcpStream,
+/// What serving one connection needs.
+#[derive(Clone)]
+struct Within {
     app: Router,
-    watcher: Watcher,
-    place: OwnedSemaphorePermit,
+    gateway: Arc<dyn Gateway>,
     idle_timeout: Duration,
-) {
+}
+
+async fn connection(stream: TcpStream, door: Within, watcher: Watcher, place: OwnedSemaphorePermit) {
     // Answers are small and whole: waiting to fill a packet only delays them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection ended at once");
     }
     let bytes = Bytes::default();
     let mut http = http1::Builder::new();
-    http.timer(HeadTimer::new(bytes.clone(), idle_timeout)).header_read_timeout(HEAD_TIMEOUT);
+    http.timer(HeadTimer::new(bytes.clone(), door.idle_timeout)).header_read_timeout(HEAD_TIMEOUT);
     http.max_headers(MAX_HEAD_FIELDS).max_header_size(MAX_HEAD_BYTES);
-    let stream = TokioIo::new(Patient::new(stream, bytes));
+    let last = LastAnswer::default();
+    let stream = TokioIo::new(Patient::new(stream, bytes, last.clone()));
+    let (app, noted) = (door.app, last.clone());
+    let app = MapRequest::new(app, move |mut request: Request<Incoming>| {
+        // Who sends another request has read the answer to the one before.
+        noted.is(Vec::new());
+        request.extensions_mut().insert(noted.clone());
+        request
+    });
     let served = watcher.watch(http.serve_connection(stream, TowerToHyperService::new(app))).await;
     if let Err(error) = served {
         tracing::debug!(%error, "a connection ended early");
+    }
+    for create in last.not_taken() {
+        door.gateway.not_taken(create);
     }
     drop(place);
 }

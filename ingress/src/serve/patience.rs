@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use super::head::Bytes;
+use super::last_answer::LastAnswer;
 
 /// A client that is waited for takes this many bytes, or all that there is, in this time.
 const LEAST: usize = 64 * 1024;
@@ -18,6 +19,7 @@ const WITHIN: Duration = Duration::from_mins(1);
 pub(super) struct Patient<S> {
     stream: S,
     received: Bytes,
+    last: LastAnswer,
     within: Duration,
     /// Runs while the client is waited for.
     waiting: Option<Pin<Box<Sleep>>>,
@@ -25,8 +27,8 @@ pub(super) struct Patient<S> {
 }
 
 impl<S> Patient<S> {
-    pub(super) const fn new(stream: S, received: Bytes) -> Self {
-        Self { stream, received, within: WITHIN, waiting: None, taken: 0 }
+    pub(super) const fn new(stream: S, received: Bytes, last: LastAnswer) -> Self {
+        Self { stream, received, last, within: WITHIN, waiting: None, taken: 0 }
     }
 
     fn rest(&mut self) {
@@ -59,6 +61,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
         let this = self.get_mut();
         let before = buffer.filled().len();
         let read = Pin::new(&mut this.stream).poll_read(context, buffer);
+        if let Poll::Ready(Err(error)) = &read
+            && error.kind() == io::ErrorKind::ConnectionReset
+        {
+            this.last.was_reset();
+        }
         if buffer.filled().len() > before {
             this.received.came();
         }
@@ -107,7 +114,7 @@ mod tests {
 
     fn connection(within: Duration) -> (Patient<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
         let (ours, theirs) = duplex(1024);
-        (Patient { within, ..Patient::new(ours, Bytes::default()) }, theirs)
+        (Patient { within, ..Patient::new(ours, Bytes::default(), LastAnswer::default()) }, theirs)
     }
 
     #[tokio::test]

@@ -86,6 +86,10 @@ impl Gateway for Recording {
         })
     }
 
+    fn report_answers(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+
     fn ask<'a>(&'a self, workspace: &'a WorkspaceId, query: Query) -> BoxFuture<'a, Result<Answer, GatewayError>> {
         self.asked.lock().unwrap().push((workspace.clone(), query));
         let answer = self.answers.lock().unwrap().pop_front();

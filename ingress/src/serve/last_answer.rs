@@ -1,0 +1,34 @@
+//! The creates that one connection was answered last: if its client was gone before it read them, they count as unanswered.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use protocol::id::OperationId;
+
+/// What one connection was answered last. In the extensions of each of its requests.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LastAnswer(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    creates: Mutex<Vec<OperationId>>,
+    was_reset: AtomicBool,
+}
+
+impl LastAnswer {
+    /// These creates are being answered.
+    pub(crate) fn is(&self, creates: Vec<OperationId>) {
+        *self.0.creates.lock().unwrap_or_else(PoisonError::into_inner) = creates;
+    }
+
+    /// The client's system has reset the connection: it does so where its program closes it without having read everything.
+    pub(super) fn was_reset(&self) {
+        self.0.was_reset.store(true, Ordering::Relaxed);
+    }
+
+    /// The creates whose answer the client has not read.
+    pub(super) fn not_taken(&self) -> Vec<OperationId> {
+        let creates = std::mem::take(&mut *self.0.creates.lock().unwrap_or_else(PoisonError::into_inner));
+        if self.0.was_reset.load(Ordering::Relaxed) { creates } else { Vec::new() }
+    }
+}
