@@ -13,10 +13,14 @@ use crate::clock::Clock;
 use crate::store::redo::redone;
 use crate::store::{Class, Store, StoreError, within};
 
+mod access;
 mod batch;
 mod conditions;
+mod creates;
+mod earlier;
 mod effects;
 mod emails;
+mod holders;
 mod load;
 mod membership;
 mod upsert;

@@ -6,10 +6,12 @@
     reason = "a test ends where what it needs is not there"
 )]
 
+mod access;
 mod applying;
 mod bed;
 mod concurrency;
 mod cursors;
+mod duplicates;
 mod filters;
 mod indexes;
 mod large_groups;

@@ -13,7 +13,7 @@ use sea_orm::{DatabaseTransaction, TransactionTrait};
 
 use super::effects;
 use super::load::load;
-use super::working::WorkingSet;
+use super::working::{Ended, WorkingSet};
 use super::{Applied, Ending};
 use crate::accepted::Accepted;
 use crate::answer;
@@ -105,8 +105,10 @@ async fn apply_new(
     let mut rows = Vec::with_capacity(commands.len());
     let mut endings = HashMap::with_capacity(commands.len());
     for accepted in commands {
-        let outcome = decide(&mut set, policy, accepted, now)?;
-        rows.push(ledger::row_of(accepted, &outcome, now));
+        let Ended { outcome, yielded } = decide(&mut set, policy, accepted, now)?;
+        let row = ledger::row_of(accepted, &outcome, yielded, now);
+        set.remember(&row);
+        rows.push(row);
         endings.insert(accepted.envelope.operation, Ending::Answered(outcome));
     }
     failpoint::hit(Failpoint::WorkerDecided).await;
@@ -125,9 +127,8 @@ async fn show_groups(
 ) -> Result<(), StoreError> {
     let mut answered: BTreeMap<&WorkspaceId, Vec<(OperationId, ResourceId)>> = BTreeMap::new();
     for Accepted { envelope, .. } in commands.iter().copied() {
-        let shows_it = endings.get_mut(&envelope.operation).and_then(answered_user).is_some();
-        if shows_it && envelope.resource_type == ResourceType::User {
-            answered.entry(&envelope.workspace).or_default().push((envelope.operation, envelope.resource));
+        if let Some(user) = endings.get_mut(&envelope.operation).and_then(answered_user) {
+            answered.entry(&envelope.workspace).or_default().push((envelope.operation, user.id));
         }
     }
     for (workspace, users) in answered {
@@ -143,12 +144,12 @@ async fn show_groups(
     Ok(())
 }
 
-/// The changed user in an answer. A new one is in no group yet: nobody knew its id.
-const fn answered_user(ending: &mut Ending) -> Option<&mut Box<Resource>> {
-    match ending {
-        Ending::Answered(Outcome::Updated { resource }) => Some(resource),
-        Ending::Answered(_) | Ending::Dead(_) | Ending::Committed => None,
-    }
+/// The user in an answer. A new one is in no group yet: nobody knew its id.
+fn answered_user(ending: &mut Ending) -> Option<&mut Resource> {
+    let Ending::Answered(Outcome::Updated { resource } | Outcome::Duplicate { resource, .. }) = ending else {
+        return None;
+    };
+    Some(resource.as_mut()).filter(|resource| resource.resource_type == ResourceType::User)
 }
 
 /// A command that makes the rules panic is one that cannot be applied; the worker goes on.
@@ -157,7 +158,7 @@ fn decide(
     policy: &OwnershipPolicy,
     accepted: &Accepted,
     now: Timestamp,
-) -> Result<Outcome, StoreError> {
+) -> Result<Ended, StoreError> {
     // A panic leaves the working set half changed; it is thrown away with the error.
     let decided = catch_unwind(AssertUnwindSafe(|| set.apply(policy, accepted, now)));
     decided.map_err(|_| StoreError::broken("deciding what a command does", "the rules panicked"))

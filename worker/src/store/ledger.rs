@@ -1,5 +1,7 @@
 //! The ledger: one row for each operation that ended.
 
+use std::collections::BTreeSet;
+
 use protocol::id::OperationId;
 use protocol::message::outcome::Outcome;
 use protocol::scim::error::{ScimError, ScimType};
@@ -43,6 +45,20 @@ pub(crate) async fn find(
     }
     let known = one_of(connection, operation::Column::Operation, operations.iter().copied());
     operation::Entity::find().filter(known).all(connection).await.doing("reading the ledger")
+}
+
+/// The rows of creates of these requests, by their fingerprints.
+pub(crate) async fn find_creates(
+    connection: &impl ConnectionTrait,
+    fingerprints: &BTreeSet<String>,
+) -> Result<Vec<operation::Model>, StoreError> {
+    if fingerprints.is_empty() {
+        return Ok(Vec::new());
+    }
+    let same = one_of(connection, operation::Column::Fingerprint, fingerprints.iter().cloned());
+    // The condition of the index, word for word.
+    let creates = operation::Entity::find().filter(Expr::cust("kind = 'create'")).filter(same);
+    creates.all(connection).await.doing("reading creates that were held")
 }
 
 /// What a batch begins with: how often the log was numbered anew, and the rows of those operations that the ledger knows.
@@ -100,21 +116,16 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// The row of an operation that ended with an outcome.
-pub(crate) fn row_of(accepted: &Accepted, outcome: &Outcome, now: Timestamp) -> operation::Model {
-    row(
-        accepted,
-        match outcome {
-            Outcome::Rejected { .. } | Outcome::Duplicate { .. } => State::Rejected,
-            Outcome::Superseded => State::Superseded,
-            Outcome::Created { .. }
-            | Outcome::Updated { .. }
-            | Outcome::UpdatedWithoutBody { .. }
-            | Outcome::Deleted => State::Applied,
-        },
-        outcome,
-        now,
-    )
+/// The row of an operation that ended with an outcome. One that `yielded` was not heard on access.
+pub(crate) fn row_of(accepted: &Accepted, outcome: &Outcome, yielded: bool, now: Timestamp) -> operation::Model {
+    let state = match outcome {
+        Outcome::Rejected { .. } | Outcome::Duplicate { .. } => State::Rejected,
+        Outcome::Superseded => State::Superseded,
+        Outcome::Created { .. } | Outcome::Updated { .. } | Outcome::UpdatedWithoutBody { .. } | Outcome::Deleted => {
+            State::Applied
+        }
+    };
+    operation::Model { yielded, ..row(accepted, state, outcome, now) }
 }
 
 /// The row of an operation that is a dead letter.
@@ -124,14 +135,17 @@ pub(crate) fn dead_row(accepted: &Accepted, now: Timestamp) -> operation::Model 
 
 fn row(accepted: &Accepted, state: State, outcome: &Outcome, now: Timestamp) -> operation::Model {
     let envelope = &accepted.envelope;
+    let refused = |error: &ScimError| (i16::try_from(error.status).unwrap_or(i16::MAX), None, Some(error.clone()));
     let (status, version, error) = match outcome {
         Outcome::Created { resource } => (201, Some(resource.meta.version), None),
         Outcome::Updated { resource } => (200, Some(resource.meta.version), None),
         Outcome::UpdatedWithoutBody { version } => (204, Some(*version), None),
         Outcome::Deleted => (204, None, None),
-        Outcome::Rejected { error } => (i16::try_from(error.status).unwrap_or(i16::MAX), None, Some(error)),
-        Outcome::Superseded | Outcome::Duplicate { .. } => (409, None, None),
+        Outcome::Rejected { error } => refused(error),
+        Outcome::Superseded => refused(&ScimError::superseded()),
+        Outcome::Duplicate { .. } => refused(&ScimError::duplicate(envelope.resource_type)),
     };
+    let duplicate_of = if let Outcome::Duplicate { operation, .. } = outcome { Some(operation.0) } else { None };
     operation::Model {
         operation: envelope.operation.0,
         workspace: envelope.workspace.to_string(),
@@ -144,12 +158,15 @@ fn row(accepted: &Accepted, state: State, outcome: &Outcome, now: Timestamp) -> 
         fingerprint: envelope.fingerprint.0.clone(),
         state: state.as_str().to_owned(),
         status,
-        scim_type: error.and_then(|error| error.scim_type).map(|keyword| keyword.as_str().to_owned()),
-        detail: error.map(|error| error.detail.clone()),
+        scim_type: error.as_ref().and_then(|error| error.scim_type).map(|keyword| keyword.as_str().to_owned()),
+        detail: error.map(|error| error.detail),
         version: version.map(Version::number),
         accepted_at: accepted.accepted_at.as_millis(),
         applied_at: now.as_millis(),
         replay: 0,
+        ingress: Some(envelope.ingress.to_string()),
+        duplicate_of,
+        yielded: false,
     }
 }
 
