@@ -14,6 +14,7 @@ use crate::store::redo::redone;
 use crate::store::{Class, Store, StoreError, within};
 
 mod access;
+mod attach;
 mod batch;
 mod conditions;
 mod creates;

@@ -8,6 +8,7 @@
 
 mod access;
 mod applying;
+mod attach;
 mod bed;
 mod concurrency;
 mod cursors;

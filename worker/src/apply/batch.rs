@@ -11,6 +11,7 @@ use protocol::scim::resource::{Resource, ResourceType};
 use protocol::time::Timestamp;
 use sea_orm::{DatabaseTransaction, TransactionTrait};
 
+use super::attach::Attempts;
 use super::effects;
 use super::load::load;
 use super::working::{Ended, WorkingSet};
@@ -33,8 +34,8 @@ pub(super) async fn together(
     now: Timestamp,
 ) -> Result<Vec<Applied>, StoreError> {
     let transaction = store.begin().await?;
-    let claim = Claim::of(&transaction, batch).await?;
-    let endings = apply_new(&transaction, policy, &claim.new, now).await?;
+    let mut claim = Claim::of(&transaction, batch).await?;
+    let endings = apply_new(&transaction, policy, &claim.new, &mut claim.attempts, now).await?;
     insert_copies(&transaction, &claim.copies, now).await?;
     commit(transaction).await?;
     claim.answers(store, batch, endings).await
@@ -48,7 +49,7 @@ pub(super) async fn one_by_one(
     now: Timestamp,
 ) -> Result<Vec<Applied>, StoreError> {
     let transaction = store.begin().await?;
-    let claim = Claim::of(&transaction, batch).await?;
+    let mut claim = Claim::of(&transaction, batch).await?;
     // All locks in the one order, as for the whole batch, before any command takes its own.
     match load(&transaction, &claim.new).await {
         // A row that cannot be read harms only the command that needs it: found again below, under its savepoint.
@@ -57,7 +58,8 @@ pub(super) async fn one_by_one(
     }
     let mut endings = HashMap::with_capacity(claim.new.len());
     for accepted in &claim.new {
-        endings.insert(accepted.envelope.operation, alone(&transaction, policy, accepted, now).await?);
+        let ending = alone(&transaction, policy, accepted, &mut claim.attempts, now).await?;
+        endings.insert(accepted.envelope.operation, ending);
     }
     insert_copies(&transaction, &claim.copies, now).await?;
     commit(transaction).await?;
@@ -69,11 +71,12 @@ async fn alone(
     transaction: &DatabaseTransaction,
     policy: &OwnershipPolicy,
     accepted: &Accepted,
+    attempts: &mut Attempts,
     now: Timestamp,
 ) -> Result<Ending, StoreError> {
     let operation = accepted.envelope.operation;
     let savepoint = transaction.begin().await.doing("setting a savepoint")?;
-    let failure = match apply_new(&savepoint, policy, &[accepted], now).await {
+    let failure = match apply_new(&savepoint, policy, &[accepted], attempts, now).await {
         Ok(mut endings) => {
             savepoint.commit().await.doing("releasing a savepoint")?;
             let lost = || StoreError::broken("applying a command", "it got no ending");
@@ -83,6 +86,7 @@ async fn alone(
         Err(failure) => return Err(failure),
     };
     savepoint.rollback().await.doing("going back to a savepoint")?;
+    attempts.forget(accepted.sequence);
     let reason = failure.reason();
     tracing::error!(%operation, reason, "operation {operation} cannot be applied; it is a dead letter now");
     let message = DeadMessage::Command { accepted: Box::new(accepted.clone()), reason: reason.clone() };
@@ -95,6 +99,7 @@ async fn apply_new(
     transaction: &DatabaseTransaction,
     policy: &OwnershipPolicy,
     commands: &[&Accepted],
+    attempts: &mut Attempts,
     now: Timestamp,
 ) -> Result<HashMap<OperationId, Ending>, StoreError> {
     if commands.is_empty() {
@@ -105,9 +110,10 @@ async fn apply_new(
     let mut rows = Vec::with_capacity(commands.len());
     let mut endings = HashMap::with_capacity(commands.len());
     for accepted in commands {
-        let Ended { outcome, yielded } = decide(&mut set, policy, accepted, now)?;
+        let Ended { outcome, yielded } = decide(&mut set, policy, accepted, attempts.before(accepted), now)?;
         let row = ledger::row_of(accepted, &outcome, yielded, now);
         set.remember(&row);
+        attempts.remember(&row);
         rows.push(row);
         endings.insert(accepted.envelope.operation, Ending::Answered(outcome));
     }
@@ -157,10 +163,11 @@ fn decide(
     set: &mut WorkingSet,
     policy: &OwnershipPolicy,
     accepted: &Accepted,
+    attempt: Option<&operation::Model>,
     now: Timestamp,
 ) -> Result<Ended, StoreError> {
     // A panic leaves the working set half changed; it is thrown away with the error.
-    let decided = catch_unwind(AssertUnwindSafe(|| set.apply(policy, accepted, now)));
+    let decided = catch_unwind(AssertUnwindSafe(|| set.apply(policy, accepted, attempt, now)));
     decided.map_err(|_| StoreError::broken("deciding what a command does", "the rules panicked"))
 }
 
@@ -172,18 +179,26 @@ struct Claim<'a> {
     known: HashMap<OperationId, operation::Model>,
     /// Sequences under which a known operation was stored again.
     copies: Vec<SettledCopy>,
+    /// How those ended whose end a command may share.
+    attempts: Attempts,
 }
 
 impl<'a> Claim<'a> {
     async fn of(transaction: &DatabaseTransaction, batch: &'a [Accepted]) -> Result<Self, StoreError> {
         let operations: Vec<_> = batch.iter().map(|accepted| accepted.envelope.operation.0).collect();
-        let (epoch, rows) = ledger::claim(transaction, &operations).await?;
+        let mut attempts = Attempts::awaited_by(batch);
+        let (epoch, rows) = ledger::claim(transaction, &operations, &attempts.unread(batch)).await?;
         // Another worker may have found that the log is another one: these numbers mean nothing any more.
         if batch.iter().any(|accepted| accepted.epoch != epoch) {
             return Err(StoreError::renumbered("claiming operations"));
         }
         failpoint::hit(Failpoint::WorkerClaimed).await;
-        let known: HashMap<_, _> = rows.into_iter().map(|row| (OperationId(row.operation), row)).collect();
+        for row in &rows {
+            attempts.remember(row);
+        }
+        let operations: HashSet<_> = operations.into_iter().collect();
+        let rows = rows.into_iter().filter(|row| operations.contains(&row.operation));
+        let known: HashMap<_, _> = rows.map(|row| (OperationId(row.operation), row)).collect();
         let (mut new, mut copies, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
         for accepted in batch {
             match known.get(&accepted.envelope.operation) {
@@ -192,7 +207,7 @@ impl<'a> Claim<'a> {
                 Some(_) | None => copies.push(accepted.copy(CopyReason::ExtraCopy)),
             }
         }
-        Ok(Self { new, known, copies })
+        Ok(Self { new, known, copies, attempts })
     }
 
     /// The endings in the batch's order. A known operation is answered from the ledger, after the commit.

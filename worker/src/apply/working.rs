@@ -65,11 +65,21 @@ pub(super) struct Ended {
 }
 
 impl WorkingSet {
-    /// Decides one command and carries it out in memory.
-    pub(super) fn apply(&mut self, policy: &OwnershipPolicy, accepted: &Accepted, now: Timestamp) -> Ended {
+    /// Decides one command and carries it out in memory, unless it shares the end of `attempt`: its predecessor, which was
+    /// the same request.
+    pub(super) fn apply(
+        &mut self,
+        policy: &OwnershipPolicy,
+        accepted: &Accepted,
+        attempt: Option<&operation::Model>,
+        now: Timestamp,
+    ) -> Ended {
         let envelope = &accepted.envelope;
         let key = Key { workspace: envelope.workspace.clone(), id: envelope.resource };
         let verdict = self.verdict(&key, accepted);
+        if let Some(outcome) = attempt.and_then(|attempt| self.attached(&key, verdict, accepted, attempt)) {
+            return Ended { outcome, yielded: false };
+        }
         let current = self.current(envelope.resource_type, &key).map(|image| &image.resource);
         let directory = InWorkspace { set: self, workspace: &key.workspace };
         let outcome = match decide(current, envelope, &directory, policy, verdict, now) {
@@ -192,7 +202,7 @@ impl WorkingSet {
     }
 
     /// The answer to a command that was carried out, with the resource as it is after it.
-    fn outcome(&self, key: &Key, accepted: &Accepted) -> Outcome {
+    pub(super) fn outcome(&self, key: &Key, accepted: &Accepted) -> Outcome {
         let resource_type = accepted.envelope.resource_type;
         let Some(image) = self.current(resource_type, key) else { return Outcome::Deleted };
         match (resource_type, &accepted.envelope.body) {

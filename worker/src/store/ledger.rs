@@ -9,7 +9,7 @@ use protocol::scim::resource::Version;
 use protocol::time::Timestamp;
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, Iterable, QueryFilter, Statement,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, Iterable, QueryFilter, Statement, Value,
 };
 use uuid::Uuid;
 
@@ -61,15 +61,17 @@ pub(crate) async fn find_creates(
     creates.all(connection).await.doing("reading creates that were held")
 }
 
-/// What a batch begins with: how often the log was numbered anew, and the rows of those operations that the ledger knows.
+/// What a batch begins with: how often the log was numbered anew, and the rows of those operations and sequences that the
+/// ledger knows. A row that is named in both ways may come twice.
 pub(crate) async fn claim(
     transaction: &impl ConnectionTrait,
     operations: &[Uuid],
+    sequences: &[i64],
 ) -> Result<(u32, Vec<operation::Model>), StoreError> {
     let doing = "reading the ledger";
     let found = match transaction.get_database_backend() {
-        DbBackend::Postgres => transaction.query_all_raw(claim_by_document(operations)).await,
-        _ => transaction.query_all(&claim_by_list(operations)).await,
+        DbBackend::Postgres => transaction.query_all_raw(claim_by_document(operations, sequences)).await,
+        _ => transaction.query_all(&claim_by_list(operations, sequences)).await,
     };
     let (mut epoch, mut rows) = (None, Vec::new());
     for row in found.doing(doing)? {
@@ -81,22 +83,30 @@ pub(crate) async fn claim(
     Ok((epoch.and_then(|epoch| u32::try_from(epoch).ok()).unwrap_or(0), rows))
 }
 
-fn claim_by_document(operations: &[Uuid]) -> Statement {
+fn claim_by_document(operations: &[Uuid], sequences: &[i64]) -> Statement {
+    use operation::Column::{Operation, Sequence};
     let columns: Vec<_> = operation::Column::iter().collect();
-    let keys: Vec<_> = operations.iter().map(|operation| [(*operation).into()]).collect();
-    let key = [operation::Column::Operation];
-    let (known, document) = document_query::<operation::Entity, 1>(&columns, key, &keys, Lock::None);
+    let query = |key, keys: &[[Value; 1]], parameter| {
+        document_query::<operation::Entity, 1>(&columns, [key], keys, Lock::None, parameter)
+    };
+    let operations: Vec<_> = operations.iter().map(|operation| [(*operation).into()]).collect();
+    let sequences: Vec<_> = sequences.iter().map(|sequence| [(*sequence).into()]).collect();
+    let (by_operation, operations) = query(Operation, &operations, 1);
+    let (by_sequence, sequences) = query(Sequence, &sequences, 2);
     let sql = format!(
         "SELECT numbering.epoch, known.* FROM (SELECT MAX(epoch) AS epoch FROM log_numbering) AS numbering \
-         LEFT JOIN ({known}) AS known ON TRUE"
+         LEFT JOIN ({by_operation} UNION ALL {by_sequence}) AS known ON TRUE"
     );
-    Statement::from_sql_and_values(DbBackend::Postgres, sql, [document])
+    Statement::from_sql_and_values(DbBackend::Postgres, sql, [operations, sequences])
 }
 
-fn claim_by_list(operations: &[Uuid]) -> SelectStatement {
+fn claim_by_list(operations: &[Uuid], sequences: &[i64]) -> SelectStatement {
     let mut numbering = Query::select();
     numbering.expr_as(Expr::col(log_numbering::Column::Epoch).max(), "epoch").from(log_numbering::Entity);
-    let known = operation::Column::Operation.is_in(operations.iter().copied());
+    let mut known = operation::Column::Operation.is_in(operations.iter().copied());
+    if !sequences.is_empty() {
+        known = known.or(operation::Column::Sequence.is_in(sequences.iter().copied()));
+    }
     let mut query = Query::select();
     query
         .column(("numbering", "epoch"))
