@@ -20,6 +20,7 @@ mod m20261124_000004_numbering;
 mod m20261125_000005_search;
 mod m20261125_000006_profiles;
 mod m20261125_000007_indexes;
+mod m20261127_000008_arrivals;
 
 use connection::{open, session};
 pub use error::MigrateError;
@@ -39,6 +40,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000005_search::Migration),
             Box::new(m20261125_000006_profiles::Migration),
             Box::new(m20261125_000007_indexes::Migration),
+            Box::new(m20261127_000008_arrivals::Migration),
         ]
     }
 }

@@ -18,11 +18,13 @@ use tracing::warn;
 use self::list::Search;
 use crate::apply::Ending;
 use crate::store::entity::{credential, group, operation, user, workspace};
+use crate::store::fence::Fence;
 use crate::store::ledger::{self, State};
 use crate::store::lookup::{Lock, look_up_rows};
 use crate::store::row::Image;
 use crate::store::{Doing, Store, StoreError, credentials, profiles, within};
 
+mod duplicates;
 mod filter;
 mod list;
 pub(crate) mod members;
@@ -97,7 +99,7 @@ async fn find(
         ResourceType::User => {
             let key = [user::Column::Workspace, user::Column::Id];
             let rows = look_up_rows::<user::Entity, 2>(snapshot, key, &keys, Lock::None).await.doing(doing)?;
-            rows.into_iter().next().map(Image::of_user).transpose()
+            rows.into_iter().find(|row| Fence::of(row).is_none()).map(Image::of_user).transpose()
         }
         ResourceType::Group => {
             let key = [group::Column::Workspace, group::Column::Id];
@@ -146,19 +148,16 @@ async fn outcome_of(store: &Store, row: &operation::Model) -> Result<Outcome, St
     match State::of(row)? {
         State::Applied => {}
         State::Superseded => return Ok(Outcome::Superseded),
-        State::Rejected | State::Dead => return Ok(Outcome::Rejected { error: ledger::error_of(row) }),
+        State::Rejected => return duplicates::refused(store, row).await,
+        State::Dead => return Ok(Outcome::Rejected { error: ledger::error_of(row) }),
     }
     match (row.status, row.version) {
         (204, Some(version)) => Ok(Outcome::UpdatedWithoutBody { version: Version::from_number(version) }),
         (204, None) => Ok(Outcome::Deleted),
         (status, _) => {
-            let types = [ResourceType::User, ResourceType::Group];
-            let unknown = || StoreError::broken("reading the ledger", "a row has an unknown resource type");
-            let resource_type = types.into_iter().find(|kind| kind.name() == row.resource_type).ok_or_else(unknown)?;
-            let workspace = WorkspaceId::try_from(row.workspace.clone());
-            let workspace = workspace.map_err(|error| StoreError::broken("reading the ledger", error))?;
+            let (workspace, target) = place_of(row)?;
             let snapshot = store.snapshot().await?;
-            let resource = match find(&snapshot, &workspace, (resource_type, ResourceId(row.resource))).await? {
+            let resource = match find(&snapshot, &workspace, target).await? {
                 Some(image) => Some(complete(&snapshot, &workspace, image, Joined::ALL).await?),
                 None => None,
             };
@@ -166,11 +165,20 @@ async fn outcome_of(store: &Store, row: &operation::Model) -> Result<Outcome, St
                 Some(resource) if status == 201 => Outcome::Created { resource },
                 Some(resource) => Outcome::Updated { resource },
                 // It was done, and a later command deleted the resource before this answer: still no refusal.
-                None if status == 201 => Outcome::Created { resource: Box::new(gone(row, resource_type)) },
+                None if status == 201 => Outcome::Created { resource: Box::new(gone(row, target.0)) },
                 None => Outcome::UpdatedWithoutBody { version: Version::from_number(row.version.unwrap_or_default()) },
             })
         }
     }
+}
+
+/// The resource that a ledger row names.
+fn place_of(row: &operation::Model) -> Result<(WorkspaceId, (ResourceType, ResourceId)), StoreError> {
+    let unknown = || StoreError::broken("reading the ledger", "a row has an unknown resource type");
+    let resource_type = ResourceType::ALL.into_iter().find(|kind| kind.name() == row.resource_type);
+    let workspace = WorkspaceId::try_from(row.workspace.clone());
+    let workspace = workspace.map_err(|error| StoreError::broken("reading the ledger", error))?;
+    Ok((workspace, (resource_type.ok_or_else(unknown)?, ResourceId(row.resource))))
 }
 
 /// What the ledger alone knows of a resource that it saw created.

@@ -13,11 +13,16 @@ use crate::clock::Clock;
 use crate::store::redo::redone;
 use crate::store::{Class, Store, StoreError, within};
 
+mod access;
 mod apart;
+mod attach;
 mod batch;
 mod conditions;
+mod creates;
+mod earlier;
 mod effects;
 mod emails;
+mod holders;
 mod load;
 mod locked;
 mod membership;

@@ -12,6 +12,7 @@ use self::connect::{Doubt, LOCK_TIMEOUT, Purpose};
 use self::entity::attempt;
 use crate::failpoint;
 
+pub(crate) mod answered;
 mod attempts;
 pub(crate) mod balance;
 mod connect;
@@ -20,6 +21,7 @@ pub(crate) mod dead;
 pub(crate) mod emails;
 pub(crate) mod entity;
 mod error;
+pub(crate) mod fence;
 pub(crate) mod ledger;
 pub(crate) mod lookup;
 mod numbering;

@@ -97,7 +97,8 @@ impl Bed {
 
     /// Applies a batch.
     pub(crate) async fn endings(&self, batch: &[Accepted]) -> Vec<Ending> {
-        let applied = apply(&self.store, &OwnershipPolicy::default(), batch, Clock::Fixed(NOW)).await.unwrap();
+        let policy = OwnershipPolicy::default();
+        let applied = Box::pin(apply(&self.store, &policy, batch, Clock::Fixed(NOW))).await.unwrap();
         let operations: Vec<_> = applied.iter().map(|applied| applied.operation).collect();
         assert_eq!(operations, batch.iter().map(|accepted| accepted.envelope.operation).collect::<Vec<_>>());
         applied.into_iter().map(|applied| applied.ending).collect()

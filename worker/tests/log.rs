@@ -17,6 +17,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use worker::accepted::{Accepted, RawMessage};
 
+/// By how much an arrival may be wrong.
+const ERROR: Duration = Duration::from_millis(10);
+
 /// When everything happens.
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
@@ -72,6 +75,18 @@ impl Log {
     pub(crate) fn group(&mut self, id: u128, body: Command) -> Accepted {
         self.accept(ResourceType::Group, group(id), body)
     }
+}
+
+/// The command as one that arrived and was accepted then, in milliseconds after [`NOW`].
+pub(crate) fn at(arrived: i64, accepted: i64, command: Accepted) -> Accepted {
+    let after = |millis: i64| Timestamp::from_millis(NOW.as_millis() + millis);
+    Accepted { arrival: Arrival::new(after(arrived), ERROR), accepted_at: after(accepted), ..command }
+}
+
+/// The command as one that was sent as this request.
+pub(crate) fn sent_as(fingerprint: &str, mut command: Accepted) -> Accepted {
+    command.envelope.fingerprint = Fingerprint(fingerprint.to_owned());
+    command
 }
 
 /// A user's id.

@@ -6,10 +6,13 @@
     reason = "a test ends where what it needs is not there"
 )]
 
+mod access;
 mod applying;
+mod attach;
 mod bed;
 mod concurrency;
 mod cursors;
+mod duplicates;
 mod failures;
 mod filters;
 mod indexes;

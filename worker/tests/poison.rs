@@ -15,7 +15,7 @@ use crate::bed::{Bed, on_both, status};
 use crate::log::{Log, NOW, new_user};
 
 /// From now on the database refuses one userName, as it would refuse a value that only it knows to be wrong.
-async fn refuse_evil(bed: &Bed) {
+pub(crate) async fn refuse_evil(bed: &Bed) {
     let sql = if bed.is_postgres() {
         "ALTER TABLE users ADD CONSTRAINT refused_name CHECK (user_name <> 'evil')"
     } else {

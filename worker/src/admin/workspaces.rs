@@ -10,6 +10,7 @@ use sea_orm::{
 
 use super::{Failure, tokens};
 use crate::store::entity::{group, user, workspace};
+use crate::store::fence::no_fence;
 use crate::store::{Doing, Store, StoreError, commit, profiles};
 
 /// Adds a workspace, SCIM still off.
@@ -46,7 +47,7 @@ pub(super) async fn show(store: &Store, id: &WorkspaceId) -> Result<AdminReply, 
     let doing = "reading a workspace";
     let row = workspace::Entity::find_by_id(id.as_str()).one(store.reader()).await.doing(doing)?;
     let mut workspace = read(row.ok_or_else(|| not_found(id))?)?;
-    let users = user::Entity::find().filter(user::Column::Workspace.eq(id.as_str()));
+    let users = user::Entity::find().filter(user::Column::Workspace.eq(id.as_str())).filter(no_fence(user::Entity));
     workspace.users = Some(users.count(store.reader()).await.doing(doing)?);
     let groups = group::Entity::find().filter(group::Column::Workspace.eq(id.as_str()));
     workspace.groups = Some(groups.count(store.reader()).await.doing(doing)?);

@@ -18,6 +18,7 @@ use sea_orm::{
 use super::filter::{Scope, condition, narrowing, nothing, sort_key};
 use super::{members, pages};
 use crate::store::entity::{group, user};
+use crate::store::fence::no_fence;
 use crate::store::row::{Image, set_groups, set_members};
 use crate::store::{Doing, Store, StoreError};
 
@@ -80,13 +81,16 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn matching(&self, list: &TypeFilter) -> Condition {
+        let own = Condition::all();
         let own = match list.resource_type {
-            ResourceType::User => user::Column::Workspace.eq(self.workspace.as_str()),
-            ResourceType::Group => group::Column::Workspace.eq(self.workspace.as_str()),
+            ResourceType::User => {
+                own.add(user::Column::Workspace.eq(self.workspace.as_str())).add(no_fence(user::Entity))
+            }
+            ResourceType::Group => own.add(group::Column::Workspace.eq(self.workspace.as_str())),
         };
-        let Some(filter) = &list.filter else { return Condition::all().add(own) };
+        let Some(filter) = &list.filter else { return own };
         let narrowing = narrowing(self.scope, self.workspace, filter).into_iter();
-        let narrowed = narrowing.fold(Condition::all().add(own), Condition::add);
+        let narrowed = narrowing.fold(own, Condition::add);
         narrowed.add(condition(self.scope, list.resource_type, filter))
     }
 

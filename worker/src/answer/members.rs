@@ -12,6 +12,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, QueryResult, Statement};
 use serde_json::json;
 
 use crate::store::entity::{group, group_member, user};
+use crate::store::fence::no_fence;
 use crate::store::row::Key;
 use crate::store::rows::one_of;
 use crate::store::{Doing, StoreError};
@@ -152,10 +153,11 @@ fn of_these(query: &mut SelectStatement, workspace: &WorkspaceId, groups: &[Reso
         .to_owned()
 }
 
-/// Id, kind and display of a user.
+/// Id, kind and display of a user; of no fence.
 fn select_user(query: &mut SelectStatement) -> &mut SelectStatement {
     let names = [user::Column::DisplayName, user::Column::UserName].map(|name| column_of(user::Entity, name));
-    query.column((user::Entity, user::Column::Id)).expr(Expr::cust("'User'")).expr(Func::coalesce(names))
+    query.column((user::Entity, user::Column::Id)).expr(Expr::cust("'User'")).expr(Func::coalesce(names));
+    query.and_where(no_fence(user::Entity))
 }
 
 /// Id, kind and display of a group.

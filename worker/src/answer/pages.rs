@@ -13,6 +13,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, Order, QueryFilter, Que
 
 use super::members::{column, column_of};
 use crate::store::entity::{group, group_member, user};
+use crate::store::fence::no_fence;
 use crate::store::{Doing, Store, StoreError, sequence};
 
 /// The most member rows that one answer reads with its resources.
@@ -103,7 +104,10 @@ fn joined(workspace: &WorkspaceId, rows: SelectStatement, display: bool) -> Sele
     }
     query
         .from_subquery(rows, "m".into_iden())
-        .left_join(user::Entity, same(of_user(user::Column::Id), of_user(user::Column::Workspace)))
+        .left_join(
+            user::Entity,
+            same(of_user(user::Column::Id), of_user(user::Column::Workspace)).and(no_fence(user::Entity)),
+        )
         .left_join(group::Entity, same(of_group(group::Column::Id), of_group(group::Column::Workspace)))
         .order_by_expr(id(), Order::Asc);
     query

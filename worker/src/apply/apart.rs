@@ -10,6 +10,7 @@ use protocol::ownership::OwnershipPolicy;
 use protocol::time::Timestamp;
 use sea_orm::{DatabaseTransaction, TransactionTrait};
 
+use super::attach::Attempts;
 use super::batch::{Claim, apply_new};
 use super::locked::find_locked;
 use super::{Applied, Ending, Parked};
@@ -51,7 +52,7 @@ pub(super) async fn by_savepoints(
     });
     let mut endings: Endings =
         parked.into_iter().map(|accepted| (accepted.envelope.operation, Ending::Parked(Parked::Locked))).collect();
-    endings.extend(apply_free(&transaction, policy, &free, now).await?);
+    endings.extend(apply_free(&transaction, policy, &free, &mut claim.attempts, now).await?);
 
     // What comes after a parked command of its resource is not settled before it, also if it is only a copy.
     let behind = behind_parked(batch, &endings);
@@ -72,10 +73,11 @@ async fn apply_free(
     transaction: &DatabaseTransaction,
     policy: &OwnershipPolicy,
     commands: &[&Accepted],
+    attempts: &mut Attempts,
     now: Timestamp,
 ) -> Result<Endings, StoreError> {
     if commands.len() > 1
-        && let Ok(endings) = under_savepoint(transaction, policy, commands, now).await?
+        && let Ok(endings) = under_savepoint(transaction, policy, commands, attempts, now).await?
     {
         return Ok(endings);
     }
@@ -86,7 +88,7 @@ async fn apply_free(
         } else if lock_waits >= MAX_LOCK_WAITS {
             Ending::Parked(Parked::Locked)
         } else {
-            alone(transaction, policy, accepted, now).await?
+            alone(transaction, policy, accepted, attempts, now).await?
         };
         if let Ending::Parked(parked) = &ending {
             lock_waits += usize::from(*parked == Parked::Locked);
@@ -102,10 +104,11 @@ async fn alone(
     transaction: &DatabaseTransaction,
     policy: &OwnershipPolicy,
     accepted: &Accepted,
+    attempts: &mut Attempts,
     now: Timestamp,
 ) -> Result<Ending, StoreError> {
     let operation = accepted.envelope.operation;
-    let failure = match under_savepoint(transaction, policy, &[accepted], now).await? {
+    let failure = match under_savepoint(transaction, policy, &[accepted], attempts, now).await? {
         Ok(mut endings) => {
             let lost = || StoreError::broken("applying a command", "it got no ending");
             return endings.remove(&operation).ok_or_else(lost);
@@ -126,16 +129,20 @@ async fn under_savepoint(
     transaction: &DatabaseTransaction,
     policy: &OwnershipPolicy,
     commands: &[&Accepted],
+    attempts: &mut Attempts,
     now: Timestamp,
 ) -> Result<Result<Endings, StoreError>, StoreError> {
     let savepoint = transaction.begin().await.doing("setting a savepoint")?;
-    match apply_new(&savepoint, policy, commands, now).await {
+    match apply_new(&savepoint, policy, commands, attempts, now).await {
         Ok(endings) => {
             savepoint.commit().await.doing("releasing a savepoint")?;
             Ok(Ok(endings))
         }
         Err(failure) if matches!(failure.class(), Class::Locked | Class::Poison) => {
             savepoint.rollback().await.doing("going back to a savepoint")?;
+            for accepted in commands {
+                attempts.forget(accepted.sequence);
+            }
             Ok(Err(failure))
         }
         Err(failure) => Err(failure),

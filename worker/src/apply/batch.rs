@@ -11,9 +11,10 @@ use protocol::scim::resource::{Resource, ResourceType};
 use protocol::time::Timestamp;
 use sea_orm::DatabaseTransaction;
 
+use super::attach::Attempts;
 use super::effects;
 use super::load::load;
-use super::working::WorkingSet;
+use super::working::{Ended, WorkingSet};
 use super::{Applied, Ending};
 use crate::accepted::Accepted;
 use crate::answer;
@@ -32,8 +33,8 @@ pub(super) async fn together(
     now: Timestamp,
 ) -> Result<Vec<Applied>, StoreError> {
     let transaction = store.begin_batch().await?;
-    let claim = Claim::of(&transaction, batch).await?;
-    let endings = apply_new(&transaction, policy, &claim.new, now).await?;
+    let mut claim = Claim::of(&transaction, batch).await?;
+    let endings = apply_new(&transaction, policy, &claim.new, &mut claim.attempts, now).await?;
     insert_copies(&transaction, &claim.copies, now).await?;
     commit(transaction).await?;
     claim.answers(store, batch, endings).await
@@ -44,6 +45,7 @@ pub(super) async fn apply_new(
     transaction: &DatabaseTransaction,
     policy: &OwnershipPolicy,
     commands: &[&Accepted],
+    attempts: &mut Attempts,
     now: Timestamp,
 ) -> Result<HashMap<OperationId, Ending>, StoreError> {
     if commands.is_empty() {
@@ -54,8 +56,11 @@ pub(super) async fn apply_new(
     let mut rows = Vec::with_capacity(commands.len());
     let mut endings = HashMap::with_capacity(commands.len());
     for accepted in commands {
-        let outcome = decide(&mut set, policy, accepted, now)?;
-        rows.push(ledger::row_of(accepted, &outcome, now));
+        let Ended { outcome, yielded } = decide(&mut set, policy, accepted, attempts.before(accepted), now)?;
+        let row = ledger::row_of(accepted, &outcome, yielded, now);
+        set.remember(&row);
+        attempts.remember(&row);
+        rows.push(row);
         endings.insert(accepted.envelope.operation, Ending::Answered(outcome));
     }
     failpoint::hit(Failpoint::WorkerDecided).await;
@@ -74,9 +79,8 @@ async fn show_groups(
 ) -> Result<(), StoreError> {
     let mut answered: BTreeMap<&WorkspaceId, Vec<(OperationId, ResourceId)>> = BTreeMap::new();
     for Accepted { envelope, .. } in commands.iter().copied() {
-        let shows_it = endings.get_mut(&envelope.operation).and_then(answered_user).is_some();
-        if shows_it && envelope.resource_type == ResourceType::User {
-            answered.entry(&envelope.workspace).or_default().push((envelope.operation, envelope.resource));
+        if let Some(user) = endings.get_mut(&envelope.operation).and_then(answered_user) {
+            answered.entry(&envelope.workspace).or_default().push((envelope.operation, user.id));
         }
     }
     for (workspace, users) in answered {
@@ -92,12 +96,12 @@ async fn show_groups(
     Ok(())
 }
 
-/// The changed user in an answer. A new one is in no group yet: nobody knew its id.
-const fn answered_user(ending: &mut Ending) -> Option<&mut Box<Resource>> {
-    match ending {
-        Ending::Answered(Outcome::Updated { resource }) => Some(resource),
-        Ending::Answered(_) | Ending::Dead(_) | Ending::Committed | Ending::Parked(_) => None,
-    }
+/// The user in an answer. A new one is in no group yet: nobody knew its id.
+fn answered_user(ending: &mut Ending) -> Option<&mut Resource> {
+    let Ending::Answered(Outcome::Updated { resource } | Outcome::Duplicate { resource, .. }) = ending else {
+        return None;
+    };
+    Some(resource.as_mut()).filter(|resource| resource.resource_type == ResourceType::User)
 }
 
 /// A command that makes the rules panic is one that cannot be applied; the worker goes on.
@@ -105,10 +109,11 @@ fn decide(
     set: &mut WorkingSet,
     policy: &OwnershipPolicy,
     accepted: &Accepted,
+    attempt: Option<&operation::Model>,
     now: Timestamp,
-) -> Result<Outcome, StoreError> {
+) -> Result<Ended, StoreError> {
     // A panic leaves the working set half changed; it is thrown away with the error.
-    let decided = catch_unwind(AssertUnwindSafe(|| set.apply(policy, accepted, now)));
+    let decided = catch_unwind(AssertUnwindSafe(|| set.apply(policy, accepted, attempt, now)));
     decided.map_err(|_| StoreError::broken("deciding what a command does", "the rules panicked"))
 }
 
@@ -120,18 +125,26 @@ pub(super) struct Claim<'a> {
     known: HashMap<OperationId, operation::Model>,
     /// Sequences under which a known operation was stored again.
     pub(super) copies: Vec<SettledCopy>,
+    /// How those ended whose end a command may share.
+    pub(super) attempts: Attempts,
 }
 
 impl<'a> Claim<'a> {
     pub(super) async fn of(transaction: &DatabaseTransaction, batch: &'a [Accepted]) -> Result<Self, StoreError> {
         let operations: Vec<_> = batch.iter().map(|accepted| accepted.envelope.operation.0).collect();
-        let (epoch, rows) = ledger::claim(transaction, &operations).await?;
+        let mut attempts = Attempts::awaited_by(batch);
+        let (epoch, rows) = ledger::claim(transaction, &operations, &attempts.unread(batch)).await?;
         // Another worker may have found that the log is another one: these numbers mean nothing any more.
         if batch.iter().any(|accepted| accepted.epoch != epoch) {
             return Err(StoreError::renumbered("claiming operations"));
         }
         failpoint::hit(Failpoint::WorkerClaimed).await;
-        let known: HashMap<_, _> = rows.into_iter().map(|row| (OperationId(row.operation), row)).collect();
+        for row in &rows {
+            attempts.remember(row);
+        }
+        let operations: HashSet<_> = operations.into_iter().collect();
+        let rows = rows.into_iter().filter(|row| operations.contains(&row.operation));
+        let known: HashMap<_, _> = rows.map(|row| (OperationId(row.operation), row)).collect();
         let (mut new, mut copies, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
         for accepted in batch {
             match known.get(&accepted.envelope.operation) {
@@ -140,7 +153,7 @@ impl<'a> Claim<'a> {
                 Some(_) | None => copies.push(accepted.copy(CopyReason::ExtraCopy)),
             }
         }
-        Ok(Self { new, known, copies })
+        Ok(Self { new, known, copies, attempts })
     }
 
     /// The endings in the batch's order. A known operation is answered from the ledger, after the commit.

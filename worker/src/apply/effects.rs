@@ -14,6 +14,7 @@ use super::membership::Membership;
 use super::upsert::{BySteps, all_written, update_groups, update_users};
 use super::working::{Entry, WorkingSet};
 use crate::store::entity::{group, group_member, user};
+use crate::store::fence::nobodys_name;
 use crate::store::row::{Image, Key};
 use crate::store::rows::{insert, one_of};
 use crate::store::{Doing, MOST_GROUPS, MOST_ROWS, MOST_VALUES, StoreError};
@@ -35,18 +36,23 @@ struct Difference<'a> {
     deleted: BTreeSet<Key>,
     updated: Vec<(&'a Key, &'a Image, &'a Image)>,
     created: Vec<(&'a Key, &'a Image)>,
+    /// Users that are written over a fence.
+    unfenced: Vec<(&'a Key, &'a Image)>,
 }
 
 impl<'a> Difference<'a> {
     fn of(entries: &'a BTreeMap<Key, Entry>) -> Self {
-        let mut difference = Self { deleted: BTreeSet::new(), updated: Vec::new(), created: Vec::new() };
+        let mut difference =
+            Self { deleted: BTreeSet::new(), updated: Vec::new(), created: Vec::new(), unfenced: Vec::new() };
         for (key, entry) in entries {
             match (&entry.stored, &entry.now) {
-                (Some(_), None) => {
+                (None, None) if entry.fence.is_none() || !entry.fence_lifted => {}
+                (Some(_) | None, None) => {
                     difference.deleted.insert(key.clone());
                 }
                 (Some(stored), Some(now)) if stored != now => difference.updated.push((key, stored, now)),
-                (Some(_), Some(_)) | (None, None) => {}
+                (Some(_), Some(_)) => {}
+                (None, Some(now)) if entry.fence.is_some() => difference.unfenced.push((key, now)),
                 (None, Some(now)) => difference.created.push((key, now)),
             }
         }
@@ -62,7 +68,7 @@ impl<'a> Difference<'a> {
             .updated
             .iter()
             .map(|(key, _, now)| (key, now))
-            .chain(self.created.iter().map(|(key, now)| (key, now)))
+            .chain(self.created.iter().chain(&self.unfenced).map(|(key, now)| (key, now)))
             .map(|(key, now)| (key.workspace.as_str(), now.name()))
             .collect();
         let renamed = self.updated.iter().filter(|(_, stored, now)| stored.name() != now.name());
@@ -75,11 +81,6 @@ impl<'a> Difference<'a> {
     fn steps(stored: &Image, now: &Image) -> i64 {
         now.resource.meta.version.number().saturating_sub(stored.resource.meta.version.number())
     }
-}
-
-/// A name that nobody can have: it begins with a control character.
-fn nobodys_name(key: &Key) -> String {
-    format!("\u{1}{}", key.id)
 }
 
 /// A row that is there already stays: the count of written rows says that another transaction was faster.
@@ -128,6 +129,11 @@ async fn write_users(
         let row = now.user_row(&key.workspace)?;
         emails.written(key, &row);
         updates.entry(Difference::steps(stored, now)).or_default().push(row);
+    }
+    for (key, now) in &users.unfenced {
+        let row = now.user_row(&key.workspace)?;
+        emails.written(key, &row);
+        updates.entry(row.version).or_default().push(row);
     }
     update_users(transaction, updates).await?;
     let mut rows = Vec::with_capacity(users.created.len());

@@ -10,15 +10,18 @@ use protocol::message::command::Command;
 use protocol::scim::name::CanonicalName;
 use protocol::scim::resource::ResourceType;
 use sea_orm::prelude::Uuid;
-use sea_orm::{DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryResult, QuerySelect, Value};
+use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, Value};
 
 use super::conditions::{any_key, portions};
+use super::earlier::read_creates;
+use super::holders::Holders;
 use super::working::{Entry, MOST_SHOWN, WorkingSet};
 use crate::accepted::Accepted;
 use crate::answer::members::find_live;
 use crate::store::emails::listed;
 use crate::store::entity::{group, group_member, user};
-use crate::store::lookup::{Lock, look_up, look_up_rows};
+use crate::store::fence::Fence;
+use crate::store::lookup::{Lock, look_up_rows};
 use crate::store::row::{Image, Key};
 use crate::store::{Doing, StoreError};
 
@@ -61,7 +64,10 @@ pub(super) async fn load(transaction: &DatabaseTransaction, commands: &[&Accepte
     read_all_members(transaction, &named.whole, &mut set).await?;
     named.members.retain(|group, _| !named.whole.contains(group));
     read_members(transaction, &named.members, &mut set).await?;
-    read_holders(transaction, &named, &mut set).await?;
+    let holders = Holders::read(transaction, &named.user_names, &named.group_names).await?;
+    set.holders.extend(holders.ids());
+    // Boxed: what is rarely read makes no batch larger.
+    Box::pin(read_creates(transaction, commands, &holders, &mut set)).await?;
     for shown in portions(&named.shown) {
         set.live.extend(find_live(transaction, &shown).await?);
     }
@@ -132,7 +138,7 @@ pub(super) async fn memberships_of(
     Ok(found)
 }
 
-async fn lock_users(
+pub(super) async fn lock_users(
     transaction: &DatabaseTransaction,
     keys: &BTreeSet<Key>,
     set: &mut WorkingSet,
@@ -142,14 +148,18 @@ async fn lock_users(
     let rows = look_up_rows::<user::Entity, 2>(transaction, key, &values(keys), Lock::Exclusive).await;
     for row in rows.doing("locking users")? {
         let key = Key::of(row.workspace.clone(), row.id)?;
+        if let Some(fence) = Fence::of(&row) {
+            set.users.insert(key, Entry { fence: Some(fence), ..Entry::default() });
+            continue;
+        }
         let emails = listed(&row.search);
         let image = Image::of_user(row)?;
-        set.users.insert(key, Entry { stored: Some(image.clone()), now: Some(image), emails });
+        set.users.insert(key, Entry { stored: Some(image.clone()), now: Some(image), emails, ..Entry::default() });
     }
     Ok(())
 }
 
-async fn lock_groups(
+pub(super) async fn lock_groups(
     transaction: &DatabaseTransaction,
     keys: &BTreeSet<Key>,
     set: &mut WorkingSet,
@@ -160,8 +170,7 @@ async fn lock_groups(
     for row in rows.doing("locking groups")? {
         let key = Key::of(row.workspace.clone(), row.id)?;
         let image = Image::of_group(row)?;
-        let emails = BTreeSet::new();
-        set.groups.insert(key, Entry { stored: Some(image.clone()), now: Some(image), emails });
+        set.groups.insert(key, Entry { stored: Some(image.clone()), now: Some(image), ..Entry::default() });
     }
     Ok(())
 }
@@ -215,46 +224,7 @@ async fn read_members(
     Ok(())
 }
 
-/// Workspace, id and name, in this order.
-fn holder(row: &QueryResult) -> Result<(String, Uuid, String), DbErr> {
-    Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?))
-}
-
 /// Keys as they are looked up.
 pub(super) fn values(keys: &BTreeSet<Key>) -> Vec<[Value; 2]> {
     keys.iter().map(|key| [key.workspace.as_str().into(), key.id.0.into()]).collect()
-}
-
-/// Who holds the names that commands claim.
-async fn read_holders(
-    transaction: &DatabaseTransaction,
-    named: &Named,
-    set: &mut WorkingSet,
-) -> Result<(), StoreError> {
-    let text = |(workspace, name): &(WorkspaceId, CanonicalName)| [workspace.as_str().into(), name.as_str().into()];
-    let mut held: Vec<(ResourceType, (String, Uuid, String))> = Vec::new();
-    if !named.user_names.is_empty() {
-        let doing = "reading who holds a userName";
-        let columns = [user::Column::Workspace, user::Column::Id, user::Column::UserNameKey];
-        let key = [user::Column::Workspace, user::Column::UserNameKey];
-        let claimed: Vec<_> = named.user_names.iter().map(text).collect();
-        for row in look_up::<user::Entity, 2>(transaction, &columns, key, &claimed, Lock::None).await.doing(doing)? {
-            held.push((ResourceType::User, holder(&row).doing(doing)?));
-        }
-    }
-    if !named.group_names.is_empty() {
-        let doing = "reading who holds a displayName";
-        let columns = [group::Column::Workspace, group::Column::Id, group::Column::DisplayNameKey];
-        let key = [group::Column::Workspace, group::Column::DisplayNameKey];
-        let claimed: Vec<_> = named.group_names.iter().map(text).collect();
-        for row in look_up::<group::Entity, 2>(transaction, &columns, key, &claimed, Lock::None).await.doing(doing)? {
-            held.push((ResourceType::Group, holder(&row).doing(doing)?));
-        }
-    }
-    for (resource_type, (workspace, id, name)) in held {
-        let key = Key::of(workspace, id)?;
-        // The canonical form is its own canonical form.
-        set.holders.insert((key.workspace, resource_type, CanonicalName::of(&name)), key.id);
-    }
-    Ok(())
 }

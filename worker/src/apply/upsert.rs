@@ -12,15 +12,16 @@ use crate::store::rows::insert;
 /// Rows by how many versions the batch has raised them: one statement each, so that the guard can be exact.
 pub(super) type BySteps<M> = BTreeMap<i64, Vec<M>>;
 
-/// Updates users. `active` changes only where a later command than the stored one says so.
+/// Updates users, or writes them over fences, whose version is 0. `active` changes only where a later command than the
+/// stored one says so.
 pub(super) async fn update_users(
     transaction: &DatabaseTransaction,
     rows: BySteps<user::Model>,
 ) -> Result<(), StoreError> {
     let key = [user::Column::Workspace, user::Column::Id];
     let columns = user::Column::iter().filter(|column| {
-        use user::Column::{Active, ActiveSeq, CreatedAt, Id, Workspace};
-        !matches!(column, Workspace | Id | CreatedAt | Active | ActiveSeq)
+        use user::Column::{Active, ActiveArrived, ActiveSeq, Id, Workspace};
+        !matches!(column, Workspace | Id | Active | ActiveSeq | ActiveArrived)
     });
     let later = |column: user::Column| -> Expr {
         let stored = Expr::col((user::Entity, user::Column::ActiveSeq));
@@ -36,6 +37,7 @@ pub(super) async fn update_users(
             .update_columns(columns.clone())
             .value(user::Column::Active, later(user::Column::Active))
             .value(user::Column::ActiveSeq, later(user::Column::ActiveSeq))
+            .value(user::Column::ActiveArrived, later(user::Column::ActiveArrived))
             .action_and_where(Expr::col((user::Entity, user::Column::Version)).eq(read))
             .to_owned()
     };

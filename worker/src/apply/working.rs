@@ -7,16 +7,19 @@ use protocol::decide::{Change, Directory, MemberEdit, decide};
 use protocol::id::{ResourceId, WorkspaceId};
 use protocol::message::command::Command;
 use protocol::message::outcome::Outcome;
-use protocol::ownership::OwnershipPolicy;
+use protocol::ownership::{OwnershipPolicy, Source};
+use protocol::scim::attributes::Attributes;
 use protocol::scim::error::{ScimError, ScimType};
 use protocol::scim::member::Member;
 use protocol::scim::name::CanonicalName;
 use protocol::scim::resource::{Resource, ResourceType};
 use protocol::time::Timestamp;
-use serde_json::Value;
 
+use super::creates::Creates;
 use super::membership::Membership;
 use crate::accepted::Accepted;
+use crate::store::entity::operation;
+use crate::store::fence::Fence;
 use crate::store::row::{Image, Key, set_members};
 
 /// The most members that a command names and is answered with: an outcome has to fit into one message. Of more, nobody
@@ -36,6 +39,8 @@ pub(super) struct WorkingSet {
     pub(super) holders: HashMap<Name, ResourceId>,
     /// Of the members that a created or replaced group names, those that were live before the batch.
     pub(super) live: HashMap<Key, Member>,
+    /// The creates that those of the batch may repeat.
+    pub(super) creates: Creates,
 }
 
 /// A resource before the batch and after the commands so far.
@@ -43,58 +48,122 @@ pub(super) struct WorkingSet {
 pub(super) struct Entry {
     pub(super) stored: Option<Image>,
     pub(super) now: Option<Image>,
+    /// The fence that is stored instead of a user.
+    pub(super) fence: Option<Fence>,
+    /// The fence is not needed any more.
+    pub(super) fence_lifted: bool,
     /// The e-mail addresses by which the stored row is listed.
     pub(super) emails: BTreeSet<String>,
 }
 
+/// How a command ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) outcome: Outcome,
+    /// Its word on access did not count.
+    pub(super) yielded: bool,
+}
+
 impl WorkingSet {
-    /// Decides one command and carries it out in memory.
-    pub(super) fn apply(&mut self, policy: &OwnershipPolicy, accepted: &Accepted, now: Timestamp) -> Outcome {
+    /// Decides one command and carries it out in memory, unless it shares the end of `attempt`: its predecessor, which was
+    /// the same request.
+    pub(super) fn apply(
+        &mut self,
+        policy: &OwnershipPolicy,
+        accepted: &Accepted,
+        attempt: Option<&operation::Model>,
+        now: Timestamp,
+    ) -> Ended {
         let envelope = &accepted.envelope;
         let key = Key { workspace: envelope.workspace.clone(), id: envelope.resource };
+        let verdict = self.verdict(&key, accepted);
+        if let Some(outcome) = attempt.and_then(|attempt| self.attached(&key, verdict, accepted, attempt)) {
+            return Ended { outcome, yielded: false };
+        }
         let current = self.current(envelope.resource_type, &key).map(|image| &image.resource);
         let directory = InWorkspace { set: self, workspace: &key.workspace };
-        match decide(current, envelope, &directory, policy, Verdict::Counts, now) {
-            Ok(Change::Create { resource, members } | Change::Update { resource, members }) => {
+        let outcome = match decide(current, envelope, &directory, policy, verdict, now) {
+            Ok(change) => self.carry_out(&key, change, verdict, accepted, now),
+            Err(error) => self.refuse(&key, error, accepted),
+        };
+        let refused = matches!(outcome, Outcome::Rejected { .. } | Outcome::Duplicate { .. });
+        Ended { outcome, yielded: verdict != Verdict::Counts && !refused }
+    }
+
+    /// Remembers how a command ended, for those behind it in the batch.
+    pub(super) fn remember(&mut self, row: &operation::Model) {
+        self.creates.remember(row);
+    }
+
+    fn carry_out(
+        &mut self,
+        key: &Key,
+        change: Change,
+        verdict: Verdict,
+        accepted: &Accepted,
+        now: Timestamp,
+    ) -> Outcome {
+        match change {
+            Change::Create { .. } if self.creates.has_superseded(accepted) => Outcome::Superseded,
+            Change::Create { resource, members } | Change::Update { resource, members } => {
                 if let Some(error) = too_long(&resource) {
                     return Outcome::Rejected { error };
                 }
-                self.write(&key, resource, &members, accepted);
-                self.outcome(&key, accepted)
+                self.write(key, resource, &members, verdict, accepted);
+                self.outcome(key, accepted)
             }
-            Ok(Change::Unchanged) => {
-                self.confirm_active(&key, accepted);
-                self.outcome(&key, accepted)
+            Change::Unchanged => {
+                self.confirm_active(key, verdict, accepted);
+                self.outcome(key, accepted)
             }
-            Ok(Change::Delete) => {
-                self.delete(&key, accepted, now);
+            Change::Delete => {
+                self.delete(key, accepted, now);
                 Outcome::Deleted
             }
-            Ok(Change::Superseded) => Outcome::Superseded,
-            Err(error) => Outcome::Rejected { error },
+            Change::Superseded => Outcome::Superseded,
         }
     }
 
-    fn write(&mut self, key: &Key, mut resource: Resource, members: &MemberEdit, accepted: &Accepted) {
-        let resource_type = resource.resource_type;
-        let before = self.current(resource_type, key);
-        let mut active_seq = before.map_or(0, |image| image.active_seq);
-        if resource_type == ResourceType::User && accepted.sequence > active_seq {
-            if writes_active(&accepted.envelope.body) {
-                active_seq = accepted.sequence;
+    fn refuse(&mut self, key: &Key, error: ScimError, accepted: &Accepted) -> Outcome {
+        match accepted.envelope.body {
+            Command::Create { .. } if error.scim_type == Some(ScimType::Uniqueness) => {
+                if let Some(duplicate) = self.duplicate(accepted) {
+                    return duplicate;
+                }
             }
-        } else if let Some(active) = before.and_then(|image| image.resource.attributes.user().active()) {
-            // Only a later command changes `active`: an older one that comes late revives nobody.
-            resource.attributes.set("active", Value::Bool(active));
+            Command::Delete { .. } => self.lift_fence(key, accepted),
+            Command::Create { .. } | Command::Replace { .. } | Command::Patch { .. } => {}
         }
+        Outcome::Rejected { error }
+    }
+
+    fn write(&mut self, key: &Key, resource: Resource, members: &MemberEdit, verdict: Verdict, accepted: &Accepted) {
+        let resource_type = resource.resource_type;
+        let standing = self.standing_after(key, verdict, accepted);
+        let envelope = &accepted.envelope;
+        let fence = self.users.get(key).and_then(|entry| entry.fence);
+        let before = self.current(resource_type, key);
+        let provider_sequence = match (envelope.source, before) {
+            (Source::IdentityProvider, _) => accepted.sequence,
+            (Source::Application, before) => before.map_or(0, |image| image.provider_sequence),
+        };
+        let provider_sequence = provider_sequence.max(fence.map_or(0, |fence| fence.provider_sequence));
+        let created_by = before.map_or(Some(envelope.operation), |image| image.created_by);
         let count = before.map_or(0, |image| image.member_count);
         let old_name = before.and_then(Image::name);
         let member_count = match resource_type {
             ResourceType::User => 0,
             ResourceType::Group => self.members.entry(key.clone()).or_default().edit(members, count),
         };
-        let extensions = accepted.envelope.extensions.clone();
-        let image = Image { resource, active_seq, last_sequence: accepted.sequence, member_count, extensions };
+        let image = Image {
+            resource,
+            standing,
+            last_sequence: accepted.sequence,
+            created_by,
+            provider_sequence,
+            member_count,
+            extensions: envelope.extensions.clone(),
+        };
         self.release(key, resource_type, old_name);
         if let Some(name) = image.name() {
             self.holders.insert((key.workspace.clone(), resource_type, name), key.id);
@@ -102,23 +171,13 @@ impl WorkingSet {
         self.entries(resource_type).entry(key.clone()).or_default().now = Some(image);
     }
 
-    /// Nothing changes, but it is said later than before whether the user is active.
-    fn confirm_active(&mut self, key: &Key, accepted: &Accepted) {
-        let user = self.users.get_mut(key).and_then(|entry| entry.now.as_mut());
-        if let Some(image) = user
-            && accepted.envelope.resource_type == ResourceType::User
-            && writes_active(&accepted.envelope.body)
-        {
-            image.active_seq = image.active_seq.max(accepted.sequence);
-            image.extensions = accepted.envelope.extensions.clone();
-        }
-    }
-
     fn delete(&mut self, key: &Key, accepted: &Accepted, now: Timestamp) {
         let resource_type = accepted.envelope.resource_type;
         let old_name = self.current(resource_type, key).and_then(Image::name);
         self.release(key, resource_type, old_name);
-        self.entries(resource_type).entry(key.clone()).or_default().now = None;
+        let entry = self.entries(resource_type).entry(key.clone()).or_default();
+        entry.now = None;
+        entry.fence_lifted = true;
         let edit = MemberEdit { remove: [key.id].into(), ..MemberEdit::default() };
         let in_workspace = self.members.iter_mut().filter(|(group, _)| group.workspace == key.workspace);
         for (group, membership) in in_workspace.filter(|(_, membership)| membership.contains(key.id)) {
@@ -143,31 +202,39 @@ impl WorkingSet {
     }
 
     /// The answer to a command that was carried out, with the resource as it is after it.
-    fn outcome(&self, key: &Key, accepted: &Accepted) -> Outcome {
+    pub(super) fn outcome(&self, key: &Key, accepted: &Accepted) -> Outcome {
         let resource_type = accepted.envelope.resource_type;
         let Some(image) = self.current(resource_type, key) else { return Outcome::Deleted };
-        let mut resource = image.resource.clone();
         match (resource_type, &accepted.envelope.body) {
             (ResourceType::Group, Command::Patch { .. } | Command::Delete { .. }) => {
-                return Outcome::UpdatedWithoutBody { version: resource.meta.version };
+                Outcome::UpdatedWithoutBody { version: image.resource.meta.version }
             }
-            (ResourceType::Group, Command::Create { attributes } | Command::Replace { attributes, .. }) => {
-                let mut named: Vec<ResourceId> = attributes.group().member_ids().collect();
-                named.sort_unstable();
-                named.dedup();
-                resource.members_apart = named.len() > MOST_SHOWN;
-                if !resource.members_apart {
-                    let live = named.into_iter().filter_map(|id| self.member(&key.workspace, id));
-                    set_members(&mut resource, &live.collect::<Vec<_>>());
-                }
+            (_, Command::Create { attributes }) => {
+                Outcome::Created { resource: Box::new(self.shown(&key.workspace, image, attributes)) }
             }
-            (ResourceType::User, _) => {}
+            (_, Command::Replace { attributes, .. }) => {
+                Outcome::Updated { resource: Box::new(self.shown(&key.workspace, image, attributes)) }
+            }
+            (ResourceType::User, Command::Patch { .. } | Command::Delete { .. }) => {
+                Outcome::Updated { resource: Box::new(image.resource.clone()) }
+            }
         }
-        let resource = Box::new(resource);
-        match &accepted.envelope.body {
-            Command::Create { .. } => Outcome::Created { resource },
-            Command::Replace { .. } | Command::Patch { .. } | Command::Delete { .. } => Outcome::Updated { resource },
+    }
+
+    /// The resource with those of its members that are live, if it is a group of these `attributes`.
+    pub(super) fn shown(&self, workspace: &WorkspaceId, image: &Image, attributes: &Attributes) -> Resource {
+        let mut resource = image.resource.clone();
+        if resource.resource_type == ResourceType::Group {
+            let mut named: Vec<ResourceId> = attributes.group().member_ids().collect();
+            named.sort_unstable();
+            named.dedup();
+            resource.members_apart = named.len() > MOST_SHOWN;
+            if !resource.members_apart {
+                let live = named.into_iter().filter_map(|id| self.member(workspace, id));
+                set_members(&mut resource, &live.collect::<Vec<_>>());
+            }
         }
+        resource
     }
 
     /// The live user or group of that id.
@@ -184,7 +251,7 @@ impl WorkingSet {
         if seen { None } else { self.live.get(&key).cloned() }
     }
 
-    fn current(&self, resource_type: ResourceType, key: &Key) -> Option<&Image> {
+    pub(super) fn current(&self, resource_type: ResourceType, key: &Key) -> Option<&Image> {
         let entries = match resource_type {
             ResourceType::User => &self.users,
             ResourceType::Group => &self.groups,
@@ -211,16 +278,6 @@ fn too_long(resource: &Resource) -> Option<ScimError> {
 fn member_of(resource: &Resource) -> Member {
     let display = Some(resource.attributes.user().display().to_owned());
     Member { id: resource.id, resource_type: resource.resource_type, display }
-}
-
-/// Whether a command says whether the user is active.
-fn writes_active(command: &Command) -> bool {
-    match command {
-        Command::Create { .. } => true,
-        Command::Replace { attributes, .. } => attributes.user().active().is_some(),
-        Command::Patch { request, .. } => request.written().contains("active"),
-        Command::Delete { .. } => false,
-    }
 }
 
 /// The working set as a command of one workspace sees it.

@@ -1,6 +1,24 @@
 //! The tables, as sea-orm sees them. The schema itself is in the crate `migrations`.
 #![expect(unreachable_pub, reason = "sea-orm's derives make public items, whatever the module")]
 
+pub(crate) mod answered_create {
+    use sea_orm::entity::prelude::*;
+    use serde::Serialize;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
+    #[sea_orm(table_name = "answered_creates")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub operation: Uuid,
+        pub answered_at: i64,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
 pub(crate) mod attempt {
     use sea_orm::entity::prelude::*;
 
@@ -89,6 +107,8 @@ pub(crate) mod group {
         pub last_sequence: i64,
         pub created_at: i64,
         pub modified_at: i64,
+        pub created_by: Option<Uuid>,
+        pub provider_sequence: i64,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -164,6 +184,9 @@ pub(crate) mod operation {
         pub accepted_at: i64,
         pub applied_at: i64,
         pub replay: i32,
+        pub ingress: Option<String>,
+        pub duplicate_of: Option<Uuid>,
+        pub yielded: bool,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -231,6 +254,7 @@ pub(crate) mod user {
         pub external_id: Option<String>,
         pub active: bool,
         pub active_seq: i64,
+        pub active_arrived: Option<i64>,
         pub attributes: Json,
         pub search: Json,
         pub ownership: Json,
@@ -238,6 +262,8 @@ pub(crate) mod user {
         pub last_sequence: i64,
         pub created_at: i64,
         pub modified_at: i64,
+        pub created_by: Option<Uuid>,
+        pub provider_sequence: i64,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

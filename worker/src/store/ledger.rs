@@ -1,5 +1,7 @@
 //! The ledger: one row for each operation that ended.
 
+use std::collections::BTreeSet;
+
 use protocol::id::OperationId;
 use protocol::message::outcome::Outcome;
 use protocol::scim::error::{ScimError, ScimType};
@@ -7,7 +9,7 @@ use protocol::scim::resource::Version;
 use protocol::time::Timestamp;
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, Iterable, QueryFilter, Statement,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, Iterable, QueryFilter, Statement, Value,
 };
 use uuid::Uuid;
 
@@ -45,15 +47,31 @@ pub(crate) async fn find(
     operation::Entity::find().filter(known).all(connection).await.doing("reading the ledger")
 }
 
-/// What a batch begins with: how often the log was numbered anew, and the rows of those operations that the ledger knows.
+/// The rows of creates of these requests, by their fingerprints.
+pub(crate) async fn find_creates(
+    connection: &impl ConnectionTrait,
+    fingerprints: &BTreeSet<String>,
+) -> Result<Vec<operation::Model>, StoreError> {
+    if fingerprints.is_empty() {
+        return Ok(Vec::new());
+    }
+    let same = one_of(connection, operation::Column::Fingerprint, fingerprints.iter().cloned());
+    // The condition of the index, word for word.
+    let creates = operation::Entity::find().filter(Expr::cust("kind = 'create'")).filter(same);
+    creates.all(connection).await.doing("reading creates that were held")
+}
+
+/// What a batch begins with: how often the log was numbered anew, and the rows of those operations and sequences that the
+/// ledger knows. A row that is named in both ways may come twice.
 pub(crate) async fn claim(
     transaction: &impl ConnectionTrait,
     operations: &[Uuid],
+    sequences: &[i64],
 ) -> Result<(u32, Vec<operation::Model>), StoreError> {
     let doing = "reading the ledger";
     let found = match transaction.get_database_backend() {
-        DbBackend::Postgres => transaction.query_all_raw(claim_by_document(operations)).await,
-        _ => transaction.query_all(&claim_by_list(operations)).await,
+        DbBackend::Postgres => transaction.query_all_raw(claim_by_document(operations, sequences)).await,
+        _ => transaction.query_all(&claim_by_list(operations, sequences)).await,
     };
     let (mut epoch, mut rows) = (None, Vec::new());
     for row in found.doing(doing)? {
@@ -65,22 +83,30 @@ pub(crate) async fn claim(
     Ok((epoch.and_then(|epoch| u32::try_from(epoch).ok()).unwrap_or(0), rows))
 }
 
-fn claim_by_document(operations: &[Uuid]) -> Statement {
+fn claim_by_document(operations: &[Uuid], sequences: &[i64]) -> Statement {
+    use operation::Column::{Operation, Sequence};
     let columns: Vec<_> = operation::Column::iter().collect();
-    let keys: Vec<_> = operations.iter().map(|operation| [(*operation).into()]).collect();
-    let key = [operation::Column::Operation];
-    let (known, document) = document_query::<operation::Entity, 1>(&columns, key, &keys, Lock::None);
+    let query = |key, keys: &[[Value; 1]], parameter| {
+        document_query::<operation::Entity, 1>(&columns, [key], keys, Lock::None, parameter)
+    };
+    let operations: Vec<_> = operations.iter().map(|operation| [(*operation).into()]).collect();
+    let sequences: Vec<_> = sequences.iter().map(|sequence| [(*sequence).into()]).collect();
+    let (by_operation, operations) = query(Operation, &operations, 1);
+    let (by_sequence, sequences) = query(Sequence, &sequences, 2);
     let sql = format!(
         "SELECT numbering.epoch, known.* FROM (SELECT MAX(epoch) AS epoch FROM log_numbering) AS numbering \
-         LEFT JOIN ({known}) AS known ON TRUE"
+         LEFT JOIN ({by_operation} UNION ALL {by_sequence}) AS known ON TRUE"
     );
-    Statement::from_sql_and_values(DbBackend::Postgres, sql, [document])
+    Statement::from_sql_and_values(DbBackend::Postgres, sql, [operations, sequences])
 }
 
-fn claim_by_list(operations: &[Uuid]) -> SelectStatement {
+fn claim_by_list(operations: &[Uuid], sequences: &[i64]) -> SelectStatement {
     let mut numbering = Query::select();
     numbering.expr_as(Expr::col(log_numbering::Column::Epoch).max(), "epoch").from(log_numbering::Entity);
-    let known = operation::Column::Operation.is_in(operations.iter().copied());
+    let mut known = operation::Column::Operation.is_in(operations.iter().copied());
+    if !sequences.is_empty() {
+        known = known.or(operation::Column::Sequence.is_in(sequences.iter().copied()));
+    }
     let mut query = Query::select();
     query
         .column(("numbering", "epoch"))
@@ -100,21 +126,16 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// The row of an operation that ended with an outcome.
-pub(crate) fn row_of(accepted: &Accepted, outcome: &Outcome, now: Timestamp) -> operation::Model {
-    row(
-        accepted,
-        match outcome {
-            Outcome::Rejected { .. } | Outcome::Duplicate { .. } => State::Rejected,
-            Outcome::Superseded => State::Superseded,
-            Outcome::Created { .. }
-            | Outcome::Updated { .. }
-            | Outcome::UpdatedWithoutBody { .. }
-            | Outcome::Deleted => State::Applied,
-        },
-        outcome,
-        now,
-    )
+/// The row of an operation that ended with an outcome. One that `yielded` was not heard on access.
+pub(crate) fn row_of(accepted: &Accepted, outcome: &Outcome, yielded: bool, now: Timestamp) -> operation::Model {
+    let state = match outcome {
+        Outcome::Rejected { .. } | Outcome::Duplicate { .. } => State::Rejected,
+        Outcome::Superseded => State::Superseded,
+        Outcome::Created { .. } | Outcome::Updated { .. } | Outcome::UpdatedWithoutBody { .. } | Outcome::Deleted => {
+            State::Applied
+        }
+    };
+    operation::Model { yielded, ..row(accepted, state, outcome, now) }
 }
 
 /// The row of an operation that is a dead letter.
@@ -124,14 +145,17 @@ pub(crate) fn dead_row(accepted: &Accepted, now: Timestamp) -> operation::Model 
 
 fn row(accepted: &Accepted, state: State, outcome: &Outcome, now: Timestamp) -> operation::Model {
     let envelope = &accepted.envelope;
+    let refused = |error: &ScimError| (i16::try_from(error.status).unwrap_or(i16::MAX), None, Some(error.clone()));
     let (status, version, error) = match outcome {
         Outcome::Created { resource } => (201, Some(resource.meta.version), None),
         Outcome::Updated { resource } => (200, Some(resource.meta.version), None),
         Outcome::UpdatedWithoutBody { version } => (204, Some(*version), None),
         Outcome::Deleted => (204, None, None),
-        Outcome::Rejected { error } => (i16::try_from(error.status).unwrap_or(i16::MAX), None, Some(error)),
-        Outcome::Superseded | Outcome::Duplicate { .. } => (409, None, None),
+        Outcome::Rejected { error } => refused(error),
+        Outcome::Superseded => refused(&ScimError::superseded()),
+        Outcome::Duplicate { .. } => refused(&ScimError::duplicate(envelope.resource_type)),
     };
+    let duplicate_of = if let Outcome::Duplicate { operation, .. } = outcome { Some(operation.0) } else { None };
     operation::Model {
         operation: envelope.operation.0,
         workspace: envelope.workspace.to_string(),
@@ -144,12 +168,15 @@ fn row(accepted: &Accepted, state: State, outcome: &Outcome, now: Timestamp) -> 
         fingerprint: envelope.fingerprint.0.clone(),
         state: state.as_str().to_owned(),
         status,
-        scim_type: error.and_then(|error| error.scim_type).map(|keyword| keyword.as_str().to_owned()),
-        detail: error.map(|error| error.detail.clone()),
+        scim_type: error.as_ref().and_then(|error| error.scim_type).map(|keyword| keyword.as_str().to_owned()),
+        detail: error.map(|error| error.detail),
         version: version.map(Version::number),
         accepted_at: accepted.accepted_at.as_millis(),
         applied_at: now.as_millis(),
         replay: 0,
+        ingress: Some(envelope.ingress.to_string()),
+        duplicate_of,
+        yielded: false,
     }
 }
 

@@ -63,16 +63,17 @@ fn by_document<E: EntityTrait, const N: usize>(
     keys: &[[Value; N]],
     lock: Lock,
 ) -> Statement {
-    let (sql, document) = document_query::<E, N>(columns, key, keys, lock);
+    let (sql, document) = document_query::<E, N>(columns, key, keys, lock, 1);
     Statement::from_sql_and_values(DbBackend::Postgres, sql, [document])
 }
 
-/// What PostgreSQL is asked, and its one parameter.
+/// What PostgreSQL is asked, and the value of its one parameter, which has that number.
 pub(crate) fn document_query<E: EntityTrait, const N: usize>(
     columns: &[E::Column],
     key: [E::Column; N],
     keys: &[[Value; N]],
     lock: Lock,
+    parameter: usize,
 ) -> (String, Value) {
     let table = E::default().table_name();
     let columns = columns.iter().map(|column| format!("row.\"{}\"", column.as_str())).collect::<Vec<_>>().join(", ");
@@ -83,7 +84,7 @@ pub(crate) fn document_query<E: EntityTrait, const N: usize>(
         Lock::Free => " FOR UPDATE SKIP LOCKED",
     };
     let sql = format!(
-        "SELECT found.* FROM json_populate_recordset(NULL::\"{table}\", $1::json) AS named \
+        "SELECT found.* FROM json_populate_recordset(NULL::\"{table}\", ${parameter}::json) AS named \
          CROSS JOIN LATERAL (SELECT {columns} FROM \"{table}\" AS row WHERE {same} LIMIT 1{lock}) AS found"
     );
     let named = |values: &[Value; N]| {

@@ -1,6 +1,7 @@
 //! Resources as rows and back. Names are stored with the canonical form by which they are compared.
 
-use protocol::id::{ResourceId, WorkspaceId};
+use protocol::access::Standing;
+use protocol::id::{OperationId, ResourceId, WorkspaceId};
 use protocol::scim::attributes::Attributes;
 use protocol::scim::member::Member;
 use protocol::scim::name::CanonicalName;
@@ -18,10 +19,14 @@ use super::{StoreError, column, sequence};
 pub(crate) struct Image {
     /// The resource; a user's with `active`, a group's without `members`.
     pub(crate) resource: Resource,
-    /// The sequence of the command that last wrote `active`; 0 for a group.
-    pub(crate) active_seq: u64,
+    /// The command whose word on access counts so far; none for a group.
+    pub(crate) standing: Standing,
     /// The sequence of the command that last changed it.
     pub(crate) last_sequence: u64,
+    /// The operation that created it, if that is known.
+    pub(crate) created_by: Option<OperationId>,
+    /// The sequence of the identity provider's last command that changed it; 0 if that is not known.
+    pub(crate) provider_sequence: u64,
     /// How many member rows it has; 0 for a user.
     pub(crate) member_count: u64,
     /// The schemas of the command that writes the row; none where it is only read.
@@ -54,8 +59,15 @@ impl Image {
         let id = ResourceId(row.id);
         let resource =
             Resource { resource_type: ResourceType::User, id, attributes, members_apart: false, meta, ownership };
-        let (active_seq, last_sequence) = (sequence(row.active_seq), sequence(row.last_sequence));
-        Ok(Self { resource, active_seq, last_sequence, member_count: 0, extensions: Extensions::default() })
+        Ok(Self {
+            resource,
+            standing: standing(row.active_seq, row.active_arrived),
+            last_sequence: sequence(row.last_sequence),
+            created_by: row.created_by.map(OperationId),
+            provider_sequence: sequence(row.provider_sequence),
+            member_count: 0,
+            extensions: Extensions::default(),
+        })
     }
 
     /// Reads a group's row.
@@ -66,8 +78,15 @@ impl Image {
         let id = ResourceId(row.id);
         let resource =
             Resource { resource_type: ResourceType::Group, id, attributes, members_apart: false, meta, ownership };
-        let (last_sequence, member_count) = (sequence(row.last_sequence), sequence(row.member_count));
-        Ok(Self { resource, active_seq: 0, last_sequence, member_count, extensions: Extensions::default() })
+        Ok(Self {
+            resource,
+            standing: Standing::default(),
+            last_sequence: sequence(row.last_sequence),
+            created_by: row.created_by.map(OperationId),
+            provider_sequence: sequence(row.provider_sequence),
+            member_count: sequence(row.member_count),
+            extensions: Extensions::default(),
+        })
     }
 
     /// Writes a user's row.
@@ -87,7 +106,8 @@ impl Image {
             display_name,
             external_id: user.external_id().map(ToOwned::to_owned),
             active,
-            active_seq: column(self.active_seq),
+            active_seq: column(self.standing.sequence),
+            active_arrived: self.standing.arrived.map(Timestamp::as_millis),
             search: self.search_form(&stored),
             attributes: Value::Object(stored.into_map()),
             ownership: json(ownership)?,
@@ -95,6 +115,8 @@ impl Image {
             last_sequence: column(self.last_sequence),
             created_at: meta.created.as_millis(),
             modified_at: meta.last_modified.as_millis(),
+            created_by: self.created_by.map(|operation| operation.0),
+            provider_sequence: column(self.provider_sequence),
         })
     }
 
@@ -116,6 +138,8 @@ impl Image {
             last_sequence: column(self.last_sequence),
             created_at: meta.created.as_millis(),
             modified_at: meta.last_modified.as_millis(),
+            created_by: self.created_by.map(|operation| operation.0),
+            provider_sequence: column(self.provider_sequence),
         })
     }
 
@@ -141,6 +165,11 @@ pub(crate) fn set_groups(user: &mut Resource, groups: &[Member]) {
     if !groups.is_empty() {
         user.attributes.set("groups", Value::Array(groups.iter().map(Member::as_group).collect()));
     }
+}
+
+/// The command whose word on access counts, from its columns.
+pub(super) fn standing(active_seq: i64, active_arrived: Option<i64>) -> Standing {
+    Standing { sequence: sequence(active_seq), arrived: active_arrived.map(Timestamp::from_millis) }
 }
 
 fn attributes(stored: Json) -> Result<Attributes, StoreError> {

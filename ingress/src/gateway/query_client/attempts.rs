@@ -115,7 +115,7 @@ impl Attempts {
             State::Failed(error) => Some(error),
             State::Sent | State::Taken => None,
         });
-        failed.unwrap_or(if self.at_work() > 0 { QueryError::Slow } else { QueryError::Silent })
+        failed.unwrap_or_else(|| if self.at_work() > 0 { QueryError::Slow } else { QueryError::Silent })
     }
 
     /// How many workers have the query now.

@@ -5,6 +5,7 @@ use protocol::scim::resource::ResourceType;
 use super::fragment::Fragment;
 use super::place::table;
 use crate::store::DatabaseKind;
+use crate::store::fence::no_fence_text;
 
 /// Where to look for a value.
 #[derive(Debug, Clone)]
@@ -83,8 +84,12 @@ impl Rows {
 
 /// A group's members of one kind: rows that name somebody who is there.
 pub(super) fn member_rows(kind: ResourceType) -> Rows {
+    let joined = match kind {
+        ResourceType::User => format!("{JOINED_MEMBER} AND {}", no_fence_text("j")),
+        ResourceType::Group => JOINED_MEMBER.to_owned(),
+    };
     Rows::From {
-        from: format!("\"group_members\" AS m JOIN {} AS j {JOINED_MEMBER}", table(kind)),
+        from: format!("\"group_members\" AS m JOIN {} AS j {joined}", table(kind)),
         own: "m.\"workspace\" = \"groups\".\"workspace\" AND m.\"group_id\" = \"groups\".\"id\"".to_owned(),
         by: Some("m.\"member_id\""),
     }

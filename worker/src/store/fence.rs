@@ -1,0 +1,48 @@
+//! Fences: rows of `users` that stand for nobody. A command that takes access away and cannot be applied yet leaves one
+//! where the user is not there yet, so that the create before it finds it in the way and makes the user inactive.
+//!
+//! The version of a fence is 0, which no resource has. Whatever reads users asks [`no_fence`], or [`Fence::of`] of a row.
+
+use protocol::access::Standing;
+use sea_orm::sea_query::{Expr, ExprTrait, IntoIden};
+
+use super::entity::user;
+use super::row::{Key, standing};
+use super::sequence;
+
+/// The version of a fence.
+const VERSION: i64 = 0;
+
+/// What a fence says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fence {
+    /// The command that took access away.
+    pub(crate) standing: Standing,
+    /// The same, if it was the identity provider's.
+    pub(crate) provider_sequence: u64,
+}
+
+/// The condition that a row of `users`, which the statement calls `table`, is a user.
+pub(crate) fn no_fence(table: impl IntoIden) -> Expr {
+    // In the text of the statement, so that the planner knows the value.
+    Expr::col((table, user::Column::Version)).gt(Expr::cust(VERSION.to_string()))
+}
+
+/// The same in text, for a statement that calls the table `alias`.
+pub(crate) fn no_fence_text(alias: &str) -> String {
+    format!("{alias}.\"version\" > {VERSION}")
+}
+
+/// A name that nobody can have: it begins with a control character.
+pub(crate) fn nobodys_name(key: &Key) -> String {
+    format!("\u{1}{}", key.id)
+}
+
+impl Fence {
+    /// What a row says, if it is a fence.
+    pub(crate) fn of(row: &user::Model) -> Option<Self> {
+        let provider_sequence = sequence(row.provider_sequence);
+        let is_fence = row.version == VERSION;
+        is_fence.then(|| Self { standing: standing(row.active_seq, row.active_arrived), provider_sequence })
+    }
+}
