@@ -105,8 +105,7 @@ impl Trial {
 
     /// A line for each case that went wrong.
     async fn run(self) -> String {
-        let database = if self.ingresses == 1 { Database::Sqlite } else { Database::Postgresql };
-        let plan = System::plan(database).proxied().ingresses(self.ingresses);
+        let plan = System::plan(self.database()).proxied().ingresses(self.ingresses);
         let plan = plan.own_broker(LogSync::Interval).ingress_setting("ROSTERD_ANSWER_DEADLINE", ANSWER_DEADLINE);
         let system = Box::pin(plan.start()).await;
         let proxy = Haproxy::hiding(system.url_of(0)).await;
@@ -117,6 +116,14 @@ impl Trial {
             left -= some;
         }
         self.report(&tally)
+    }
+
+    /// By turns: what runs side by side on PostgreSQL shares its connections with all other tests.
+    fn database(&self) -> Database {
+        match (self.outage, self.ingresses) {
+            (Outage::LinkCut | Outage::BrokerRestarted, 2) | (Outage::LinkStalled, 1) => Database::Postgresql,
+            _ => Database::Sqlite,
+        }
     }
 
     fn report(&self, tally: &Tally) -> String {

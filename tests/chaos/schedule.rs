@@ -133,7 +133,7 @@ impl Schedule {
     fn time(&mut self, lasting: Lasting) -> Duration {
         match lasting {
             Lasting::Stall(Link::IngressToBroker(_)) | Lasting::Cut(Link::IngressToBroker(_)) => {
-                self.milliseconds(4000, 10_000)
+                self.milliseconds(6000, 12_000)
             }
             Lasting::Freeze(Target::Worker(_)) => self.milliseconds(1000, 12_000),
             _ => self.milliseconds(1000, 6000),

@@ -26,15 +26,21 @@ const ADDS: usize = 4;
 const NO_SERVER: Duration = Duration::from_millis(50);
 
 /// How long an impatient client waits, in milliseconds.
-const PATIENCE: std::ops::Range<u64> = 200..2500;
+const PATIENCE: std::ops::Range<u64> = 150..1000;
 /// How long after it gave up it asks for the contrary, in milliseconds: what it gave up is not to take effect after that.
 const SECOND_THOUGHTS: std::ops::Range<u64> = 3100..4000;
+/// When it looks again after that was answered: what it gave up may be on its way for as long as a link is stalled.
+const LOOKS_AGAIN: [Duration; 3] = [Duration::ZERO, Duration::from_secs(4), Duration::from_secs(4)];
 
 /// A client.
 #[derive(Debug)]
 pub(super) struct Client {
     process: u32,
     impatient: bool,
+    /// Where it asked last.
+    server: usize,
+    /// Cancelled when no further request is to begin.
+    until: CancellationToken,
     random: StdRng,
     http: Http,
     population: Arc<Population>,
@@ -57,7 +63,8 @@ impl Client {
         let seed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(number as u64);
         let (process, random) = (population.next_process(), StdRng::seed_from_u64(seed));
         let (own, names, added) = (Vec::new(), Vec::new(), VecDeque::new());
-        Self { process, impatient: false, random, http, population, recorder, own, names, added }
+        let until = CancellationToken::new();
+        Self { process, impatient: false, server: 0, until, random, http, population, recorder, own, names, added }
     }
 
     /// The same, who gives up after a moment.
@@ -67,12 +74,18 @@ impl Client {
 
     /// One request after the other.
     pub(super) async fn run(mut self, pause: Duration, until: CancellationToken) {
-        while !until.is_cancelled() {
+        self.until = until;
+        while !self.until.is_cancelled() {
             self.step().await;
-            tokio::select! {
-                () = sleep(pause) => {}
-                () = until.cancelled() => {}
-            }
+            self.pause(pause).await;
+        }
+    }
+
+    /// Ends early when no further request is to begin.
+    async fn pause(&self, pause: Duration) {
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = self.until.cancelled() => {}
         }
     }
 
@@ -163,7 +176,10 @@ impl Client {
         sleep(Duration::from_millis(self.random.random_range(SECOND_THOUGHTS))).await;
         let (operation, request) = set(!active);
         self.attempt_within(operation, request, None).await;
-        self.read(Operation::ReadUser { user: user.clone() }).await;
+        for pause in LOOKS_AGAIN {
+            self.pause(pause).await;
+            self.attempt_within(Operation::ReadUser { user: user.clone() }, request::get("/Users", &user), None).await;
+        }
     }
 
     /// Of its own mostly; a shared one now and then, while others still change it.
@@ -282,7 +298,11 @@ impl Client {
     /// Asks one of the servers and writes down what happened. After an unknown outcome the client goes on as a new
     /// process: the old one is, for all it knows, still at work.
     async fn attempt_within(&mut self, operation: Operation, request: Request, patience: Option<Duration>) -> Outcome {
-        let server = self.random.random_range(0..self.http.servers());
+        // Whoever gave up asks the next one.
+        let gave_up = self.impatient && patience.is_none();
+        let server = if gave_up { self.server + 1 } else { self.random.random_range(0..self.http.servers()) };
+        let server = server % self.http.servers();
+        self.server = server;
         let target = operation.target().map(str::to_owned);
         let begun = self.recorder.begin(self.process, operation);
         let outcome = Outcome::from(self.http.send(server, request, patience).await);
