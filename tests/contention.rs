@@ -92,7 +92,8 @@ async fn a_database_to_which_somebody_else_writes_is_waited_for() {
     transaction.execute_unprepared("UPDATE workspaces SET name = name").await.unwrap();
     let create = scim.post_owned("/Users", user("ann"));
     let release = async {
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        // Longer than SQLite waits by itself.
+        tokio::time::sleep(Duration::from_millis(6500)).await;
         transaction.rollback().await.unwrap();
     };
     let (created, ()) = futures::join!(create, release);

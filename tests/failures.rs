@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
+use futures::future::join_all;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend};
 
 use crate::harness::scim::{Scim, user};
@@ -33,6 +34,28 @@ async fn a_database_that_fails_for_a_while_condemns_nothing(database: Database) 
     let (created, ()) = futures::join!(posts, healed);
     assert_eq!(created, PEOPLE);
     assert_eq!(dead_letters(&system).await, 0);
+}
+
+#[tokio::test]
+async fn an_outage_is_held_against_no_command() {
+    let plan = System::plan(Database::Postgresql).own_postgresql().worker_arguments(&["--dead-letter-after", "1"]);
+    let system = plan.start().await;
+    let scim = system.scim();
+    for round in 0..2 {
+        system.postgresql().kill().await;
+        let posts = (0..20).map(|n| scim.post_owned("/Users", user(&format!("person{round}-{n}"))));
+        let back = async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            system.postgresql().start_again().await;
+        };
+        let (created, ()) = futures::join!(join_all(posts), back);
+        for answer in created {
+            answer.expect(201);
+        }
+    }
+    assert_eq!(dead_letters(&system).await, 0);
+    let log = system.logs();
+    assert!(log.contains("pulling nothing") && log.contains("the database answers again"), "{log}");
 }
 
 on_both!(a_command_that_fails_while_others_are_applied_is_a_dead_letter_in_time);

@@ -115,7 +115,9 @@ async fn a_name_that_somebody_is_about_to_take_parks_the_command_that_wants_it()
     bed.apply_one(log.user(1, new_user("alice"))).await;
     let taken = lock(&bed, "UPDATE users SET user_name_key = 'bob'").await;
     let batch = [log.user(2, new_user("bob")), log.user(2, set("title", "Boss")), log.user(3, new_user("carol"))];
+    let began = Instant::now();
     assert_eq!(shown(&bed.endings(&batch).await), ["locked", "waiting", "201"]);
+    assert!(began.elapsed() < PROMPTLY, "{:?}", began.elapsed());
     taken.rollback().await.unwrap();
     assert_eq!(shown(&again(&bed, &batch[..2]).await), ["201", "200"]);
 }
