@@ -14,6 +14,7 @@ use crate::clock;
 use crate::credentials::Credentials;
 use crate::gateway::{Gateway, Timing};
 use crate::health::Health;
+use crate::pulse::Pulse;
 
 /// The state of the router; cheap to clone.
 #[derive(Clone)]
@@ -26,6 +27,8 @@ pub struct Edge {
     pub health: Arc<Health>,
     /// Whose bulk request is served next.
     pub bulk: Arc<Turns>,
+    /// Whether this process was standing still.
+    pub pulse: Pulse,
     /// What the configuration says.
     pub terms: Arc<Terms>,
 }
@@ -52,10 +55,16 @@ impl Terms {
     /// answered, or refused, before the provider gives up.
     pub const PUBLISH_MARGIN: Duration = Duration::from_secs(5);
 
-    /// The deadlines of a request whose head was read at `began` and that was complete at `complete`.
+    /// The deadlines of a request whose head was read at `began` and that was complete at some time since `complete`.
     pub fn timing(&self, began: Instant, complete: Instant) -> Timing {
         let answer_by = began + self.answer_within;
-        Timing { complete, publish_by: answer_by - Self::PUBLISH_MARGIN.min(self.answer_within), answer_by }
+        let doubt = Instant::now().saturating_duration_since(complete) / 2;
+        Timing {
+            complete: complete + doubt,
+            doubt,
+            publish_by: answer_by - Self::PUBLISH_MARGIN.min(self.answer_within),
+            answer_by,
+        }
     }
 
     /// The same as a time of day, for a message whose attempts do not say until when they are valid.

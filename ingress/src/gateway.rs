@@ -17,6 +17,8 @@ mod turns;
 mod underway;
 mod window;
 
+use std::time::Duration;
+
 use futures::future::BoxFuture;
 use protocol::id::{OperationId, WorkspaceId};
 use protocol::message::command::Command;
@@ -85,6 +87,8 @@ pub trait Gateway: Send + Sync {
 pub struct Timing {
     /// When the request was complete.
     pub complete: Instant,
+    /// By how much that may be wrong in either direction.
+    pub doubt: Duration,
     /// Until when its command may be published.
     pub publish_by: Instant,
     /// Until when its outcome is waited for.

@@ -17,6 +17,7 @@ mod failpoint;
 pub mod gateway;
 pub mod health;
 mod identity;
+pub mod pulse;
 mod request;
 mod resources;
 mod response;

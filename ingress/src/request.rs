@@ -110,9 +110,10 @@ impl Asking {
     ) -> Result<Response, ApiError> {
         let lane = Lane::of(target.resource_type, &command);
         let Self { origin, projection } = self;
+        let complete = edge.pulse.complete_since().await;
         failpoint::hit(Failpoint::IngressReceived).await;
         let envelope = origin.envelope(&edge.terms, target, command, fingerprint);
-        let (operation, timing) = (envelope.operation, edge.terms.timing(origin.began, Instant::now()));
+        let (operation, timing) = (envelope.operation, edge.terms.timing(origin.began, complete));
         let outcome = edge.gateway.submit(envelope, lane, timing).await?;
         failpoint::hit(Failpoint::IngressAnswerBefore).await;
         if matches!(outcome, Outcome::Created { .. }) {

@@ -20,6 +20,7 @@ use crate::credentials::Credentials;
 use crate::edge::{Edge, Terms};
 use crate::gateway::{ConnectError, JetStream, Link};
 use crate::health::Health;
+use crate::pulse::Pulse;
 use crate::{application, credentials, identity, telemetry};
 
 /// Why the ingress cannot run.
@@ -79,7 +80,9 @@ async fn start(config: &Config, address: SocketAddr) -> Result<Edge, RunError> {
     let namespace = config.namespace.clone();
     tokio::spawn(credentials::watch(context, namespace.clone(), Arc::clone(&credentials), Arc::clone(&health)));
     let terms = Arc::new(terms(config, address, ingress));
-    let edge = Edge { gateway, credentials, health, bulk: Arc::default(), terms };
+    let pulse = Pulse::default();
+    tokio::spawn(pulse.clone().run());
+    let edge = Edge { gateway, credentials, health, bulk: Arc::default(), pulse, terms };
     application::start(client, &namespace, edge.clone()).await?;
     Ok(edge)
 }

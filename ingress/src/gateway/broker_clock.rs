@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use protocol::access::MAX_ARRIVAL_ERROR;
 use protocol::time::Timestamp;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
@@ -11,6 +10,8 @@ use crate::clock;
 
 /// How long an append on a new connection waits for the broker's time to be measured there.
 const MEASURE_TIMEOUT: Duration = Duration::from_millis(500);
+/// How wrong this machine's clock may be while the broker's was never measured.
+const UNMEASURED_ERROR: Duration = Duration::from_secs(1);
 /// The resolution of the broker's time.
 const RESOLUTION: Duration = Duration::from_millis(1);
 
@@ -44,7 +45,7 @@ impl BrokerClock {
     pub(super) fn at(&self, instant: Instant) -> (Timestamp, Duration) {
         let Some(Reading { at_origin, error, .. }) = *self.reading.borrow() else {
             let now = clock::now().after(instant.saturating_duration_since(Instant::now()));
-            return (now.before(Instant::now().saturating_duration_since(instant)), MAX_ARRIVAL_ERROR);
+            return (now.before(Instant::now().saturating_duration_since(instant)), UNMEASURED_ERROR);
         };
         (at_origin.after(instant.saturating_duration_since(self.origin)), error)
     }
@@ -89,7 +90,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_measurement_tells_the_brokers_time_at_any_instant() {
         let clock = BrokerClock::default();
-        assert_eq!(clock.at(Instant::now()).1, MAX_ARRIVAL_ERROR, "nothing is known yet");
+        assert_eq!(clock.at(Instant::now()).1, UNMEASURED_ERROR, "nothing is known yet");
         let sent = Instant::now();
         tokio::time::advance(Duration::from_millis(40)).await;
         clock.learn(1, sent, Instant::now(), Timestamp::from_millis(1_000_020));

@@ -110,7 +110,7 @@ impl Outgoing {
         headers.insert(header::MESSAGE_ID, id.to_string());
         headers.insert(header::VALID_UNTIL, attempt.valid_until.as_millis().to_string());
         headers.insert(header::ARRIVED, arrived.as_millis().to_string());
-        headers.insert(header::ARRIVED_ERROR, error.as_millis().to_string());
+        headers.insert(header::ARRIVED_ERROR, (error + self.timing.doubt).as_millis().to_string());
         headers
     }
 

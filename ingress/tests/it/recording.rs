@@ -148,6 +148,7 @@ impl Server {
             credentials,
             health: Arc::clone(&health),
             bulk: Arc::default(),
+            pulse: ingress::pulse::Pulse::default(),
             terms,
         };
         Self { gateway, health, token, app: ingress::router::app(edge) }
