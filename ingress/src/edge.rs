@@ -55,16 +55,11 @@ impl Terms {
     /// answered, or refused, before the provider gives up.
     pub const PUBLISH_MARGIN: Duration = Duration::from_secs(5);
 
-    /// The deadlines of a request whose head was read at `began` and that was complete at some time since `complete`.
+    /// The deadlines of a request whose head was read at `began` and that was complete at `complete`.
     pub fn timing(&self, began: Instant, complete: Instant) -> Timing {
         let answer_by = began + self.answer_within;
-        let doubt = Instant::now().saturating_duration_since(complete) / 2;
-        Timing {
-            complete: complete + doubt,
-            doubt,
-            publish_by: answer_by - Self::PUBLISH_MARGIN.min(self.answer_within),
-            answer_by,
-        }
+        let publish_by = answer_by - Self::PUBLISH_MARGIN.min(self.answer_within);
+        Timing { complete, doubt: Duration::ZERO, publish_by, answer_by }
     }
 
     /// The same as a time of day, for a message whose attempts do not say until when they are valid.

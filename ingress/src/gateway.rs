@@ -95,6 +95,15 @@ pub struct Timing {
     pub answer_by: Instant,
 }
 
+impl Timing {
+    /// The same for a request that was complete at some time between then and now.
+    #[must_use]
+    pub fn complete_since(self, then: Instant) -> Self {
+        let doubt = Instant::now().saturating_duration_since(then) / 2;
+        Self { complete: then + doubt, doubt, ..self }
+    }
+}
+
 /// Why there is no outcome and no answer. The text is for the client.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {

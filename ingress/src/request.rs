@@ -113,7 +113,8 @@ impl Asking {
         let complete = edge.pulse.complete_since().await;
         failpoint::hit(Failpoint::IngressReceived).await;
         let envelope = origin.envelope(&edge.terms, target, command, fingerprint);
-        let (operation, timing) = (envelope.operation, edge.terms.timing(origin.began, complete));
+        let (operation, timing) =
+            (envelope.operation, edge.terms.timing(origin.began, complete).complete_since(complete));
         let outcome = edge.gateway.submit(envelope, lane, timing).await?;
         failpoint::hit(Failpoint::IngressAnswerBefore).await;
         if matches!(outcome, Outcome::Created { .. }) {
