@@ -5,6 +5,7 @@ mod chain;
 mod commands;
 mod declare;
 mod delivery;
+mod first_effect;
 mod held;
 mod lanes;
 mod progress;
@@ -38,6 +39,7 @@ pub(crate) use self::work::chain;
 use self::commands::Dispatcher;
 use self::declare::LaneConsumer;
 use self::delivery::LogView;
+use self::first_effect::FirstEffects;
 use self::lanes::LanePull;
 use self::progress::Progress;
 use self::projection::Projection;
@@ -203,6 +205,7 @@ impl Session {
             clock: Clock::System,
             policy: OwnershipPolicy::default(),
             settled: RecentlySettled::default(),
+            first_effects: FirstEffects::default(),
             alone: RwLock::new(()),
             batch: usize::from(self.config.batch),
         })

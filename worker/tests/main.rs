@@ -14,6 +14,7 @@ mod concurrency;
 mod cursors;
 mod duplicates;
 mod filters;
+mod first_effect;
 mod indexes;
 mod large_groups;
 mod log;

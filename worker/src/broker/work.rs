@@ -17,6 +17,7 @@ use tracing::{error, warn};
 use crate::accepted::Accepted;
 use crate::apply;
 use crate::broker::delivery::{Item, LogView, Reading, Ticket};
+use crate::broker::first_effect::{FirstEffects, Order};
 use crate::broker::held::{Held, RETRY};
 use crate::broker::replies::Replies;
 use crate::broker::settled::RecentlySettled;
@@ -41,6 +42,7 @@ pub(crate) struct Work {
     pub(crate) clock: Clock,
     pub(crate) policy: OwnershipPolicy,
     pub(crate) settled: RecentlySettled,
+    pub(crate) first_effects: FirstEffects,
     /// Read by whatever is applied, written by a suspect: it is alone in this process, so that a crash is its own.
     pub(crate) alone: RwLock<()>,
     /// The most commands in one transaction.
@@ -82,7 +84,12 @@ impl Work {
                 for fetched in items.iter_mut().filter(|item| item.ticket.is_none()) {
                     fetched.suspect = suspect;
                 }
-                self.carry_out(items, missing).await
+                let order = Order::of(&items);
+                let end = self.carry_out(items, missing).await;
+                if !end.outage {
+                    self.first_effects(&order, end.held.iter().map(|(item, _)| item)).await;
+                }
+                end
             }
             Err(error) => self.outage(items, &error),
         }
@@ -123,6 +130,7 @@ impl Work {
             Err((left, error)) => return self.outage(left, &error),
         };
         let (ready, held) = hold_back(commands, missing);
+        self.first_effects_before_suspects(&ready).await;
         let later = Instant::now() + RETRY;
         end.held = held.into_iter().map(|item| (item, later)).collect();
         let mut segments = segments(ready, self.batch).into_iter();
