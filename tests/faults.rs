@@ -5,6 +5,7 @@ mod chains;
 mod copies;
 mod crashes;
 mod failpoints;
+mod first_effects;
 mod freezes;
 mod log;
 mod lost_answers;

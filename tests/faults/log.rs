@@ -62,6 +62,11 @@ impl Log {
         futures::stream::iter(appended).buffered(IN_FLIGHT).collect().await
     }
 
+    /// Removes a message, as an operator does.
+    pub(super) async fn remove(&self, sequence: u64) {
+        assert!(self.stream().await.delete_message(sequence).await.unwrap());
+    }
+
     /// Waits until every message has left the log.
     pub(super) async fn drained(&self) {
         eventually("the log is empty", async || (self.stream().await.cached_info().state.messages == 0).then_some(()))

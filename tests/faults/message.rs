@@ -46,6 +46,20 @@ impl Message {
         Self::of(user, Command::Patch { request, precondition: Precondition::None })
     }
 
+    /// PATCH that takes a user's access away, in its lane.
+    pub(super) fn deactivate(user: ResourceId) -> Self {
+        let operations = json!([{ "op": "replace", "path": "active", "value": false }]);
+        let request = PatchRequest::parse(ResourceType::User, scim::patch(&operations)).unwrap();
+        let message = Self::of(user, Command::Patch { request, precondition: Precondition::None });
+        message.in_lane(Lane::Urgent)
+    }
+
+    /// The same as a later build would write it, in a form that this one cannot read.
+    pub(super) fn too_new(mut self) -> Self {
+        self.envelope.version = 99;
+        self
+    }
+
     /// The same in another lane.
     pub(super) fn in_lane(self, lane: Lane) -> Self {
         Self { lane, ..self }

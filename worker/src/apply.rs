@@ -22,12 +22,15 @@ mod creates;
 mod earlier;
 mod effects;
 mod emails;
+mod first_effect;
 mod holders;
 mod load;
 mod locked;
 mod membership;
 mod upsert;
 mod working;
+
+pub use first_effect::first_effect;
 
 /// What became of one command of a batch, committed.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,5 +1,6 @@
 //! The only door to NATS: connects, declares, pulls, answers, acknowledges.
 
+mod answered;
 mod balance;
 mod chain;
 mod commands;
@@ -7,6 +8,7 @@ mod declare;
 mod delivery;
 mod failures;
 mod fate;
+mod first_effect;
 mod held;
 mod lanes;
 mod progress;
@@ -39,10 +41,12 @@ pub use self::declare::DeclareError;
 pub use self::soundness::SoundnessError;
 pub(crate) use self::work::chain;
 
+use self::answered::AnsweredCreates;
 use self::commands::Dispatcher;
 use self::declare::LaneConsumer;
 use self::delivery::LogView;
 use self::failures::Failures;
+use self::first_effect::FirstEffects;
 use self::lanes::LanePull;
 use self::progress::Progress;
 use self::projection::Projection;
@@ -149,6 +153,9 @@ impl Session {
         let queries = self.queries(projection, soundness.clone(), log.clone(), gate.clone());
         let subscriptions = queries.subscribe().await?;
         services.tasks.spawn(queries.run(subscriptions, session.clone()));
+        let answered = AnsweredCreates { client: self.connection.client.clone(), store: self.store.clone() };
+        let reports = answered.subscribe(&self.config.namespace).await?;
+        services.tasks.spawn(answered.run(reports, session.clone()));
 
         let (verified, sound) = watch::channel(generation);
         let work = self.work(soundness.clone(), log.clone(), sound.clone());
@@ -217,6 +224,7 @@ impl Session {
             policy: OwnershipPolicy::default(),
             settled: RecentlySettled::default(),
             failures: Failures::over(Duration::from_secs(self.config.dead_letter_after)),
+            first_effects: FirstEffects::default(),
             alone: RwLock::new(()),
             batch: usize::from(self.config.batch),
         })

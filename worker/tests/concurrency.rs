@@ -19,7 +19,7 @@ async fn run(store: &Store, batch: &[Accepted]) -> Vec<Applied> {
     let policy = OwnershipPolicy::default();
     loop {
         // A worker that is told "not now" tries again.
-        match apply(store, &policy, batch, Clock::Fixed(NOW)).await {
+        match Box::pin(apply(store, &policy, batch, Clock::Fixed(NOW))).await {
             Ok(applied) if !applied.iter().any(|applied| matches!(applied.ending, Ending::Parked(_))) => {
                 return applied;
             }

@@ -15,6 +15,7 @@ mod cursors;
 mod duplicates;
 mod failures;
 mod filters;
+mod first_effect;
 mod indexes;
 mod large_groups;
 mod log;

@@ -258,7 +258,7 @@ pub struct WorkspaceBalance {
     pub workspace: Option<WorkspaceId>,
     /// Operations that were applied.
     pub applied: u64,
-    /// Operations that were refused.
+    /// Operations that were refused or superseded.
     pub rejected: u64,
     /// Operations that are dead letters.
     pub dead: u64,

@@ -60,7 +60,7 @@ impl WorkingSet {
     }
 
     /// Whose word counts so far: on the user, or on who is not there yet.
-    fn standing(&self, key: &Key) -> Standing {
+    pub(super) fn standing(&self, key: &Key) -> Standing {
         let Some(entry) = self.users.get(key) else { return Standing::default() };
         let of_fence = || entry.fence.map(|fence| fence.standing).unwrap_or_default();
         entry.now.as_ref().map_or_else(of_fence, |image| image.standing)

@@ -127,6 +127,10 @@ impl Dispatcher {
     fn enqueue(&mut self, item: Item) {
         // Delivered again, or a later one of the same resource: neither is tried before its time.
         if self.held.is_parked(&item) {
+            if item.ticket.as_ref().is_some_and(|ticket| ticket.lane == Lane::Urgent) {
+                // Tried once more, it gets its first effect.
+                self.held.hurry(&item, Instant::now());
+            }
             return self.hold_back(item, Instant::now());
         }
         match item.ticket.as_ref().map(|ticket| ticket.lane) {

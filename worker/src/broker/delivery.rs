@@ -35,6 +35,8 @@ pub(crate) struct Logged {
     pub(crate) sequence: u64,
     /// The number of its predecessor, 0 for none.
     pub(crate) predecessor: u64,
+    /// When the broker stored it.
+    pub(crate) accepted_at: Timestamp,
     /// What it says.
     pub(crate) reading: Reading,
 }
@@ -159,7 +161,7 @@ impl LogView {
                 Reading::Unreadable { raw, workspace: subject.ok().map(|subject| subject.workspace), reason }
             }
         };
-        Logged { sequence, predecessor, reading }
+        Logged { sequence, predecessor, accepted_at: stored, reading }
     }
 }
 

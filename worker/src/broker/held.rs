@@ -96,6 +96,14 @@ impl Held {
         !self.parked.is_empty() && Chain::of(item).is_some_and(|chain| self.parked.contains_key(&chain))
     }
 
+    /// Has the chain of an item tried now, unless it waits for a lock.
+    pub(crate) fn hurry(&mut self, item: &Item, now: Instant) {
+        let parking = Chain::of(item).and_then(|chain| self.parked.get_mut(&chain));
+        if let Some(parking) = parking.filter(|parking| parking.alone) {
+            parking.until = now;
+        }
+    }
+
     /// When a command that was found to wait at `now` is to bring its predecessor along.
     pub(crate) fn due(lane: Lane, now: Instant) -> Instant {
         if lane == Lane::Urgent { now } else { now + PATIENCE }

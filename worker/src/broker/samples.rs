@@ -39,7 +39,7 @@ pub(crate) fn command(user: u128, sequence: u64, predecessor: u64) -> Item {
     let lane = Lane::Interactive;
     let accepted = Accepted { epoch: 0, sequence, predecessor, lane, accepted_at, arrival, envelope, raw };
     Item {
-        logged: Logged { sequence, predecessor, reading: Reading::Command(Box::new(accepted)) },
+        logged: Logged { sequence, predecessor, accepted_at, reading: Reading::Command(Box::new(accepted)) },
         ticket: None,
         suspect: false,
         parkings: 0,

@@ -203,8 +203,8 @@ fn split(item: Item) -> Option<(Accepted, Delivery)> {
 }
 
 fn join(command: Accepted, delivery: Delivery) -> Item {
-    let (sequence, predecessor) = (command.sequence, command.predecessor);
-    let logged = Logged { sequence, predecessor, reading: Reading::Command(Box::new(command)) };
+    let (sequence, predecessor, accepted_at) = (command.sequence, command.predecessor, command.accepted_at);
+    let logged = Logged { sequence, predecessor, accepted_at, reading: Reading::Command(Box::new(command)) };
     let Delivery { ticket, suspect, parkings } = delivery;
     Item { logged, ticket, suspect, parkings }
 }

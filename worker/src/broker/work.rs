@@ -13,6 +13,7 @@ use tracing::{error, warn};
 use crate::apply::Parked;
 use crate::broker::delivery::{Item, LogView, Reading, Ticket};
 use crate::broker::failures::Failures;
+use crate::broker::first_effect::{FirstEffects, Order};
 use crate::broker::held::{Held, RETRY};
 use crate::broker::replies::Replies;
 use crate::broker::settled::RecentlySettled;
@@ -33,6 +34,7 @@ pub(crate) struct Work {
     pub(crate) policy: OwnershipPolicy,
     pub(crate) settled: RecentlySettled,
     pub(crate) failures: Failures,
+    pub(crate) first_effects: FirstEffects,
     /// Read by whatever is applied, written by a suspect: it is alone in this process, so that a crash is its own.
     pub(crate) alone: RwLock<()>,
     /// The most commands in one transaction.
@@ -76,7 +78,13 @@ impl Work {
                 for fetched in items.iter_mut().filter(|item| item.ticket.is_none()) {
                     fetched.suspect = suspect;
                 }
-                self.carry_out(items, missing).await
+                let order = Order::of(&items);
+                let end = self.carry_out(items, missing).await;
+                if !end.outage {
+                    let parked = end.parked.iter().map(|(item, _)| item);
+                    self.first_effects(&order, end.held.iter().map(|(item, _)| item).chain(parked)).await;
+                }
+                end
             }
             Err(error) => self.not_now(items, &error).await,
         }
@@ -120,6 +128,7 @@ impl Work {
         unsettled.add(too_new.iter().map(Item::sequence));
         self.hand_back_too_new(too_new).await;
         let (held, ready) = unsettled.split(commands);
+        self.first_effects_before_suspects(&ready).await;
         let later = Instant::now() + RETRY;
         end.held = held.into_iter().map(|item| (item, later)).collect();
         let mut segments = segments(ready, self.batch).into_iter();

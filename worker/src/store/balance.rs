@@ -71,6 +71,7 @@ impl Store {
             let count = match state.as_str() {
                 state if state == State::Applied.as_str() => &mut balance.applied,
                 state if state == State::Rejected.as_str() => &mut balance.rejected,
+                state if state == State::Superseded.as_str() => &mut balance.rejected,
                 state if state == State::Dead.as_str() => &mut balance.dead,
                 _ => &mut balance.copies,
             };

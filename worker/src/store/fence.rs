@@ -4,11 +4,13 @@
 //! The version of a fence is 0, which no resource has. Whatever reads users asks [`no_fence`], or [`Fence::of`] of a row.
 
 use protocol::access::Standing;
+use protocol::time::Timestamp;
 use sea_orm::sea_query::{Expr, ExprTrait, IntoIden};
+use serde_json::{Map, Value};
 
 use super::entity::user;
 use super::row::{Key, standing};
-use super::sequence;
+use super::{column, sequence};
 
 /// The version of a fence.
 const VERSION: i64 = 0;
@@ -44,5 +46,30 @@ impl Fence {
         let provider_sequence = sequence(row.provider_sequence);
         let is_fence = row.version == VERSION;
         is_fence.then(|| Self { standing: standing(row.active_seq, row.active_arrived), provider_sequence })
+    }
+
+    /// The row.
+    pub(crate) fn row(self, key: &Key, now: Timestamp) -> user::Model {
+        user::Model {
+            workspace: key.workspace.to_string(),
+            id: key.id.0,
+            user_name: nobodys_name(key),
+            user_name_key: nobodys_name(key),
+            display_name: None,
+            display_name_key: None,
+            external_id: None,
+            active: false,
+            active_seq: column(self.standing.sequence),
+            active_arrived: self.standing.arrived.map(Timestamp::as_millis),
+            attributes: Value::Object(Map::new()),
+            search: Value::Object(Map::new()),
+            ownership: Value::Array(Vec::new()),
+            version: VERSION,
+            last_sequence: column(self.standing.sequence),
+            created_at: now.as_millis(),
+            modified_at: now.as_millis(),
+            created_by: None,
+            provider_sequence: column(self.provider_sequence),
+        }
     }
 }

@@ -1,0 +1,317 @@
+//! Access is taken away before the command that says so can be applied, and nothing that came before it gives it back.
+
+use protocol::message::admin::{AdminCall, AdminReply};
+use protocol::message::command::{Command, Precondition};
+use protocol::message::outcome::Outcome;
+use protocol::message::query::{Joined, Query, TypeFilter};
+use protocol::ownership::{OwnershipPolicy, Source};
+use protocol::scim::cursor::Position;
+use protocol::scim::filter::Filter;
+use protocol::scim::list::{Page, Paging};
+use protocol::scim::resource::ResourceType::{self, Group, User};
+use protocol::scim::resource::Version;
+use protocol::scim::schema::Extensions;
+use protocol::scim::sort::Sort;
+use serde_json::json;
+use worker::accepted::Accepted;
+use worker::apply::{apply, first_effect};
+use worker::clock::Clock;
+
+use crate::bed::{Bed, on_both, resource, status, statuses};
+use crate::log::{
+    Log, NOW, add_members, at, delete, group, new_group, new_user, new_user_with, patch, put_user, sent_as, set, user,
+};
+
+async fn takes_first(bed: &Bed, command: &Accepted) -> bool {
+    first_effect(&bed.store, command, Clock::Fixed(NOW)).await.unwrap()
+}
+
+/// `active` and the version of the first user.
+async fn state(bed: &Bed) -> Option<(Option<bool>, i64)> {
+    let user = bed.get("acme", User, user(1)).await?;
+    Some((user.attributes.boolean("active"), user.meta.version.number()))
+}
+
+fn deactivate() -> Command {
+    patch(User, &json!({"op": "replace", "value": {"active": false, "title": "Leaver"}}))
+}
+
+fn put_inactive(name: &str) -> Command {
+    put_user(json!({ "userName": name, "active": false }))
+}
+
+#[tokio::test]
+async fn access_goes_at_once_and_the_rest_in_its_turn() {
+    for (last, after) in
+        [(deactivate(), Some((Some(false), 4))), (put_inactive("ALICE"), Some((Some(false), 4))), (delete(), None)]
+    {
+        on_both(async |bed| {
+            let mut log = Log::of("acme");
+            bed.apply_one(log.user(1, new_user("alice"))).await;
+            let more = patch(User, &json!({"op": "replace", "value": {"active": true, "nickName": "Al"}}));
+            let (older, last) = (log.user(1, more), log.user(1, last.clone()));
+            assert!(takes_first(bed, &last).await);
+            assert_eq!((state(bed).await, bed.count("operations").await), (Some((Some(false), 2)), 1));
+            assert!(!takes_first(bed, &last).await, "once");
+            assert_eq!(state(bed).await, Some((Some(false), 2)));
+
+            let shown = bed.apply_one(older).await;
+            let shown = &resource(&shown).attributes;
+            assert_eq!((shown.boolean("active"), shown.string("nickName")), (Some(false), Some("Al")));
+            let answered = bed.apply_one(last.clone()).await;
+            assert_eq!((status(&answered) < 300, state(bed).await), (true, after), "{answered:?}");
+            assert!(!takes_first(bed, &last).await, "what was applied has no first effect any more");
+            assert_eq!((state(bed).await, bed.count("users").await), (after, i64::from(after.is_some())));
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn only_what_takes_access_away_whatever_comes_before_it_may_come_first() {
+    on_both(async |bed| {
+        let mut log = Log::of("acme");
+        bed.apply(&[log.user(1, new_user("alice")), log.group(1, new_group("Admins", &[]))]).await;
+        let conditional = |precondition| Command::Delete { precondition };
+        let rename = patch(User, &json!({"op": "replace", "value": {"active": false, "userName": "bob"}}));
+        let commands = [
+            log.user(1, conditional(Precondition::IfMatch(vec![Version::FIRST]))),
+            log.user(1, conditional(Precondition::Exists)),
+            log.user(1, put_inactive("bob")),
+            log.user(1, rename),
+            log.user(1, set("active", json!(true))),
+            log.user(1, set("title", json!("Boss"))),
+            log.user(2, new_user_with(json!({"userName": "carol", "active": false}))),
+            // Nobody knows yet whose name that is.
+            log.user(3, put_inactive("dave")),
+            log.group(1, delete()),
+        ];
+        for command in commands {
+            assert!(!takes_first(bed, &command).await, "{:?}", command.envelope.body);
+        }
+        let mut of_the_product = log.user(1, set("active", json!(false)));
+        of_the_product.envelope.source = Source::Application;
+        assert!(!takes_first(bed, &of_the_product).await);
+        assert_eq!((state(bed).await, bed.count("users").await), (Some((Some(true), 1)), 1));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_first_effect_yields_to_a_newer_word() {
+    on_both(async |bed| {
+        let mut log = Log::of("acme");
+        bed.apply_one(at(0, 1, log.user(1, new_user("alice")))).await;
+        let (older, held) = (log.user(1, deactivate()), at(5_000, 20_000, log.user(1, deactivate())));
+        let later = Log::from("acme", 3).user(1, set("active", json!(true)));
+        bed.apply_one(at(10_000, 10_001, Accepted { sequence: 10, ..later })).await;
+        assert!(!takes_first(bed, &older).await);
+        assert!(!takes_first(bed, &Accepted { sequence: 11, ..held }).await);
+        assert_eq!(state(bed).await, Some((Some(true), 1)));
+        let later = Accepted { sequence: 12, ..at(15_000, 25_000, log.user(1, deactivate())) };
+        assert!(takes_first(bed, &later).await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_is_created_behind_a_fence_is_inactive_from_the_first_moment() {
+    on_both(async |bed| {
+        let mut log = Log::of("acme");
+        let emails = json!([{ "value": "alice@example.com" }]);
+        let create = log.user(1, new_user_with(json!({ "userName": "alice", "emails": emails })));
+        let (activate, last) = (log.user(1, set("active", json!(true))), log.user(1, set("active", json!(false))));
+        assert!(takes_first(bed, &last).await);
+        assert_eq!((state(bed).await, bed.count("users").await), (None, 1));
+
+        let created = bed.apply_one(create).await;
+        assert_eq!((status(&created), resource(&created).meta.version), (201, Version::FIRST));
+        assert_eq!(resource(&created).attributes.boolean("active"), Some(false));
+        let read = bed.get("acme", User, user(1)).await;
+        assert_eq!((read.as_ref(), bed.count("user_emails").await), (Some(resource(&created)), 1));
+        assert_eq!(statuses(&bed.apply(&[activate, last]).await), [200, 200]);
+        assert_eq!(state(bed).await, Some((Some(false), 1)));
+        // A retry of the create does not lead to somebody who was deactivated since.
+        let retry = sent_as("fingerprint 1", log.user(2, new_user("alice")));
+        assert_eq!(status(&bed.apply_one(retry).await), 409);
+        assert_eq!(bed.value::<i64>("SELECT COUNT(*) FROM operations WHERE duplicate_of IS NOT NULL").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_fence_goes_with_the_command_that_deletes() {
+    on_both(async |bed| {
+        let mut log = Log::of("acme");
+        // Without a create, with one, and with one in the same batch.
+        let (lone, create, last) = (log.user(1, delete()), log.user(2, new_user("bob")), log.user(2, delete()));
+        let batch = [log.user(3, new_user("carol")), log.user(3, delete())];
+        for command in [&lone, &last, &batch[1]] {
+            assert!(takes_first(bed, command).await);
+        }
+        assert_eq!((status(&bed.apply_one(lone).await), bed.count("users").await), (404, 2));
+        assert_eq!((status(&bed.apply_one(create).await), status(&bed.apply_one(last).await)), (201, 204));
+        assert_eq!(statuses(&bed.apply(&batch).await), [201, 204]);
+        assert_eq!(bed.count("users").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_fence_is_no_user_to_any_command() {
+    on_both(async |bed| {
+        let mut log = Log::of("acme");
+        let (older, patched) = (log.user(1, delete()), log.user(1, set("active", json!(false))));
+        assert!(takes_first(bed, &patched).await);
+        let (put, later) = (log.user(1, put_inactive("alice")), log.user(1, delete()));
+        assert_eq!(statuses(&bed.apply(&[older, patched, put]).await), [404; 3]);
+        // It stays as it is, unless something newer takes access away.
+        let fence = async || {
+            let sequence = bed.value::<i64>("SELECT active_seq FROM users").await;
+            (sequence, bed.value::<i64>("SELECT version FROM users").await)
+        };
+        assert_eq!(fence().await, (2, 0));
+        assert!(takes_first(bed, &later).await);
+        assert_eq!(fence().await, (4, 0));
+        let after = log.user(1, new_user("alice"));
+        assert_eq!(resource(&bed.apply_one(after).await).attributes.boolean("active"), Some(true));
+    })
+    .await;
+}
+
+/// Everything that can be read, in words.
+async fn everything(bed: &Bed) -> Vec<String> {
+    let mut read = Vec::new();
+    for query in queries() {
+        read.push(format!("{query:?}\n{:?}", bed.ask("acme", query.clone()).await));
+    }
+    let show = AdminCall::WorkspaceShow { workspace: "acme".parse().unwrap() };
+    let Ok(AdminReply::Workspace(acme)) = worker::admin::admin(&bed.store, show, NOW).await else { panic!() };
+    read.push(format!("{:?}", (acme.users, acme.groups)));
+    read
+}
+
+fn queries() -> Vec<Query> {
+    let users = ["active eq false", "id pr", "externalId eq null", "not (title pr)", "userName pr"].map(str::to_owned);
+    let of_fence = [format!("id eq \"{}\"", user(1)), format!("groups.value eq \"{}\"", group(1))];
+    let member = format!("members.value eq \"{}\"", user(1));
+    let groups = [member.as_str(), "members pr", "not (members pr)", "members[type eq \"User\"]", "members.display pr"];
+    let filters = users.iter().chain(&of_fence).map(|text| (User, text.as_str()));
+    let filters = filters.chain(groups.into_iter().map(|text| (Group, text)));
+    let mut lists: Vec<Vec<TypeFilter>> =
+        filters.map(|(kind, text)| vec![list(kind, Some(Filter::parse(kind, text).unwrap()))]).collect();
+    lists.extend([vec![list(User, None)], vec![list(Group, None)], vec![list(User, None), list(Group, None)]]);
+    let mut queries = Vec::new();
+    for lists in lists {
+        let kinds: Vec<ResourceType> = lists.iter().map(|list| list.resource_type).collect();
+        for by in [None, Some("displayName"), Some("meta.lastModified"), Some("id")] {
+            let sort = by.map(|by| Sort::parse(&Extensions::default(), &kinds, by, None).unwrap());
+            for paging in pagings(kinds[0]) {
+                if matches!(&paging, Paging::Cursor { after: Some(_), .. }) && sort.is_some() {
+                    continue;
+                }
+                let (lists, sort) = (lists.clone(), sort.clone());
+                queries.push(Query::List {
+                    lists,
+                    base_url: "https://x".to_owned(),
+                    sort,
+                    paging,
+                    joined: Joined::ALL,
+                });
+            }
+        }
+    }
+    queries.extend([true, false].map(|display| Query::Members { group: group(1), after: None, count: 9, display }));
+    queries.push(Query::Get {
+        resource_type: User,
+        id: user(1),
+        precondition: Precondition::None,
+        joined: Joined::ALL,
+    });
+    queries.push(Query::Get {
+        resource_type: Group,
+        id: group(1),
+        precondition: Precondition::None,
+        joined: Joined::ALL,
+    });
+    queries
+}
+
+fn list(resource_type: ResourceType, filter: Option<Filter>) -> TypeFilter {
+    TypeFilter { resource_type, filter }
+}
+
+fn pagings(kind: ResourceType) -> [Paging; 5] {
+    let id = if kind == User { user(0) } else { group(0) };
+    let after = Position { total: 9, resource_type: kind, id, key: None };
+    [
+        Paging::Index(Page::new(None, None)),
+        Paging::Index(Page::new(Some(1), Some(0))),
+        Paging::cursor(None, Some(1)),
+        Paging::cursor(None, Some(0)),
+        Paging::cursor(Some(after), None),
+    ]
+}
+
+#[tokio::test]
+async fn a_fence_is_nobody_to_whoever_reads() {
+    on_both(async |bed| {
+        let mut log = Log::of("acme");
+        let create = AdminCall::WorkspaceCreate { workspace: "acme".parse().unwrap(), name: "Acme".to_owned() };
+        worker::admin::admin(&bed.store, create, NOW).await.unwrap();
+        bed.apply(&[
+            log.user(2, new_user("bob")),
+            log.user(3, new_user_with(json!({"userName": "carol", "active": false}))),
+            log.group(1, new_group("Admins", &[user(1), user(2)])),
+            log.group(2, new_group("Staff", &[user(1)])),
+        ])
+        .await;
+        let before = everything(bed).await;
+        assert!(takes_first(bed, &log.user(1, delete())).await);
+        assert_eq!((bed.count("users").await, everything(bed).await), (3, before));
+        // Nor is it among those whom a group's answer shows.
+        let created = bed.apply_one(log.group(3, new_group("All", &[user(1), user(2)]))).await;
+        let shown: Vec<_> = resource(&created).attributes.group().member_ids().collect();
+        assert_eq!(shown, [user(2)]);
+        assert_eq!(status(&bed.apply_one(log.group(2, add_members(&[user(3)]))).await), 204);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_create_and_a_fence_that_meet_leave_nobody_active() {
+    on_both(async |bed| {
+        let other = bed.another_store().await;
+        let mut log = Log::of("acme");
+        for n in 0..40 {
+            let (create, last) = (log.user(n, new_user(&format!("user{n}"))), log.user(n, set("active", json!(false))));
+            let created = async {
+                loop {
+                    let batch = std::slice::from_ref(&create);
+                    match apply(&other, &OwnershipPolicy::default(), batch, Clock::Fixed(NOW)).await {
+                        Ok(_) => return,
+                        Err(failure) => assert!(failure.is_unavailable(), "{failure}"),
+                    }
+                }
+            };
+            tokio::join!(Box::pin(created), Box::pin(takes_first(bed, &last)));
+            let user = bed.get("acme", User, user(n)).await.unwrap();
+            assert_eq!(user.attributes.boolean("active"), Some(false), "{n}");
+            assert_eq!(status(&bed.apply_one(last).await), 200);
+        }
+        assert_eq!(bed.value::<i64>("SELECT COUNT(*) FROM users WHERE version = 0").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_deleted_by_the_command_itself_leaves_no_fence() {
+    on_both(async |bed| {
+        let mut log = Log::of("acme");
+        let (create, last) = (log.user(1, new_user("alice")), log.user(1, delete()));
+        assert_eq!(bed.apply(&[create, last.clone()]).await[1], Outcome::Deleted);
+        assert!(!takes_first(bed, &last).await);
+        assert_eq!(bed.count("users").await, 0);
+    })
+    .await;
+}
