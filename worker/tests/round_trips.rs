@@ -14,7 +14,7 @@ use worker::clock::Clock;
 use worker::store::{Store, StoreOptions};
 
 use crate::bed::postgres_database;
-use crate::log::{Log, NOW, add_members, new_group, new_user_with, patch, user};
+use crate::log::{Log, NOW, add_members, new_group, new_user, new_user_with, patch, sent_as, user};
 
 /// What the driver sends to try a connection that is put back: nobody waits for the answer.
 const SYNC: &[u8] = b"S\0\0\0\x04";
@@ -110,4 +110,34 @@ async fn a_batch_waits_for_the_database_as_often_however_many_commands_it_has() 
     });
     // Begin, claim, lock, members, ledger, groups, members, commit.
     assert_eq!(adds.await.split_off(1), [8; 3]);
+}
+
+#[tokio::test]
+async fn a_name_that_is_taken_costs_a_little_more() {
+    let (url, turns) = counted(&postgres_database(true).await).await;
+    let store = Store::connect(&url, StoreOptions { writers: 1, readers: 1 }).await.unwrap();
+    let mut log = Log::of("acme");
+    let users = |commands: u128| commands * 1000..commands * 1000 + commands;
+    round_trips(&store, &turns, |commands| {
+        users(commands).map(|n| log.user(n, new_user(&format!("user{n}")))).collect()
+    })
+    .await;
+
+    let taken = round_trips(&store, &turns, |commands| {
+        users(commands).map(|n| log.user(500_000 + n, new_user(&format!("user{n}")))).collect()
+    });
+    // Begin, claim, lock, names, who created their holders, ledger, commit.
+    assert_eq!(taken.await.split_off(1), [7; 3]);
+
+    let mut first = Log::from("acme", 1);
+    let retried = round_trips(&store, &turns, |commands| {
+        let originals: Vec<_> = users(commands).map(|n| first.user(n, new_user(&format!("user{n}")))).collect();
+        let retry = |original: Accepted| {
+            let body = original.envelope.body;
+            sent_as(&original.envelope.fingerprint.0, log.user(600_000 + u128::from(original.sequence), body))
+        };
+        originals.into_iter().map(retry).collect()
+    });
+    // The same, and in between: lock the originals, were they answered; behind the ledger: users, groups to show.
+    assert_eq!(retried.await.split_off(1), [11; 3]);
 }

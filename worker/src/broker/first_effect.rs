@@ -1,8 +1,8 @@
 //! Deprovisioning first: what takes access away and has to wait for what is before it, takes it away at once.
 //!
 //! A run of one resource's commands cannot be applied while it holds a message that is too new, more links than are fetched
-//! at once, or a suspect that may crash this worker. The urgent commands in it get their [first
-//! effect](crate::apply::first_effect), once; they are applied and answered in their turn.
+//! at once, or a suspect that may crash this worker. The urgent commands in it get their first effect
+//! ([`crate::apply::first_effect()`]), once; they are applied and answered in their turn.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
@@ -18,7 +18,7 @@ use crate::broker::delivery::{Item, Reading};
 use crate::broker::work::{Work, chain};
 
 /// The most sequences that are remembered.
-const MOST: usize = 16_384;
+const MAX_REMEMBERED: usize = 16_384;
 
 /// The commands that have had their first effect, or cannot have one. What is forgotten is only tried again.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ impl FirstEffects {
     fn remember(&self, sequence: u64) {
         let mut had = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         had.insert(sequence);
-        if had.len() > MOST {
+        if had.len() > MAX_REMEMBERED {
             had.pop_first();
         }
     }
@@ -184,6 +184,6 @@ mod tests {
             effects.remember(sequence);
         }
         assert!(!effects.contains(1) && effects.contains(20_000));
-        assert_eq!(effects.0.lock().unwrap().len(), MOST);
+        assert_eq!(effects.0.lock().unwrap().len(), MAX_REMEMBERED);
     }
 }
