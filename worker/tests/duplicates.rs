@@ -13,7 +13,7 @@ use protocol::scim::resource::{Resource, ResourceType};
 use serde_json::json;
 use worker::accepted::Accepted;
 
-use crate::bed::{Bed, member_ids, on_both, resource, status};
+use crate::bed::{Bed, member_ids, on_both, resource};
 use crate::log::{Log, NOW, at, delete, group, new_group, new_user, new_user_with, put_group, sent_as, set, user};
 
 fn create(log: &mut Log, id: u128) -> Accepted {
@@ -201,7 +201,8 @@ async fn a_group_is_found_with_its_members() {
         assert_eq!(bed.get("acme", ResourceType::Group, group(1)).await.as_ref(), Some(original(&found).1));
 
         bed.apply_one(log.group(1, put_group("Admins", &[]))).await;
-        assert_eq!(status(&bed.apply_one(create(&mut log, 3)).await), 409);
+        let refused = Outcome::Rejected { error: ScimError::duplicate(ResourceType::Group) };
+        assert_eq!(bed.apply_one(create(&mut log, 3)).await, refused);
     })
     .await;
 }
