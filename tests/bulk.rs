@@ -279,7 +279,7 @@ fn members(group: &Value) -> BTreeSet<&str> {
     group["members"].as_array().into_iter().flatten().map(|member| member["value"].as_str().unwrap()).collect()
 }
 
-/// Every row of users, groups and their members.
+/// Every row of users, groups and their members, but for who said last that a user is active: a repetition says it again.
 async fn everything(system: &System) -> Vec<JsonValue> {
     let sql = system.sql().await;
     let mut rows = Vec::new();
@@ -287,6 +287,9 @@ async fn everything(system: &System) -> Vec<JsonValue> {
         let text = format!("SELECT * FROM {table} ORDER BY 1, 2, 3");
         let statement = Statement::from_string(sql.get_database_backend(), text);
         rows.extend(JsonValue::find_by_statement(statement).all(&sql).await.unwrap());
+    }
+    for row in rows.iter_mut().filter_map(JsonValue::as_object_mut) {
+        row.retain(|column, _| !["active_seq", "active_arrived"].contains(&column.as_str()));
     }
     rows
 }

@@ -134,6 +134,7 @@ async fn a_failing_log_is_answered_with_when_to_come_back() {
         (GatewayError::Unanswered { in_log: Some(operation) }, "503", true, Some(ID)),
         (GatewayError::Unanswered { in_log: None }, "503", true, None),
         (GatewayError::LogFull, "503", true, None),
+        (GatewayError::StoresNothing, "503", true, None),
         (GatewayError::Crowded, "429", true, None),
         (GatewayError::TooLarge { limit: 5 }, "413", false, None),
         (GatewayError::UnexpectedAnswer, "500", false, None),
