@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use async_nats::jetstream::message::StreamMessage;
 use futures::future::join_all;
-use protocol::message::header::{MESSAGE_ID, PREDECESSOR, PREDECESSOR_SUBJECT};
+use protocol::message::header::{MESSAGE_ID, PREDECESSOR, PREDECESSOR_SUBJECT, VALID_UNTIL};
 use rosterd::servers::nats::LogSync;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::{Value, json};
@@ -117,6 +117,8 @@ async fn store_again(system: &System, messages: &[StreamMessage]) {
             let mut headers = message.headers.clone();
             // Under its own id, the broker would remember it.
             headers.insert(MESSAGE_ID, format!("copy-{}", message.sequence));
+            // It is no late one.
+            headers.insert(VALID_UNTIL, i64::MAX.to_string());
             assert!(headers.get(PREDECESSOR_SUBJECT).is_some());
             headers.insert(PREDECESSOR, predecessor);
             let (subject, payload) = (message.subject.clone(), message.payload.clone());

@@ -13,9 +13,9 @@ use protocol::time::Timestamp;
 use tracing::{info, warn};
 
 use crate::accepted::Accepted;
-use crate::apply::first_effect;
+use crate::apply::{Parked, first_effect};
 use crate::broker::delivery::{Item, Reading};
-use crate::broker::work::{Work, chain};
+use crate::broker::work::{Work, WorkEnd, chain};
 
 /// The most sequences that are remembered.
 const MAX_REMEMBERED: usize = 16_384;
@@ -65,6 +65,23 @@ impl Order {
             }
         }
         true
+    }
+}
+
+impl WorkEnd {
+    /// What waits for something that time alone does not heal: not what only waits until a row is free.
+    pub(crate) fn cannot_be_applied(&self) -> Vec<&Item> {
+        let (mut failed, mut soon) = (HashSet::new(), HashSet::new());
+        for (item, parked) in &self.parked {
+            let ends = if matches!(parked, Parked::Failed(_)) { &mut failed } else { &mut soon };
+            ends.extend(resource(item));
+        }
+        let parked = self.parked.iter().map(|(item, _)| item);
+        let waiting = self.held.iter().map(|(item, _)| item).chain(parked);
+        let is_stuck = |item: &&Item| {
+            resource(item).is_some_and(|resource| failed.contains(&resource) || !soon.contains(&resource))
+        };
+        waiting.filter(is_stuck).collect()
     }
 }
 

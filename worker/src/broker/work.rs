@@ -81,8 +81,7 @@ impl Work {
                 let order = Order::of(&items);
                 let end = self.carry_out(items, missing).await;
                 if !end.outage {
-                    let parked = end.parked.iter().map(|(item, _)| item);
-                    self.first_effects(&order, end.held.iter().map(|(item, _)| item).chain(parked)).await;
+                    self.first_effects(&order, end.cannot_be_applied().into_iter()).await;
                 }
                 end
             }
