@@ -2,7 +2,7 @@
 //! them.
 //!
 //! Two ingresses send overlapping changes to a few resources; three workers apply them and are killed. The ledger says in
-//! which order the log has accepted which request; the model, which shares no code with rosterd, says what that must
+//! which order the log has accepted which request, and which were held on their way and yielded; the model, which shares no code with rosterd, says what that must
 //! have come to.
 
 mod ledger;

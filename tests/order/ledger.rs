@@ -17,6 +17,8 @@ pub(super) struct Operation {
     pub(super) fingerprint: String,
     pub(super) status: u16,
     pub(super) version: Option<i64>,
+    /// It was held on its way, and yielded to what had arrived after it.
+    pub(super) superseded: bool,
 }
 
 impl Ledger {
@@ -26,13 +28,14 @@ impl Ledger {
 
     /// Everything but creates, in the order in which the log accepted it.
     pub(super) async fn changes(&self) -> Vec<Operation> {
-        let sql = "SELECT sequence, fingerprint, CAST(status AS BIGINT), version FROM operations \
+        let sql = "SELECT sequence, fingerprint, CAST(status AS BIGINT), version, state FROM operations \
                    WHERE kind <> 'create' ORDER BY sequence";
         let operation = |row: &QueryResult| Operation {
             sequence: row.try_get_by_index(0).unwrap(),
             fingerprint: row.try_get_by_index(1).unwrap(),
             status: u16::try_from(row.try_get_by_index::<i64>(2).unwrap()).unwrap(),
             version: row.try_get_by_index(3).unwrap(),
+            superseded: row.try_get_by_index::<String>(4).unwrap() == "superseded",
         };
         self.rows(sql).await.iter().map(operation).collect()
     }

@@ -34,6 +34,8 @@ pub(super) struct Model {
     /// The group whose members are deleted: that changes it, too, and from outside its own chain.
     roster: Uuid,
     roster_version: i64,
+    /// The users of whom a command has said whether they have access.
+    heard_of_access: BTreeSet<Uuid>,
 }
 
 impl Content {
@@ -64,12 +66,12 @@ impl Model {
     pub(super) fn new(cast: &Cast) -> Self {
         let created = |content: &Content| Resource { content: content.clone(), version: 1, member_count: 0 };
         let resources = cast.contents.iter().map(|(id, content)| (*id, created(content))).collect();
-        Self { resources, roster: cast.roster, roster_version: 1 }
+        Self { resources, roster: cast.roster, roster_version: 1, heard_of_access: BTreeSet::new() }
     }
 
     /// Carries out what the ledger says was accepted next; what the ledger should say, where it says something else.
     pub(super) fn apply(&mut self, request: &Request, operation: &Operation) -> Option<String> {
-        let (status, version) = self.carry_out(request);
+        let (status, version) = if operation.superseded { self.supersede(request) } else { self.carry_out(request) };
         let version = if request.target == self.roster {
             // Its members' deletions raise the version, too, and nothing orders them among its own commands.
             let later = operation.version.filter(|version| *version > self.roster_version);
@@ -89,11 +91,21 @@ impl Model {
         Some(Resource { member_count: resource.content.members.len(), ..resource })
     }
 
+    /// Only a word on access yields, and only to an earlier one in the log that arrived later.
+    fn supersede(&self, request: &Request) -> (u16, Option<i64>) {
+        let says_access = matches!(request.edit, Edit::Active(_) | Edit::Delete);
+        let may_yield = says_access && request.kind == Kind::User && self.heard_of_access.contains(&request.target);
+        if may_yield { (409, None) } else { (200, None) }
+    }
+
     /// Status and version of the answer.
     fn carry_out(&mut self, request: &Request) -> (u16, Option<i64>) {
         let Some(resource) = self.resources.get_mut(&request.target) else { return (404, None) };
         if request.if_match.is_some_and(|version| version != resource.version) {
             return (412, None);
+        }
+        if matches!(request.edit, Edit::Active(_)) {
+            self.heard_of_access.insert(request.target);
         }
         let (before, content) = (resource.content.clone(), &mut resource.content);
         match request.edit.clone() {
