@@ -343,3 +343,17 @@ async fn answer_to_unfinished(scim: &Scim, body: &str) -> String {
     }
     String::from_utf8(answer).unwrap()
 }
+
+#[tokio::test]
+async fn as_many_changes_of_one_group_as_a_request_may_have_are_all_done() {
+    let system = System::start(Database::Sqlite).await;
+    let scim = system.scim();
+    let group = scim.post("/Groups", &json!({ "displayName": "Staff" })).await.expect(201).id();
+    let change = |number: usize| {
+        let value = json!([{ "value": format!("01900000-0000-7000-8000-{number:012}") }]);
+        let data = patch(&json!([{ "op": "add", "path": "members", "value": value }]));
+        json!({ "method": "PATCH", "path": format!("/Groups/{group}"), "data": data })
+    };
+    let answer = bulk(&scim, &(0..1_500).map(change).collect::<Vec<_>>()).await;
+    assert_eq!(statuses(&answer), vec!["204"; 1_500]);
+}

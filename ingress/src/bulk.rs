@@ -30,12 +30,13 @@ pub(crate) async fn bulk(State(edge): State<Edge>, request: Request) -> Result<R
     let turn = timeout_at(until, edge.bulk.take(&origin.caller.workspace)).await;
     let turn = turn.unwrap_or(Err(GatewayError::Unanswered { in_log: None }))?;
     let asked = read_bulk(body, edge.terms.bulk).await?;
+    let complete = edge.pulse.complete_since().await;
     // Dropped with this future, when the client hangs up: that ends the run.
     let (_client, gone) = watch::channel(());
     let (answered, run) = (origin.clone(), edge.clone());
-    // A task of its own: a client that hangs up must not leave half of a circle behind.
+    // A task of its own: what was created in a circle is taken back also when the client hangs up.
     let running = tokio::spawn(async move {
-        let finished = Run::new(run, origin, asked, gone).finish().await;
+        let finished = Run::new(run, origin, asked, complete, gone).finish().await;
         drop(turn);
         finished
     });

@@ -148,7 +148,7 @@ impl GatewayError {
 
 const fn unanswered(in_log: bool) -> &'static str {
     if in_log {
-        "the change is queued and will be applied, but not in time for this answer; read the resource before trying again"
+        "the change is queued and will be decided in its turn, but not in time for this answer; read the resource before trying again"
     } else {
         "no answer in time; try again later"
     }

@@ -13,8 +13,9 @@ use crate::time::Timestamp;
 /// A command that was accepted later than this after its arrival was held.
 pub const HELD_AFTER: Duration = Duration::from_secs(2);
 
-/// The largest error of an arrival that is believed: an ingress may have stood still for as long as a provider waits.
-pub const MAX_ARRIVAL_ERROR: Duration = Duration::from_secs(30);
+/// The largest error of an arrival that is believed: an ingress may have stood still, and the broker's clock may have
+/// stepped.
+pub const MAX_ARRIVAL_ERROR: Duration = Duration::from_mins(10);
 
 /// What a command says about a user's access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -43,8 +43,7 @@ pub(super) struct Run {
     results: Vec<Option<BulkResult>>,
     /// The operations of those POSTs that created something.
     created: Vec<OperationId>,
-    /// When the request was complete.
-    complete: Instant,
+    timing: Timing,
     /// Its sender is dropped when the client has gone.
     client: watch::Receiver<()>,
 }
@@ -65,7 +64,14 @@ struct Ended {
 }
 
 impl Run {
-    pub(super) fn new(edge: Edge, origin: Origin, request: BulkRequest, client: watch::Receiver<()>) -> Self {
+    /// The request was complete at some time since `complete`.
+    pub(super) fn new(
+        edge: Edge,
+        origin: Origin,
+        request: BulkRequest,
+        complete: Instant,
+        client: watch::Receiver<()>,
+    ) -> Self {
         let BulkRequest { fail_on_errors, operations } = request;
         let plan = Plan::of(&operations, fail_on_errors);
         let (mut ids, mut by_bulk_id) = (Vec::with_capacity(operations.len()), HashMap::new());
@@ -77,8 +83,8 @@ impl Run {
             ids.push(id);
         }
         let results = std::iter::repeat_with(|| None).take(operations.len()).collect();
-        let (created, complete) = (Vec::new(), Instant::now());
-        Self { edge, origin, plan, operations, ids, by_bulk_id, results, created, complete, client }
+        let timing = edge.terms.timing(origin.began, complete).complete_since(complete);
+        Self { edge, origin, plan, operations, ids, by_bulk_id, results, created: Vec::new(), timing, client }
     }
 
     /// Does all waves, until the client has gone.
@@ -156,10 +162,6 @@ impl Run {
         ended
     }
 
-    fn timing(&self) -> Timing {
-        self.edge.terms.timing(self.origin.began, self.complete)
-    }
-
     async fn create(&self, some: &[usize]) -> Vec<Ended> {
         let (mut ended, mut indexes, mut envelopes) = (Vec::with_capacity(some.len()), Vec::new(), Vec::new());
         for index in some {
@@ -172,7 +174,7 @@ impl Run {
             }
         }
         let indexes = indexes.into_iter().zip(envelopes.iter().map(|envelope| envelope.operation)).collect();
-        let outcomes = self.edge.gateway.submit_together(envelopes, self.timing()).await;
+        let outcomes = self.edge.gateway.submit_together(envelopes, self.timing).await;
         ended.extend(answered(indexes, outcomes));
         ended
     }
@@ -189,7 +191,7 @@ impl Run {
             }
         }
         let indexes = indexes.into_iter().zip(commands.iter().map(|(envelope, _)| envelope.operation)).collect();
-        let outcomes = self.edge.gateway.submit_in_order(commands, self.timing()).await;
+        let outcomes = self.edge.gateway.submit_in_order(commands, self.timing).await;
         ended.extend(answered(indexes, outcomes));
         ended
     }

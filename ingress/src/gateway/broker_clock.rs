@@ -1,5 +1,7 @@
 //! The broker's time of day, measured: what deadlines and arrivals are told in. Waiting itself uses monotonic time.
 
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use protocol::time::Timestamp;
@@ -12,6 +14,10 @@ use crate::clock;
 const MEASURE_TIMEOUT: Duration = Duration::from_millis(500);
 /// How wrong this machine's clock may be while the broker's was never measured.
 const UNMEASURED_ERROR: Duration = Duration::from_secs(1);
+/// What clocks may drift apart between two measurements without a step.
+const DRIFT: Duration = Duration::from_millis(50);
+/// How many steps are remembered: no request is older than the last few.
+const MAX_STEPS: usize = 16;
 /// The resolution of the broker's time.
 const RESOLUTION: Duration = Duration::from_millis(1);
 
@@ -20,7 +26,17 @@ const RESOLUTION: Duration = Duration::from_millis(1);
 pub(super) struct BrokerClock {
     origin: Instant,
     reading: watch::Sender<Option<Reading>>,
+    steps: Mutex<VecDeque<Step>>,
     wanted: Notify,
+}
+
+/// The broker's clock was found to have stepped.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    /// When that was found.
+    found: Instant,
+    /// By how many milliseconds, forward or back.
+    millis: i64,
 }
 
 /// One measurement.
@@ -35,7 +51,8 @@ struct Reading {
 
 impl Default for BrokerClock {
     fn default() -> Self {
-        Self { origin: Instant::now(), reading: watch::Sender::default(), wanted: Notify::new() }
+        let (reading, steps, wanted) = (watch::Sender::default(), Mutex::default(), Notify::new());
+        Self { origin: Instant::now(), reading, steps, wanted }
     }
 }
 
@@ -47,7 +64,34 @@ impl BrokerClock {
             let now = clock::now().after(instant.saturating_duration_since(Instant::now()));
             return (now.before(Instant::now().saturating_duration_since(instant)), UNMEASURED_ERROR);
         };
-        (at_origin.after(instant.saturating_duration_since(self.origin)), error)
+        let now_said = at_origin.after(instant.saturating_duration_since(self.origin));
+        // Before a step the broker said another time: what it was is as true as what it would be now.
+        let stepped = self.stepped_since(instant);
+        let half = Duration::from_millis(stepped.unsigned_abs() / 2);
+        let between = if stepped > 0 { now_said.before(half) } else { now_said.after(half) };
+        (between, error + half)
+    }
+
+    /// By how much the broker's clock has stepped since an instant, in milliseconds.
+    fn stepped_since(&self, instant: Instant) -> i64 {
+        self.steps().iter().filter(|step| instant < step.found).map(|step| step.millis).sum()
+    }
+
+    fn note_step(&self, before: Reading, after: Reading) {
+        let millis = after.at_origin.as_millis().saturating_sub(before.at_origin.as_millis());
+        if Duration::from_millis(millis.unsigned_abs()) <= before.error + after.error + DRIFT {
+            return;
+        }
+        tracing::warn!(milliseconds = millis, "the broker's clock has stepped by {millis} ms");
+        let mut steps = self.steps();
+        steps.push_back(Step { found: Instant::now(), millis });
+        if steps.len() > MAX_STEPS {
+            steps.pop_front();
+        }
+    }
+
+    fn steps(&self) -> MutexGuard<'_, VecDeque<Step>> {
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes over what the broker said between two instants. Gives back by how many milliseconds this machine's clock is
@@ -55,7 +99,10 @@ impl BrokerClock {
     pub(super) fn learn(&self, generation: u64, sent: Instant, received: Instant, said: Timestamp) -> i64 {
         let half = received.saturating_duration_since(sent) / 2;
         let at_origin = said.before((sent + half).saturating_duration_since(self.origin));
-        self.reading.send_replace(Some(Reading { generation, at_origin, error: half + RESOLUTION }));
+        let reading = Reading { generation, at_origin, error: half + RESOLUTION };
+        if let Some(before) = self.reading.send_replace(Some(reading)) {
+            self.note_step(before, reading);
+        }
         let here = clock::now().before(Instant::now().saturating_duration_since(received));
         here.as_millis() - said.after(half).as_millis()
     }
@@ -98,5 +145,18 @@ mod tests {
         tokio::time::advance(Duration::from_secs(3)).await;
         let (now, error) = clock.at(Instant::now());
         assert_eq!((now, error), (Timestamp::from_millis(1_003_040), Duration::from_millis(21)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_arrival_before_a_step_lies_between_what_was_said_then_and_what_would_be_said_now() {
+        let clock = BrokerClock::default();
+        let arrived = Instant::now();
+        clock.learn(1, arrived, arrived, Timestamp::from_millis(1_000_000));
+        tokio::time::advance(Duration::from_secs(10)).await;
+        let later = Instant::now();
+        clock.learn(1, later, later, Timestamp::from_millis(1_005_000));
+        let (at, error) = clock.at(arrived);
+        assert_eq!((at, error), (Timestamp::from_millis(997_500), Duration::from_millis(2_501)), "995 s or 1,000 s");
+        assert_eq!(clock.at(later), (Timestamp::from_millis(1_005_000), RESOLUTION));
     }
 }

@@ -1,8 +1,8 @@
 //! Appends commands so that each names its predecessor: the broker itself checks the order (DESIGN: "each command names
 //! its predecessor").
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_nats::client::Request;
@@ -11,7 +11,7 @@ use backoff::{BackoffBuilder, ExponentialBuilder};
 use protocol::failpoint::Failpoint;
 use protocol::id::OperationId;
 use protocol::message::lane::Lane;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::GatewayError;
 use super::link::Link;
@@ -24,8 +24,8 @@ use crate::{failpoint, identity};
 /// How long a sequence that the cluster is just assigning takes to be known.
 const ASSIGNMENT_PAUSE: Duration = Duration::from_millis(4);
 
-/// So many publishes in a row without an answer say that the broker stores nothing.
-const SILENT_AFTER: u32 = 4;
+/// For so long no publish was answered, and the broker answers everything else: it stores nothing.
+const SILENT_AFTER: Duration = Duration::from_secs(6);
 
 /// The log has a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +44,14 @@ pub(super) struct Chain {
     window: Window,
     /// The broker's last refusal for a reason that is not foreseen, so that it is logged once; 0 for none.
     refusal: AtomicU64,
-    /// How many publishes in a row the broker has not answered, though it was connected.
-    unanswered: AtomicU32,
+    silence: Mutex<Silence>,
+}
+
+/// Since when the broker has not answered any publish, though it was connected.
+#[derive(Debug, Default)]
+struct Silence {
+    since: Option<Instant>,
+    was_told: bool,
 }
 
 /// What has become of a command's publishes so far.
@@ -62,7 +68,7 @@ struct Tries<D> {
 impl Chain {
     pub(super) fn new(link: Link, observed: Arc<Observed>) -> Self {
         let window = Window::default();
-        Self { link, observed, window, refusal: AtomicU64::new(0), unanswered: AtomicU32::new(0) }
+        Self { link, observed, window, refusal: AtomicU64::new(0), silence: Mutex::default() }
     }
 
     /// Appends a command in as many attempts as it takes, until its time has come; dropping this ends that. Nothing is
@@ -181,12 +187,16 @@ impl Chain {
         }
     }
 
-    /// Counts publishes without an answer. A nats-server whose disk was full (measured with 2.15.1) stores nothing any
+    /// Notes whether a publish was answered. A nats-server whose disk was full (measured with 2.15.1) stores nothing any
     /// more and does not answer publishes, also with room again, while it answers everything else.
-    fn note_silence(&self, answered: bool) {
+    fn note_silence(&self, sent: Instant, answered: bool) {
+        let mut silence = self.silence();
         if answered {
-            self.unanswered.store(0, Ordering::Relaxed);
-        } else if self.unanswered.fetch_add(1, Ordering::Relaxed) + 1 == SILENT_AFTER {
+            *silence = Silence::default();
+            return;
+        }
+        silence.since.get_or_insert(sent);
+        if self.is_silent(&silence) && !std::mem::replace(&mut silence.was_told, true) {
             tracing::error!(
                 "the broker is connected and stores nothing: its disk is full or failing, as its own log says; make room and \
                  restart it"
@@ -194,11 +204,20 @@ impl Chain {
         }
     }
 
+    fn is_silent(&self, silence: &Silence) -> bool {
+        let long_ago = |since: Instant| since.elapsed() >= SILENT_AFTER;
+        silence.since.is_some_and(|since| long_ago(since) && self.observed.has_answered_since(since + ATTEMPT_VALIDITY))
+    }
+
+    fn silence(&self) -> MutexGuard<'_, Silence> {
+        self.silence.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Why the command is not in the log. After a publish of unknown fate nobody can say that nothing was changed.
     fn given_up(&self, tries: &Tries<impl Iterator<Item = Duration>>) -> GatewayError {
         match tries.refused {
             Some(Said::Full) if !tries.unknown => GatewayError::LogFull,
-            _ if self.unanswered.load(Ordering::Relaxed) >= SILENT_AFTER => GatewayError::StoresNothing,
+            _ if self.is_silent(&self.silence()) => GatewayError::StoresNothing,
             _ => GatewayError::Unanswered { in_log: None },
         }
     }
@@ -208,6 +227,7 @@ impl Chain {
         let generation = self.link.connected().await;
         self.observed.clock.measured_on(generation).await;
         let slot = self.window.enter(1, command.lane == Lane::Urgent).await;
+        let sent = Instant::now();
         let request = command.request(&self.observed.clock, predecessor);
         let request = self.link.client().send_request(command.subject.clone(), request);
         let said = tokio::select! {
@@ -218,7 +238,7 @@ impl Chain {
             // The answer went to the connection that is gone.
             _ = self.link.reconnected(generation) => return Said::Unknown,
         };
-        self.note_silence(said != Said::Unknown);
+        self.note_silence(sent, said != Said::Unknown);
         if said != Said::Unknown {
             slot.acknowledged();
         }

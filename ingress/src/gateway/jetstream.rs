@@ -14,7 +14,7 @@ use protocol::scim::dialect::Dialect;
 use protocol::scim::error::ScimError;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::admission::Admission;
+use super::admission::{Admission, Queued};
 use super::answered_creates::AnsweredCreates;
 use super::chain::Chain;
 use super::link::Link;
@@ -96,7 +96,8 @@ impl JetStream {
 
 impl Gateway for JetStream {
     fn submit(&self, envelope: Envelope<Command>, lane: Lane, timing: Timing) -> BoxFuture<'_, Settled> {
-        self.inner.submit(&envelope, lane, timing)
+        let queued = self.inner.admission.queue(&envelope.workspace, lane);
+        self.inner.submit(&envelope, lane, timing, queued.map(Some))
     }
 
     fn submit_together(&self, creates: Vec<Envelope<Command>>, timing: Timing) -> BoxFuture<'_, Vec<Settled>> {
@@ -104,9 +105,19 @@ impl Gateway for JetStream {
     }
 
     fn submit_in_order(&self, commands: Vec<(Envelope<Command>, Lane)>, timing: Timing) -> BoxFuture<'_, Vec<Settled>> {
+        let Some((first, lane)) = commands.first() else { return Box::pin(async { Vec::new() }) };
+        // One place for all of them: they wait for each other anyway.
+        let Ok(queued) = self.inner.admission.queue(&first.workspace, *lane) else {
+            return Box::pin(std::future::ready(refused(commands.len(), || GatewayError::Crowded)));
+        };
         // Turns come in the order of these calls.
-        let submitted = commands.into_iter().map(|(envelope, lane)| self.inner.submit(&envelope, lane, timing));
-        Box::pin(join_all(submitted.collect::<Vec<_>>()))
+        let submitted =
+            commands.into_iter().map(|(envelope, lane)| self.inner.submit(&envelope, lane, timing, Ok(None)));
+        let submitted: Vec<_> = submitted.collect();
+        Box::pin(async move {
+            let _queued = queued;
+            join_all(submitted).await
+        })
     }
 
     fn answered(&self, create: OperationId) {
@@ -151,16 +162,17 @@ impl Inner {
         envelope: &Envelope<Command>,
         lane: Lane,
         timing: Timing,
+        queued: Result<Option<Queued>, GatewayError>,
     ) -> BoxFuture<'static, Settled> {
         let (inner, operation) = (Arc::clone(self), envelope.operation);
         let begun = Outgoing::new(&self.namespace, envelope, lane, timing).and_then(|command| {
-            let queued = self.admission.queue(&command.workspace, lane)?;
+            let queued = queued?;
             let turn = self.turns.join(&command.all_lanes, lane == Lane::Urgent);
             Ok((Underway::new(Arc::clone(self), command), turn, queued))
         });
         Box::pin(async move {
             let (underway, turn, queued) = begun?;
-            let outcome = underway.outcome(Some(turn), Some(queued));
+            let outcome = underway.outcome(Some(turn), queued);
             let settled = if lane == Lane::Urgent {
                 // A client that hangs up ends every further append, but not of what takes access away.
                 tokio::spawn(outcome).await.unwrap_or(Err(GatewayError::Unanswered { in_log: None }))

@@ -1,7 +1,7 @@
 //! Asks the broker every so often for the state of the log: its time of day, and how full the log is.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::client::Request;
@@ -29,6 +29,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 pub(super) struct Observed {
     pub(super) clock: BrokerClock,
     pub(super) fill: LogFill,
+    answered: Mutex<Option<Instant>>,
 }
 
 /// What of `STREAM.INFO` matters here. `ts` is the leader's time of writing it (NATS ADR-31).
@@ -50,6 +51,11 @@ struct StatePart {
 }
 
 impl Observed {
+    /// Whether the broker has answered a question that was asked after this instant.
+    pub(super) fn has_answered_since(&self, instant: Instant) -> bool {
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|asked| asked > instant)
+    }
+
     /// Observes for as long as the process lives: at each new connection, whenever a measurement is wanted, and every so
     /// often.
     pub(super) async fn run(self: Arc<Self>, link: Link, namespace: Namespace, health: Arc<Health>) {
@@ -76,6 +82,7 @@ impl Observed {
         let request = Request::new().timeout(Some(ANSWER_TIMEOUT));
         let reply = link.client().send_request(subject, request).await.ok()?;
         let info: Info = serde_json::from_slice(&reply.payload).ok()?;
+        *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(sent);
         let said = Timestamp::from_millis(info.ts.timestamp_millis());
         let ahead = self.clock.learn(generation, sent, Instant::now(), said);
         self.fill.learn(info.state.bytes, u64::try_from(info.config.max_bytes).ok());

@@ -38,6 +38,8 @@ pub(super) struct PendingOutcomes {
 pub(super) struct Notices {
     operation: OperationId,
     receiver: mpsc::Receiver<Notice>,
+    /// The last late attempt that was heard of while the outcome was waited for.
+    late: Option<u32>,
     pending: PendingOutcomes,
 }
 
@@ -46,7 +48,7 @@ impl PendingOutcomes {
     pub(super) fn wait_for(&self, operation: OperationId) -> Notices {
         let (sender, receiver) = mpsc::channel(MAX_NOTICES);
         self.map().insert(operation, sender);
-        Notices { operation, receiver, pending: self.clone() }
+        Notices { operation, receiver, late: None, pending: self.clone() }
     }
 
     /// Hands every outcome that arrives to who waits for it, for as long as the client lives.
@@ -97,10 +99,16 @@ impl Notices {
     /// The outcome, whatever is heard before it.
     pub(super) async fn outcome(&mut self) -> Outcome {
         loop {
-            if let Notice::Outcome(outcome) = self.next().await {
-                return outcome;
+            match self.next().await {
+                Notice::Outcome(outcome) => return outcome,
+                Notice::Late { attempt } => self.late = Some(attempt),
             }
         }
+    }
+
+    /// Whether the attempt was heard to be late while the outcome was waited for.
+    pub(super) fn has_heard_late(&self, is_it: impl Fn(u32) -> bool) -> bool {
+        self.late.is_some_and(is_it)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use protocol::id::OperationId;
 use protocol::message::lane::Lane;
 use protocol::message::outcome::Outcome;
@@ -178,7 +179,7 @@ impl Parts {
             let admitted = async {
                 turn.comes().await;
                 if permit.is_none() {
-                    *permit = Some(admit(inner, command, &mut turn).await?);
+                    *permit = admit(inner, command, &mut turn).await?;
                 }
                 Ok(())
             };
@@ -192,6 +193,8 @@ impl Parts {
             outcome = self.notices.outcome() => return Ok(Some(outcome)),
             appended = appending => appended?,
         };
+        // Who comes next need not wait for what became of this one.
+        drop(turn);
         self.sequence = Some(appended.sequence);
         if appended.duplicate
             && let Some(Fate::Ended(outcome)) = self.ask(inner).await
@@ -205,6 +208,9 @@ impl Parts {
     /// without it.
     async fn follow(&mut self, inner: &Inner, interval: Duration, until: Instant) -> Followed {
         let mut generation = inner.link.generation();
+        if self.notices.has_heard_late(|attempt| self.command.is_newest(attempt)) {
+            return Followed::Lost;
+        }
         loop {
             let question = async {
                 let newer = tokio::select! {
@@ -257,6 +263,8 @@ impl Parts {
 
     async fn linger(mut self, inner: Arc<Inner>) {
         let operation = self.command.operation;
+        // It may be large, and is not published any more.
+        self.command.payload = Bytes::new();
         // Nobody knows whether the log has it: its attempts end soon, and then there is nothing to wait for.
         let limit = if self.sequence.is_some() { LINGER_TIMEOUT } else { LINGER_ASK_INTERVAL };
         if let Followed::Expired = self.follow(&inner, LINGER_ASK_INTERVAL, Instant::now() + limit).await {
@@ -265,20 +273,21 @@ impl Parts {
     }
 }
 
-/// Waits for a place in the log and for room in it. Something urgent behind it lends its own.
-async fn admit(inner: &Inner, command: &Outgoing, turn: &mut Turn) -> Result<Permit, GatewayError> {
-    let (workspace, size) = (&command.workspace, command.size());
-    let enter = |lane: Lane| async move {
+/// Waits for a place in the log and for room in it. What stands before something urgent needs no place of its own: no more
+/// than are waiting can come so, and they must not take the places of what is urgent.
+async fn admit(inner: &Inner, command: &Outgoing, turn: &mut Turn) -> Result<Option<Permit>, GatewayError> {
+    let (workspace, size, lane) = (&command.workspace, command.size(), command.lane);
+    let entering = async {
         let permit = inner.admission.enter(workspace, lane).await?;
         inner.observed.fill.room(lane, size).await;
-        Ok(permit)
+        Ok(Some(permit))
     };
-    if command.lane == Lane::Urgent {
-        return enter(Lane::Urgent).await;
-    }
     tokio::select! {
-        permit = enter(command.lane) => permit,
-        permit = async { turn.is_hurried().await; enter(Lane::Urgent).await } => permit,
+        permit = entering => permit,
+        () = turn.is_hurried(), if lane != Lane::Urgent => {
+            inner.observed.fill.room(Lane::Urgent, size).await;
+            Ok(None)
+        }
     }
 }
 

@@ -21,6 +21,11 @@ impl LastAnswer {
         *self.0.creates.lock().unwrap_or_else(PoisonError::into_inner) = creates;
     }
 
+    /// Whether the last answer was to a create.
+    pub(super) fn is_of_creates(&self) -> bool {
+        !self.0.creates.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// The client's system has reset the connection: it does so where its program closes it without having read everything.
     pub(super) fn was_reset(&self) {
         self.0.was_reset.store(true, Ordering::Relaxed);

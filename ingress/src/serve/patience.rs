@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 use super::head::Bytes;
@@ -14,12 +15,16 @@ use super::last_answer::LastAnswer;
 /// A client that is waited for takes this many bytes, or all that there is, in this time.
 const LEAST: usize = 64 * 1024;
 const WITHIN: Duration = Duration::from_mins(1);
+/// How long after the end of a connection it is heard that the other side has refused an answer: a round trip.
+const REFUSAL_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A stream whose writes are not waited for without end, and whose timer is told when bytes come.
 pub(super) struct Patient<S> {
     stream: S,
     received: Bytes,
     last: LastAnswer,
+    /// Runs once the client has said that it sends no more, for as long as it may refuse an answer.
+    ending: Option<Pin<Box<Sleep>>>,
     within: Duration,
     /// Runs while the client is waited for.
     waiting: Option<Pin<Box<Sleep>>>,
@@ -28,7 +33,7 @@ pub(super) struct Patient<S> {
 
 impl<S> Patient<S> {
     pub(super) const fn new(stream: S, received: Bytes, last: LastAnswer) -> Self {
-        Self { stream, received, last, within: WITHIN, waiting: None, taken: 0 }
+        Self { stream, received, last, ending: None, within: WITHIN, waiting: None, taken: 0 }
     }
 
     fn rest(&mut self) {
@@ -56,10 +61,42 @@ impl<S> Patient<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+/// What the system knows of a connection beside what was read and written.
+pub(super) trait Connection {
+    /// Whether the other side has refused something that was sent to it.
+    fn has_failed(&self) -> bool;
+}
+
+impl Connection for TcpStream {
+    fn has_failed(&self) -> bool {
+        self.take_error().is_ok_and(|error| error.is_some())
+    }
+}
+
+impl<S: Connection> Patient<S> {
+    /// The client has said that it sends no more. If it closed the connection before the answer came, its system refuses
+    /// that answer, which is heard a round trip later.
+    fn end(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.last.is_of_creates() {
+            let ending = self.ending.get_or_insert_with(|| Box::pin(sleep(REFUSAL_TIMEOUT)));
+            if ending.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            if self.stream.has_failed() {
+                self.last.was_reset();
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + Connection + Unpin> AsyncRead for Patient<S> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let before = buffer.filled().len();
+        if this.ending.is_some() {
+            return this.end(context);
+        }
+        let (before, has_room) = (buffer.filled().len(), buffer.remaining() > 0);
         let read = Pin::new(&mut this.stream).poll_read(context, buffer);
         if let Poll::Ready(Err(error)) = &read
             && error.kind() == io::ErrorKind::ConnectionReset
@@ -68,6 +105,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
         }
         if buffer.filled().len() > before {
             this.received.came();
+        } else if matches!(read, Poll::Ready(Ok(()))) && has_room {
+            return this.end(context);
         }
         read
     }
@@ -111,6 +150,27 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     use super::*;
+
+    impl Connection for tokio::io::DuplexStream {
+        fn has_failed(&self) -> bool {
+            false
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_came_after_its_client_had_closed_is_not_taken() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let last = LastAnswer::default();
+        let mut ours = Patient::new(stream, Bytes::default(), last.clone());
+        let create = protocol::id::OperationId(uuid::Uuid::nil());
+        last.is(vec![create]);
+        drop(client);
+        ours.write_all(b"HTTP/1.1 201 Created").await.unwrap();
+        assert_eq!(ours.read(&mut [0; 16]).await.unwrap_or(0), 0);
+        assert_eq!(last.not_taken(), [create]);
+    }
 
     fn connection(within: Duration) -> (Patient<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
         let (ours, theirs) = duplex(1024);
