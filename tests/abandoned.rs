@@ -31,13 +31,13 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const HEALED_AT: Duration = Duration::from_millis(5200);
 const FORGOTTEN_AT: Duration = Duration::from_millis(9500);
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_late_undoes_a_newer_change_with_one_ingress() {
     let outages = [Outage::LinkCut, Outage::LinkStalled, Outage::BrokerRestarted, Outage::Frozen];
     all_of(outages.map(|outage| Trial::of(outage, 1))).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_late_undoes_a_newer_change_with_two_ingresses() {
     let outages = [Outage::LinkCut, Outage::LinkStalled, Outage::BrokerRestarted, Outage::Frozen];
     // Nobody has read such a request: one that is abandoned need not take effect, and behind a proxy it comes when the
@@ -48,7 +48,7 @@ async fn nothing_late_undoes_a_newer_change_with_two_ingresses() {
 }
 
 /// What is in the socket arrives when it is no longer valid, and its client waits all the same.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_copy_stored_late_and_appended_again_is_applied_once_and_answered() {
     let system = System::plan(Database::Postgresql).proxied().start().await;
     let (scim, link) = (system.scim(), system.ingresses[0].broker_link());

@@ -27,7 +27,7 @@ const MEMORY_KIB: u64 = 100 * 1024;
 const KILLED: Duration = Duration::from_secs(5);
 const STOPPED: Duration = Duration::from_secs(1);
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_onboarding_outlives_an_outage_of_the_database() {
     futures::join!(Box::pin(onboarding(16)), Box::pin(onboarding(300)));
 }
@@ -78,7 +78,7 @@ async fn until_created(scim: &Scim, name: &str, asked_again: &AtomicUsize) -> St
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_worker_or_the_broker_less_is_a_pause_and_no_failure() {
     let plan = System::plan(Database::Postgresql).own_broker(LogSync::Interval).ingresses(2).workers(3);
     let system = Box::pin(plan.start()).await;

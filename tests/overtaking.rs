@@ -17,7 +17,7 @@ const STEPS: [i64; 3] = [60, -60, 0];
 /// More than one ingress may have in the log of a workspace and lane: who is never answered blocks those behind.
 const CREATES: usize = 140;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn member_adds_that_were_held_by_two_ingresses_are_all_in_effect() {
     let system = System::plan(Database::Postgresql).proxied().ingresses(2).workers(2).start().await;
     let scims = [system.scim_at(0), system.scim_at(1)];
@@ -37,7 +37,7 @@ async fn member_adds_that_were_held_by_two_ingresses_are_all_in_effect() {
     assert_eq!(read.header("etag"), format!("W/\"{}\"", people.len() + 1), "each add is one version");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_timezone_chosen_meanwhile_stops_no_held_deletion() {
     let chosen = |database| Box::pin(timezone_chosen_meanwhile(database));
     futures::join!(chosen(Database::Sqlite), chosen(Database::Postgresql));
@@ -67,7 +67,7 @@ async fn timezone_chosen_meanwhile(database: Database) {
 }
 
 /// A product's act does not make a repeated create a duplicate either.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_timezone_chosen_meanwhile_makes_no_repeated_create_a_duplicate() {
     let system = System::start_with(Database::Sqlite, 2, 1).await;
     let (dying, other) = (system.scim_at(0), system.scim_at(1));
@@ -82,7 +82,7 @@ async fn a_timezone_chosen_meanwhile_makes_no_repeated_create_a_duplicate() {
     assert_eq!((&found[0]["id"], &found[0]["timezone"]), (&again.body["id"], &json!("Europe/Paris")));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bulk_waves_that_interactive_changes_overtake_are_all_in_effect() {
     let system = System::plan(Database::Postgresql).proxied().ingresses(2).workers(2).start().await;
     let (bulk, interactive) = (system.scim_at(0), system.scim_at(1));
@@ -135,7 +135,7 @@ async fn activate_deactivate_activate_in_quick_succession_are_all_in_effect(data
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_of_the_broker_that_steps_drops_nothing() {
     let plan = System::plan(Database::Postgresql).proxied().ingresses(2).workers(2);
     let system = plan.ingress_setting("ROSTERD_ANSWER_DEADLINE", "20").start().await;

@@ -27,7 +27,7 @@ const PACE: Duration = Duration::from_millis(100);
 /// How long a create has to wait for room at least before anybody may give up.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_called_queued_is_applied_later() {
     futures::join!(Box::pin(queued(Database::Sqlite)), Box::pin(queued(Database::Postgresql)));
 }
@@ -72,7 +72,7 @@ async fn all_refused(scim: &Scim, name: &str, changed: &str) -> Vec<String> {
     names.into_iter().zip(answers).filter(|(_, answer)| is_queued(answer)).map(|(name, _)| name).collect()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn those_who_wait_when_the_log_is_put_back_are_answered_and_their_places_are_free() {
     let plan = System::plan(Database::Postgresql).own_broker(LogSync::Interval);
     let system = plan.ingress_setting("ROSTERD_ANSWER_DEADLINE", "16").start().await;
@@ -118,7 +118,7 @@ async fn those_who_wait_when_the_log_is_put_back_are_answered_and_their_places_a
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_log_has_room_for_deactivations_and_creates_wait() {
     let plan = System::plan(Database::Sqlite).worker_arguments(&["--log-max-bytes", LOG_MAX_BYTES]);
     let system = plan.start().await;

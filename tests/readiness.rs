@@ -12,7 +12,7 @@ use crate::harness::{Database, Haproxy, System, eventually, is_running};
 /// How long `HAProxy` needs to see, twice, that an ingress is not ready, with a margin.
 const SEEN_BY_HAPROXY: Duration = Duration::from_secs(1);
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_hits_all_ingresses_alike_leaves_them_ready_and_is_told_by_healthz() {
     let system = System::plan(Database::Sqlite).own_broker(LogSync::Interval).start().await;
     let ingress = bare(&system);
@@ -37,7 +37,7 @@ async fn what_hits_all_ingresses_alike_leaves_them_ready_and_is_told_by_healthz(
     eventually("all is well in the end", async || is(200).await).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_is_away_leaves_an_ingress_ready_and_is_told_by_healthz() {
     let system = System::plan(Database::Postgresql).proxied().start().await;
     let ingress = bare(&system);
@@ -53,7 +53,7 @@ async fn a_database_that_is_away_leaves_an_ingress_ready_and_is_told_by_healthz(
     eventually("all is well again", async || (ingress.get("/healthz").await.status == 200).then_some(())).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_through_haproxy_is_held_while_the_broker_is_stopped() {
     let mut system = balanced_system().await;
     system.broker().node().kill().await;
@@ -62,7 +62,7 @@ async fn a_request_through_haproxy_is_held_while_the_broker_is_stopped() {
     assert_held_by_haproxy(&mut system, back).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_through_haproxy_is_held_while_the_broker_is_frozen() {
     let mut system = balanced_system().await;
     system.broker().node().pause();
@@ -92,7 +92,7 @@ async fn assert_held_by_haproxy(system: &mut System, back: impl AsyncFnOnce(&Sys
     assert!(began.elapsed() > Duration::from_secs(1));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_ingress_told_to_stop_accepts_for_a_while_and_says_that_each_answer_is_the_last() {
     let system = System::start(Database::Sqlite).await;
     let ingress = &system.ingresses[0];
@@ -116,7 +116,7 @@ async fn an_ingress_told_to_stop_accepts_for_a_while_and_says_that_each_answer_i
     assert!(TcpStream::connect(address.trim_start_matches("http://")).await.is_err());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_signal_ends_an_ingress_at_once() {
     let system = System::start(Database::Sqlite).await;
     let ingress = &system.ingresses[0];
@@ -132,7 +132,7 @@ async fn a_second_signal_ends_an_ingress_at_once() {
     assert_eq!(ingress.end().await, Some(0));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_may_be_idle_between_requests_but_a_head_must_come() {
     let system = System::start(Database::Sqlite).await;
     let address = addresses(&system).remove(0);
@@ -156,7 +156,7 @@ async fn a_connection_may_be_idle_between_requests_but_a_head_must_come() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_idle_timeout_is_a_setting() {
     let system = System::start(Database::Sqlite).await;
     let ingress = &system.ingresses[0];

@@ -28,7 +28,7 @@ async fn reads_go_on_while_one_of_two_workers_is_frozen(database: Database) {
     assert_quick(read_until(scim, format!("/Users/{id}"), Instant::now() + Duration::from_secs(2)).await);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reads_go_on_while_one_of_two_workers_has_no_database() {
     let system = System::plan(Database::Postgresql).proxied().workers(2).start().await;
     let scim = system.scim();
@@ -52,7 +52,7 @@ async fn a_read_that_its_worker_does_not_answer_is_answered_by_another(database:
     assert_quick(read_until(scim, format!("/Users/{id}"), until).await);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_look_up_is_held_through_an_outage_of_the_database_as_a_create_is() {
     let system = System::plan(Database::Postgresql).proxied().start().await;
     let (scim, database) = (system.scim(), system.workers[0].database_link());
@@ -84,7 +84,7 @@ async fn a_look_up_is_held_while_there_is_no_worker(database: Database) {
     assert_eq!(found.len(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_is_given_up_at_the_answer_deadline() {
     let system = System::start(Database::Sqlite).await;
     system.ingresses[0].kill().await;
@@ -100,7 +100,7 @@ async fn a_read_is_given_up_at_the_answer_deadline() {
     system.workers[0].resume();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_hangs_ends_itself_and_one_that_was_only_frozen_does_not() {
     let system = System::start_with(Database::Sqlite, 1, 2).await;
     let (scim, hanging, frozen) = (system.scim(), &system.workers[0], &system.workers[1]);

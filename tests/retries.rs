@@ -86,7 +86,7 @@ async fn a_create_whose_client_hung_up_at_any_moment_is_answered_when_it_comes_a
     assert!(wrong.is_empty(), "{} of {lost} lost answers were not given again:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_create_that_was_cut_off_in_its_body_makes_nobody() {
     let system = System::start_with(Database::Sqlite, 2, 1).await;
     let scim = system.scim_at(1);
@@ -118,7 +118,7 @@ async fn a_plain_duplicate_is_refused(database: Database) {
     scims[1].post("/Users", &other).await.expect_error(409, Some("uniqueness"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_in_the_log_is_not_made_twice() {
     futures::join!(Box::pin(waits_in_the_log(Database::Sqlite)), Box::pin(waits_in_the_log(Database::Postgresql)));
 }

@@ -33,6 +33,10 @@ pub struct Arrival {
     pub at: Timestamp,
     /// The error of the measurement, at most [`MAX_ARRIVAL_ERROR`].
     pub error: Duration,
+    /// When the command was published, by the broker's clock as the ingress knew it.
+    pub sent: Timestamp,
+    /// How old the request could be then, by a clock that does not step.
+    pub age: Duration,
 }
 
 /// The command whose word on a user's access counts so far.
@@ -57,14 +61,21 @@ pub enum Verdict {
 }
 
 impl Arrival {
-    /// An arrival whose error is believed up to [`MAX_ARRIVAL_ERROR`].
+    /// An arrival whose error is believed up to [`MAX_ARRIVAL_ERROR`], of a command that was published at once.
     pub fn new(at: Timestamp, error: Duration) -> Self {
-        Self { at, error: error.min(MAX_ARRIVAL_ERROR) }
+        let error = error.min(MAX_ARRIVAL_ERROR);
+        Self { at, error, sent: at, age: error }
     }
 
-    /// Whether a command that was accepted then may have been held on its way.
+    /// The same of a command that was published at `sent`, when its request could be of that `age`.
+    #[must_use]
+    pub const fn published(self, sent: Timestamp, age: Duration) -> Self {
+        Self { sent, age, ..self }
+    }
+
+    /// Whether a command that was accepted then may have been held on its way: in its ingress, or after it was published.
     pub fn was_held(self, accepted: Timestamp) -> bool {
-        accepted.since(self.at.before(self.error)) > HELD_AFTER
+        self.age.saturating_add(accepted.since(self.sent)) > HELD_AFTER
     }
 
     /// What is remembered of the arrival of a command whose word counts: the latest possible time for one that takes
@@ -120,7 +131,7 @@ mod tests {
     fn what_was_not_held_follows_the_log() {
         for said in [Access::Given, Access::Taken] {
             let newer = standing(Access::Taken, 12_000);
-            assert_eq!(verdict(said, 6, at(12_000), arrived(10_000), newer), Verdict::Counts);
+            assert_eq!(verdict(said, 6, at(12_000), arrived(10_500), newer), Verdict::Counts);
             assert_eq!(verdict(said, 4, at(20_000), arrived(20_000), newer), Verdict::Older);
         }
     }
@@ -156,6 +167,14 @@ mod tests {
     fn a_command_does_not_yield_to_its_own_first_effect() {
         let own = Standing { sequence: 6, arrived: Some(at(12_000)) };
         assert_eq!(verdict(Access::Taken, 6, at(20_000), arrived(11_000), own), Verdict::Counts);
+    }
+
+    #[test]
+    fn what_was_published_at_once_was_not_held_however_the_clock_has_stepped() {
+        let in_doubt = Arrival::new(at(-30_000), Duration::from_secs(30)).published(at(0), Duration::from_millis(5));
+        assert!(!in_doubt.was_held(at(1_000)));
+        assert!(in_doubt.was_held(at(2_500)));
+        assert!(in_doubt.published(at(0), Duration::from_secs(3)).was_held(at(0)));
     }
 
     #[test]

@@ -110,6 +110,10 @@ impl Outgoing {
         headers.insert(header::MESSAGE_ID, id.to_string());
         headers.insert(header::VALID_UNTIL, attempt.valid_until.as_millis().to_string());
         headers.insert(header::ARRIVED, arrived.as_millis().to_string());
+        let now = Instant::now();
+        let age = now.saturating_duration_since(self.timing.complete) + self.timing.doubt;
+        headers.insert(header::SENT, clock.at(now).0.as_millis().to_string());
+        headers.insert(header::AGE, age.as_millis().to_string());
         headers.insert(header::ARRIVED_ERROR, (error + self.timing.doubt).as_millis().to_string());
         headers
     }

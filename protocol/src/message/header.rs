@@ -11,6 +11,12 @@ pub const VALID_UNTIL: &str = "Rosterd-Valid-Until";
 /// Set by the publisher: when the request was complete, in milliseconds since the Unix epoch by the broker's clock.
 pub const ARRIVED: &str = "Rosterd-Arrived";
 
+/// Set by the publisher: when this was published, in milliseconds since the Unix epoch by the broker's clock.
+pub const SENT: &str = "Rosterd-Sent";
+
+/// Set by the publisher: how old the request could be at [`SENT`], in milliseconds, by a clock that does not step.
+pub const AGE: &str = "Rosterd-Age";
+
 /// Set by the publisher: by how much [`ARRIVED`] may be wrong in either direction, in milliseconds.
 pub const ARRIVED_ERROR: &str = "Rosterd-Arrived-Error";
 

@@ -3,6 +3,8 @@
 use protocol::access::{Access, Standing, Verdict, verdict};
 use protocol::scim::resource::ResourceType;
 
+use tracing::info;
+
 use super::working::WorkingSet;
 use crate::accepted::Accepted;
 use crate::store::row::Key;
@@ -13,7 +15,13 @@ impl WorkingSet {
         match said(accepted) {
             Some(said) => {
                 let Accepted { sequence, accepted_at, arrival, .. } = accepted;
-                verdict(said, *sequence, *accepted_at, *arrival, self.standing(key))
+                let (standing, held) = (self.standing(key), *arrival);
+                let verdict = verdict(said, *sequence, *accepted_at, held, standing);
+                if verdict == Verdict::Yields {
+                    let operation = accepted.envelope.operation;
+                    info!(%operation, accepted = %accepted_at, arrived = %held.at, error = ?held.error, ?standing, "operation {operation} was held, and its word on access yields to a newer one");
+                }
+                verdict
             }
             None => Verdict::Counts,
         }

@@ -193,7 +193,13 @@ fn attempt_of(raw: &RawMessage) -> u32 {
 /// When the request was complete; without headers, when it was stored.
 fn arrival_of(raw: &RawMessage, stored: Timestamp) -> Arrival {
     let error = header_of(raw, header::ARRIVED_ERROR).and_then(|text| text.parse().ok());
-    Arrival::new(time_in(raw, header::ARRIVED).unwrap_or(stored), Duration::from_millis(error.unwrap_or(0)))
+    let age = header_of(raw, header::AGE).and_then(|text| text.parse().ok());
+    let arrival =
+        Arrival::new(time_in(raw, header::ARRIVED).unwrap_or(stored), Duration::from_millis(error.unwrap_or(0)));
+    match (time_in(raw, header::SENT), age) {
+        (Some(sent), Some(age)) => arrival.published(sent, Duration::from_millis(age)),
+        _ => arrival,
+    }
 }
 
 fn time_in(raw: &RawMessage, name: &str) -> Option<Timestamp> {
