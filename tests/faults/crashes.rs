@@ -1,12 +1,20 @@
 //! Workers that die over a command: it is condemned once that is proven, and nobody else is.
 
+use std::time::Duration;
+
+use protocol::message::lane::Lane;
+use sea_orm::{ConnectionTrait, TransactionTrait};
+
 use super::log::Log;
 use super::message::{Message, new_user};
 use super::records::Records;
+use crate::harness::scim::user;
 use crate::harness::{Database, System, on_both};
 
 /// Workers of an innocent chain that are killed.
 const KILLS: usize = 5;
+/// How long nobody can write to the table of attempts.
+const LOCKED: Duration = Duration::from_secs(4);
 /// At which transaction of its own each of them dies.
 const DIES_AT: usize = 9;
 
@@ -66,4 +74,32 @@ async fn what_crashes_three_workers_is_condemned_alone(database: Database) {
     assert_eq!(states, ["applied", "dead", "applied"]);
     let user = system.scim().get(&format!("/Users/{ann}")).await.expect(200);
     assert_eq!(user.body["title"], "innocent");
+}
+
+#[tokio::test]
+async fn a_suspect_whose_attempt_cannot_be_recorded_keeps_nobody_else_waiting() {
+    let system = System::start(Database::Postgresql).await;
+    let (log, records, ann) = (Log::of(&system).await, Records::of(&system).await, new_user());
+    system.workers[0].kill().await;
+    log.append(&Message::create(ann, "ann"), 0).await;
+    for _ in 0..2 {
+        log.take_and_vanish(Lane::Interactive, 1).await;
+        log.deliver_again().await;
+    }
+    let locked = system.sql().await.begin().await.unwrap();
+    locked.execute_unprepared("LOCK TABLE attempts IN EXCLUSIVE MODE").await.unwrap();
+    system.workers[0].start().await;
+    let until = tokio::time::Instant::now() + LOCKED;
+    let mut strangers = 0;
+    while tokio::time::Instant::now() < until {
+        strangers += 1;
+        system.scim().post("/Users", &user(&format!("stranger{strangers}"))).await.expect(201);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    system.scim().get(&format!("/Users/{ann}")).await.expect(404);
+    locked.rollback().await.unwrap();
+    log.drained().await;
+    system.scim().get(&format!("/Users/{ann}")).await.expect(200);
+    assert_eq!((records.count("attempts").await, records.count("dead_letters").await), (0, 0));
+    assert!(!system.logs().contains("pulling nothing"), "{}", system.logs());
 }

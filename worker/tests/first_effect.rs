@@ -158,6 +158,23 @@ async fn a_fence_goes_with_the_command_that_deletes() {
 }
 
 #[tokio::test]
+async fn a_fence_of_somebody_whom_a_group_names_already_goes_like_any_other() {
+    on_both(async |bed| {
+        let mut log = Log::of("acme");
+        bed.apply_one(log.group(1, new_group("Staff", &[user(1), user(2)]))).await;
+        let (lone, create, last) = (log.user(1, delete()), log.user(2, new_user("bob")), log.user(2, delete()));
+        for command in [&lone, &last] {
+            assert!(takes_first(bed, command).await);
+        }
+        assert_eq!((status(&bed.apply_one(lone).await), bed.count("users").await), (404, 1));
+        assert_eq!(bed.count("group_members").await, 2, "who is not there yet may still come");
+        assert_eq!(statuses(&bed.apply(&[create, last]).await), [201, 204]);
+        assert_eq!((bed.count("users").await, bed.count("group_members").await), (0, 1));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_fence_is_no_user_to_any_command() {
     on_both(async |bed| {
         let mut log = Log::of("acme");

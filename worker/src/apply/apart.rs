@@ -59,6 +59,7 @@ pub(super) async fn by_savepoints(
     claim.copies.retain(|copy| !behind.contains(&copy.sequence));
     insert_copies(&transaction, &claim.copies, now).await?;
     commit(transaction).await?;
+    tell_dead(&endings);
     let mut applied = claim.answers(store, batch, endings).await?;
     for (accepted, applied) in batch.iter().zip(&mut applied) {
         if behind.contains(&accepted.sequence) {
@@ -66,6 +67,15 @@ pub(super) async fn by_savepoints(
         }
     }
     Ok(applied)
+}
+
+/// After the commit: until then they are no dead letters.
+fn tell_dead(endings: &Endings) {
+    for (operation, ending) in endings {
+        if let Ending::Dead(reason) = ending {
+            tracing::error!(%operation, reason, "operation {operation} cannot be applied; it is a dead letter now");
+        }
+    }
 }
 
 /// All at once if possible, else one by one.
@@ -117,7 +127,6 @@ async fn alone(
         Err(failure) => failure,
     };
     let reason = failure.reason();
-    tracing::error!(%operation, reason, "operation {operation} cannot be applied; it is a dead letter now");
     let message = DeadMessage::Command { accepted: Box::new(accepted.clone()), reason: reason.clone() };
     dead::bury(transaction, &[message], now).await?;
     Ok(Ending::Dead(reason))

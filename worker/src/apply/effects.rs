@@ -23,7 +23,7 @@ use crate::store::{Doing, MOST_GROUPS, MOST_ROWS, MOST_VALUES, StoreError};
 pub(super) async fn write(transaction: &DatabaseTransaction, set: &WorkingSet) -> Result<(), StoreError> {
     let (users, groups) = (Difference::of(&set.users), Difference::of(&set.groups));
     let mut emails = Emails::of(&set.users);
-    delete_users(transaction, &users.deleted, &mut emails).await?;
+    delete_users(transaction, users.deleted.union(&users.lifted).cloned().collect(), &mut emails).await?;
     delete_groups(transaction, &groups.deleted).await?;
     write_users(transaction, &users, &mut emails).await?;
     emails.write(transaction).await?;
@@ -34,6 +34,8 @@ pub(super) async fn write(transaction: &DatabaseTransaction, set: &WorkingSet) -
 /// What happened to the resources of one kind.
 struct Difference<'a> {
     deleted: BTreeSet<Key>,
+    /// Fences that are not needed any more. Groups may name who was never there: these memberships stay.
+    lifted: BTreeSet<Key>,
     updated: Vec<(&'a Key, &'a Image, &'a Image)>,
     created: Vec<(&'a Key, &'a Image)>,
     /// Users that are written over a fence.
@@ -42,12 +44,15 @@ struct Difference<'a> {
 
 impl<'a> Difference<'a> {
     fn of(entries: &'a BTreeMap<Key, Entry>) -> Self {
-        let mut difference =
-            Self { deleted: BTreeSet::new(), updated: Vec::new(), created: Vec::new(), unfenced: Vec::new() };
+        let (deleted, lifted) = (BTreeSet::new(), BTreeSet::new());
+        let mut difference = Self { deleted, lifted, updated: Vec::new(), created: Vec::new(), unfenced: Vec::new() };
         for (key, entry) in entries {
             match (&entry.stored, &entry.now) {
-                (None, None) if entry.fence.is_none() || !entry.fence_lifted => {}
-                (Some(_) | None, None) => {
+                (None, None) if entry.fence.is_some() && entry.fence_lifted => {
+                    difference.lifted.insert(key.clone());
+                }
+                (None, None) => {}
+                (Some(_), None) => {
                     difference.deleted.insert(key.clone());
                 }
                 (Some(stored), Some(now)) if stored != now => difference.updated.push((key, stored, now)),
@@ -90,13 +95,13 @@ fn unless_there() -> OnConflict {
 
 async fn delete_users(
     transaction: &DatabaseTransaction,
-    keys: &BTreeSet<Key>,
+    keys: BTreeSet<Key>,
     emails: &mut Emails<'_>,
 ) -> Result<(), StoreError> {
-    for key in keys {
+    for key in &keys {
         emails.deleted(key);
     }
-    for some in portions(keys) {
+    for some in portions(&keys) {
         let any = any_key(transaction, user::Column::Workspace, user::Column::Id, &some);
         let deleted = user::Entity::delete_many().filter(any).exec(transaction).await.doing("deleting users")?;
         all_written(deleted.rows_affected, some.len(), "deleting users")?;

@@ -167,15 +167,10 @@ impl Dispatcher {
 
     fn start_chains(&mut self, free: FreeSlots) -> bool {
         self.chains_turn = false;
-        // One slot is never theirs, so that what just came in finds it; only what is urgent may take that one, too.
-        let one_is_left = free.ordinary > 0 && self.bringing.len() + 1 < self.slots;
-        let nothing_urgent = self.urgent.is_empty();
-        let admitted = |lane| match lane {
-            Lane::Urgent => free.urgent > 0,
-            Lane::Interactive => one_is_left && nothing_urgent,
-            Lane::Bulk => one_is_left && nothing_urgent && free.ordinary > 1,
-        };
-        let in_work = &self.in_work;
+        if free.urgent == 0 {
+            return false;
+        }
+        let (admitted, in_work) = (self.admitted_chains(free), &self.in_work);
         let enough = self.batch.min(CHAINS_BATCH);
         let due = self.held.take_due(Instant::now(), enough, admitted, |sequence| in_work.contains(&sequence));
         if due.is_empty() {
@@ -190,6 +185,12 @@ impl Dispatcher {
             self.urgent_running.insert(task);
         }
         true
+    }
+
+    /// The lanes whose chains may start now.
+    fn admitted_chains(&self, free: FreeSlots) -> impl Fn(Lane) -> bool + use<> {
+        let (bringing, slots, urgent_waits) = (self.bringing.len(), self.slots, !self.urgent.is_empty());
+        move |lane| free.admit_chain(lane, bringing, slots, urgent_waits)
     }
 
     fn start_lane(&mut self, free: FreeSlots) -> bool {
@@ -288,7 +289,8 @@ impl Dispatcher {
     fn wake_at(&self) -> Option<Instant> {
         // A due command whose predecessor is in work here stays due: look again shortly, not at once.
         let soon = Instant::now() + Duration::from_millis(5);
-        (self.free_slots().ordinary > 0).then(|| self.held.next_due()).flatten().map(|due| due.max(soon))
+        // What no slot is free for waits for the end of a task, not for a time.
+        self.held.next_due(self.admitted_chains(self.free_slots())).map(|due| due.max(soon))
     }
 }
 

@@ -133,6 +133,14 @@ impl Item {
     }
 }
 
+#[cfg(test)]
+impl Ticket {
+    /// Of a delivery that takes no room from others.
+    pub(crate) fn without_room(lane: Lane, reply: Subject, kept_alive: KeptAlive) -> Self {
+        Self { lane, reply, generation: 0, room: None, _kept_alive: kept_alive }
+    }
+}
+
 impl LogView {
     fn read(&self, in_stream: u64, stored: Timestamp, raw: RawMessage) -> Logged {
         let predecessor = header_of(&raw, header::PREDECESSOR).and_then(|text| text.parse().ok()).unwrap_or(0);

@@ -40,6 +40,8 @@ struct Parking {
     until: Instant,
     /// It failed by itself: nobody else is tried with it.
     alone: bool,
+    /// It waits until another transaction frees a row.
+    locked: bool,
 }
 
 /// Held commands by chain, and by the sequence that each waits for.
@@ -81,12 +83,13 @@ impl Held {
         let Some(chain) = Chain::of(&item) else { return Some(item) };
         let until = now + retry_delay(parked, item.parkings);
         item.parkings = item.parkings.saturating_add(1);
-        let alone = matches!(parked, Parked::Failed(_));
+        let (alone, locked) = (matches!(parked, Parked::Failed(_)), *parked == Parked::Locked);
         let refused = self.hold(item, until);
         if refused.is_none() {
             // The first command of the chain comes first and decides; what waits behind it changes nothing.
-            let parking = self.parked.entry(chain).or_insert(Parking { until, alone });
+            let parking = self.parked.entry(chain).or_insert(Parking { until, alone, locked });
             parking.alone |= alone;
+            parking.locked |= locked;
         }
         refused
     }
@@ -99,7 +102,7 @@ impl Held {
     /// Has the chain of an item tried now, unless it waits for a lock.
     pub(crate) fn hurry(&mut self, item: &Item, now: Instant) {
         let parking = Chain::of(item).and_then(|chain| self.parked.get_mut(&chain));
-        if let Some(parking) = parking.filter(|parking| parking.alone) {
+        if let Some(parking) = parking.filter(|parking| !parking.locked) {
             parking.until = now;
         }
     }
@@ -116,9 +119,8 @@ impl Held {
     }
 
     /// All held commands of chains of which one is due, each chain whole and in order, until there are `enough` commands.
-    /// A chain whose first command waits for one that is `in_work` here stays, and so does one of which no command is of
-    /// an `admitted` lane. A chain with a suspect, or one that failed by itself, goes
-    /// alone.
+    /// A chain whose first command waits for one that is `in_work` here stays, and so does one that is of no `admitted`
+    /// lane. A chain with a suspect, or one that failed by itself, goes alone.
     pub(crate) fn take_due(
         &mut self,
         now: Instant,
@@ -126,12 +128,11 @@ impl Held {
         admitted: impl Fn(Lane) -> bool,
         in_work: impl Fn(u64) -> bool,
     ) -> Vec<Item> {
-        let admitted = |item: &Item| item.ticket.as_ref().is_none_or(|ticket| admitted(ticket.lane));
         let is_due = |chain: &Chain, items: &BTreeMap<u64, (Instant, Item)>| {
             let first = items.values().next().map(|(_, item)| item.logged.predecessor);
             self.due_at(chain, items).is_some_and(|due| due <= now)
                 && !first.is_some_and(&in_work)
-                && items.values().any(|(_, item)| admitted(item))
+                && is_admitted(items, &admitted)
         };
         let mut waiting: Vec<_> = self.chains.iter().filter(|(chain, items)| is_due(chain, items)).collect();
         waiting.sort_by_cached_key(|(chain, items)| self.due_at(chain, items));
@@ -170,9 +171,10 @@ impl Held {
         items.into_values().map(|(_, item)| item).collect()
     }
 
-    /// When the next held command is due; none while nothing is held.
-    pub(crate) fn next_due(&self) -> Option<Instant> {
-        self.chains.iter().filter_map(|(chain, items)| self.due_at(chain, items)).min()
+    /// When the next held command of a chain of an `admitted` lane is due; none while no such chain is held.
+    pub(crate) fn next_due(&self, admitted: impl Fn(Lane) -> bool) -> Option<Instant> {
+        let chains = self.chains.iter().filter(|(_, items)| is_admitted(items, &admitted));
+        chains.filter_map(|(chain, items)| self.due_at(chain, items)).min()
     }
 
     /// Everything that is held, for handing back.
@@ -217,6 +219,21 @@ impl Chain {
     }
 }
 
+/// Whether a chain is of an admitted lane. What was fetched follows those that were delivered here: it was brought along by
+/// them. Only where there are none left, it counts by its own lane.
+fn is_admitted(items: &BTreeMap<u64, (Instant, Item)>, admitted: &impl Fn(Lane) -> bool) -> bool {
+    let delivered = || items.values().filter_map(|(_, item)| item.ticket.as_ref().map(|ticket| ticket.lane));
+    let fetched = || items.values().filter_map(|(_, item)| lane_of(item));
+    if delivered().next().is_some() { delivered().any(admitted) } else { fetched().any(admitted) }
+}
+
+fn lane_of(item: &Item) -> Option<Lane> {
+    match &item.logged.reading {
+        Reading::Command(accepted) => Some(accepted.lane),
+        Reading::Late(_) | Reading::TooNew(_) | Reading::Unreadable { .. } => None,
+    }
+}
+
 /// How long a command is parked that was parked so often before.
 fn retry_delay(parked: &Parked, parkings: u32) -> Duration {
     let (soonest, latest) = match parked {
@@ -232,7 +249,7 @@ fn retry_delay(parked: &Parked, parkings: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::samples::{command, sequences};
+    use crate::broker::samples::{command, delivered, sequences};
 
     #[test]
     fn a_command_is_released_when_its_predecessor_is_settled() {
@@ -254,7 +271,7 @@ mod tests {
         assert_eq!(sequences(&due), [7, 9]);
         assert!(held.take_due(now, 256, |_| true, |_| false).is_empty());
         assert!(held.release(7).is_empty(), "what was taken is not released a second time");
-        assert_eq!(held.next_due(), Some(now + PATIENCE));
+        assert_eq!(held.next_due(|_| true), Some(now + PATIENCE));
     }
 
     #[test]
@@ -275,7 +292,7 @@ mod tests {
             assert!(held.hold(command(user, 10 * u64::try_from(user).unwrap() + 1, 6), now).is_none());
         }
         let mut taken: Vec<Vec<Item>> = Vec::new();
-        while held.next_due().is_some() {
+        while held.next_due(|_| true).is_some() {
             taken.push(held.take_due(now, 4, |_| true, |_| false));
         }
         assert!(taken.iter().all(|items| items.len() <= 4), "{taken:?}");
@@ -291,12 +308,43 @@ mod tests {
         assert!(held.is_parked(&command(1, 9, 7)) && !held.is_parked(&command(2, 9, 7)));
         assert!(held.hold(command(1, 9, 7), now).is_none());
         assert!(held.take_due(now, 256, |_| true, |_| false).is_empty());
-        let due = held.next_due().unwrap();
+        let due = held.next_due(|_| true).unwrap();
         assert!(due > now && due <= now + LOCKED_RETRY.0);
         let again = held.take_due(due, 256, |_| true, |_| false);
         assert_eq!(sequences(&again), [7, 9]);
         assert_eq!(again.iter().map(|item| item.parkings).collect::<Vec<_>>(), [1, 0]);
         assert!(!held.is_parked(&command(1, 9, 7)));
+    }
+
+    #[test]
+    fn what_was_fetched_waits_for_a_slot_of_the_lane_that_brought_it_along() {
+        let (mut held, now) = (Held::default(), Instant::now());
+        let urgent = |lane| lane == Lane::Urgent;
+        assert!(held.hold(command(1, 7, 5), now).is_none());
+        assert!(held.hold(delivered(command(1, 9, 7), Lane::Bulk), now).is_none());
+        assert!(held.hold(command(2, 8, 5), now).is_none());
+        assert!(held.take_due(now, 256, |_| false, |_| false).is_empty(), "no slot is free");
+        assert!(held.take_due(now, 256, urgent, |_| false).is_empty());
+        assert_eq!(held.next_due(urgent), None);
+        assert_eq!(sequences(&held.take_due(now, 256, |lane| lane == Lane::Interactive, |_| false)), [8]);
+        assert_eq!(sequences(&held.take_due(now, 256, |lane| lane == Lane::Bulk, |_| false)), [7, 9]);
+    }
+
+    #[test]
+    fn what_is_urgent_has_its_parked_chain_tried_at_once_unless_a_row_is_locked() {
+        let now = Instant::now();
+        let failed = Parked::Failed("no".to_owned());
+        for (parked, hurries) in [(Parked::Locked, false), (failed, true), (Parked::Waiting, true)] {
+            let mut held = Held::default();
+            assert!(held.park(command(1, 7, 0), &parked, now).is_none());
+            held.hurry(&command(1, 9, 7), now);
+            assert_eq!(!held.take_due(now, 256, |_| true, |_| false).is_empty(), hurries, "{parked:?}");
+        }
+        let mut held = Held::default();
+        assert!(held.park(command(1, 7, 0), &Parked::Locked, now).is_none());
+        assert!(held.park(command(1, 8, 7), &Parked::Waiting, now).is_none());
+        held.hurry(&command(1, 9, 8), now);
+        assert!(held.take_due(now, 256, |_| true, |_| false).is_empty(), "it waits behind a lock");
     }
 
     #[test]

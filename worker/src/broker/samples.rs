@@ -14,7 +14,8 @@ use protocol::scim::schema::Extensions;
 use protocol::time::Timestamp;
 
 use crate::accepted::{Accepted, RawMessage};
-use crate::broker::delivery::{Item, Logged, Reading};
+use crate::broker::delivery::{Item, Logged, Reading, Ticket};
+use crate::broker::progress::Progress;
 
 /// A command on a user, with its place in the log; nobody's delivery.
 pub(crate) fn command(user: u128, sequence: u64, predecessor: u64) -> Item {
@@ -44,6 +45,13 @@ pub(crate) fn command(user: u128, sequence: u64, predecessor: u64) -> Item {
         suspect: false,
         parkings: 0,
     }
+}
+
+/// The item as a delivery of a lane.
+pub(crate) fn delivered(item: Item, lane: Lane) -> Item {
+    let reply = async_nats::Subject::from(format!("reply.{}", item.sequence()));
+    let kept_alive = Progress::default().keep(&reply);
+    Item { ticket: Some(Ticket::without_room(lane, reply, kept_alive)), ..item }
 }
 
 /// The sequences of items.

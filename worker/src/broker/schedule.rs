@@ -28,6 +28,19 @@ pub(crate) struct FreeSlots {
     pub(crate) ordinary: usize,
 }
 
+impl FreeSlots {
+    /// Whether a chain that one of this lane brings along may start, while `bringing` of all `slots` do the same. One slot
+    /// is never theirs, so that what just came in finds it; only what is urgent may take that one, too.
+    pub(crate) fn admit_chain(self, lane: Lane, bringing: usize, slots: usize, urgent_waits: bool) -> bool {
+        let one_is_left = self.ordinary > 0 && bringing + 1 < slots && !urgent_waits;
+        match lane {
+            Lane::Urgent => self.urgent > 0,
+            Lane::Interactive => one_is_left,
+            Lane::Bulk => one_is_left && self.ordinary > 1,
+        }
+    }
+}
+
 impl Schedule {
     /// The lane of the next batch; none when nothing may start now.
     pub(crate) fn next(&mut self, waiting: Waiting, free: FreeSlots) -> Option<Lane> {
@@ -84,6 +97,19 @@ mod tests {
         let reserved = FreeSlots { urgent: 1, ordinary: 0 };
         assert_eq!(Schedule::default().next(waiting(1, 9, 9), reserved), Some(Lane::Urgent));
         assert_eq!(Schedule::default().next(waiting(0, 9, 9), reserved), None);
+    }
+
+    #[test]
+    fn a_chain_starts_only_in_a_slot_that_its_lane_may_take() {
+        let lanes = |free: FreeSlots, bringing, urgent_waits| {
+            [Lane::Urgent, Lane::Interactive, Lane::Bulk].map(|lane| free.admit_chain(lane, bringing, 4, urgent_waits))
+        };
+        assert_eq!(lanes(free(4), 0, false), [true, true, true]);
+        assert_eq!(lanes(free(1), 2, false), [true, true, false]);
+        assert_eq!(lanes(free(2), 3, false), [true, false, false], "one slot is left to what comes in");
+        assert_eq!(lanes(free(4), 0, true), [true, false, false]);
+        assert_eq!(lanes(FreeSlots { urgent: 1, ordinary: 0 }, 0, false), [true, false, false]);
+        assert_eq!(lanes(free(0), 0, false), [false, false, false]);
     }
 
     #[test]

@@ -30,6 +30,16 @@ pub(super) struct SegmentEnd {
     pub(super) parked: Vec<(Item, Parked)>,
 }
 
+/// What is done with a suspect.
+enum Attempt {
+    /// It was applied already: it crashes nobody any more.
+    Needless,
+    /// The attempt is on record.
+    Recorded,
+    /// It has crashed too many workers.
+    Condemned(apply::Ending),
+}
+
 /// What an item is beside its command.
 struct Delivery {
     ticket: Option<Ticket>,
@@ -111,22 +121,52 @@ impl Work {
     /// Applies a command that may crash this worker: the attempt is on record before it begins.
     async fn apply_suspect(&self, command: &Accepted, again: bool) -> Result<Vec<apply::Ending>, StoreError> {
         let operation = command.envelope.operation;
-        if self.store.knows(operation).await? {
-            return self.apply(std::slice::from_ref(command), again).await;
-        }
-        let attempts = self.store.record_attempt(operation, self.clock.now()).await?;
-        if attempts > CRASHES_PROVE {
-            let reason = format!("{CRASHES_PROVE} attempts to apply it ended in a crash");
-            error!(%operation, attempts, "operation {operation} crashes workers; it is a dead letter now");
-            return Ok(vec![self.bury(command, reason).await?]);
-        }
+        let recorded = match self.begin_attempt(command).await {
+            Ok(Attempt::Needless) => false,
+            Ok(Attempt::Recorded) => true,
+            Ok(Attempt::Condemned(dead)) => return Ok(vec![dead]),
+            Err(failure) => return Ok(vec![self.park_suspect(operation, failure).await?]),
+        };
         let endings = self.apply(std::slice::from_ref(command), again).await;
+        if !recorded {
+            return endings;
+        }
         // Also after an outage: this process lives, so the attempt did not end in a crash.
         if let Err(failure) = self.store.clear_attempts(operation).await {
             warn!(%operation, error = %chain(&failure), "an attempt that was no crash is on record, until it can be taken off");
             tokio::spawn(clear_in_time(self.store.clone(), operation));
         }
         endings
+    }
+
+    async fn begin_attempt(&self, command: &Accepted) -> Result<Attempt, StoreError> {
+        let operation = command.envelope.operation;
+        if self.store.knows(operation).await? {
+            return Ok(Attempt::Needless);
+        }
+        let attempts = self.store.record_attempt(operation, self.clock.now()).await?;
+        if attempts <= CRASHES_PROVE {
+            return Ok(Attempt::Recorded);
+        }
+        let dead = self.bury(command, format!("{CRASHES_PROVE} attempts to apply it ended in a crash")).await?;
+        error!(%operation, attempts, "operation {operation} crashes workers; it is a dead letter now");
+        Ok(Attempt::Condemned(dead))
+    }
+
+    /// A suspect whose attempt cannot be put on record waits with its resource only, unless the database is away. One that
+    /// answers that somebody else has a lock is not.
+    async fn park_suspect(&self, operation: OperationId, failure: StoreError) -> Result<apply::Ending, StoreError> {
+        let is_locked = failure.class() == Class::Locked;
+        if !is_locked {
+            self.store.doubt_connections();
+        }
+        match self.store.probe().await {
+            Err(probe) if probe.class() != Class::Locked => Err(failure.outage()),
+            Ok(()) | Err(_) => {
+                warn!(%operation, error = %chain(&failure), "operation {operation} may crash workers and cannot be tried now");
+                Ok(apply::Ending::Parked(if is_locked { Parked::Locked } else { Parked::Waiting }))
+            }
+        }
     }
 
     /// Makes dead letters of the commands that have failed by themselves too often.
@@ -146,9 +186,9 @@ impl Work {
             if !self.failures.failed(operation, resource_type, Instant::now()) {
                 continue;
             }
-            error!(%operation, reason, "operation {operation} fails while others are applied; it is a dead letter now");
             match self.bury(command, format!("it fails while others are applied: {reason}")).await {
                 Ok(dead) => {
+                    error!(%operation, reason, "operation {operation} fails while others are applied; it is a dead letter now");
                     self.failures.forget(operation);
                     *ending = dead;
                 }

@@ -1,4 +1,6 @@
 //! Operations that may crash workers: each attempt is committed before it is made.
+//!
+//! The whole worker waits meanwhile, so these transactions wait for locks only as long as a batch does.
 
 use protocol::id::OperationId;
 use protocol::time::Timestamp;
@@ -12,7 +14,7 @@ impl Store {
     pub async fn record_attempt(&self, operation: OperationId, now: Timestamp) -> Result<u32, StoreError> {
         let doing = "recording an attempt";
         within(doing, async {
-            let transaction = self.begin().await?;
+            let transaction = self.begin_batch().await?;
             let last = attempt::Entity::find()
                 .select_only()
                 .column_as(attempt::Column::N.max(), "max")
@@ -31,7 +33,7 @@ impl Store {
     pub async fn clear_attempts(&self, operation: OperationId) -> Result<(), StoreError> {
         let doing = "forgetting attempts";
         within(doing, async {
-            let transaction = self.begin().await?;
+            let transaction = self.begin_batch().await?;
             let delete = attempt::Entity::delete_many().filter(attempt::Column::Operation.eq(operation.0));
             delete.exec(&transaction).await.doing(doing)?;
             commit(transaction).await
