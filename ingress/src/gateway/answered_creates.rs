@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::link::Link;
 
-/// How long whoever asks waits, and how long an answer that is just being written is waited for here.
+/// How long an ingress that asks waits, and how long an answer that is just being written is waited for here.
 const ASK_TIMEOUT: Duration = Duration::from_millis(250);
 const WRITE_TIMEOUT: Duration = Duration::from_millis(200);
 /// How old an answer is when it is reported: by then it is known whether the client took it.
@@ -27,7 +27,7 @@ const FORGET_AFTER: Duration = Duration::from_mins(1);
 /// The most answers in this memory; beyond it the oldest are forgotten unreported.
 const MAX_REMEMBERED: usize = 200_000;
 /// Questions that are answered at a time.
-const AT_A_TIME: usize = 1024;
+const MAX_CONCURRENT_QUESTIONS: usize = 1024;
 
 /// A memory of answered creates.
 #[derive(Debug, Clone, Default)]
@@ -99,7 +99,7 @@ impl AnsweredCreates {
     pub(super) async fn listen(&self, client: Client, namespace: &Namespace) -> Result<(), SubscribeError> {
         let questions = client.subscribe(namespace.was_answered()).await?;
         let creates = self.clone();
-        tokio::spawn(questions.for_each_concurrent(AT_A_TIME, move |question| {
+        tokio::spawn(questions.for_each_concurrent(MAX_CONCURRENT_QUESTIONS, move |question| {
             let (creates, client) = (creates.clone(), client.clone());
             async move { creates.answer(&client, question).await }
         }));

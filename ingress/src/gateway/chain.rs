@@ -213,7 +213,7 @@ impl Chain {
         self.silence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Why the command is not in the log. After a publish of unknown fate nobody can say that nothing was changed.
+    /// Why the command is not in the log. After a publish of unknown fate it cannot be said that nothing was changed.
     fn given_up(&self, tries: &Tries<impl Iterator<Item = Duration>>) -> GatewayError {
         match tries.refused {
             Some(Said::Full) if !tries.unknown => GatewayError::LogFull,

@@ -23,7 +23,7 @@ pub(super) const ATTEMPT_VALIDITY: Duration = Duration::from_secs(3);
 /// What headers and the broker's own record of a message take, about, in bytes.
 const HEADER_BYTES: usize = 400;
 /// An attempt that ends sooner is not published again: the next one is.
-const LEAST_VALIDITY: Duration = Duration::from_millis(500);
+const MIN_VALIDITY: Duration = Duration::from_millis(500);
 
 /// A command, written as a message once; publishes differ in their headers.
 #[derive(Debug)]
@@ -129,7 +129,7 @@ impl Outgoing {
     fn present_attempt(&mut self, clock: &BrokerClock) -> Attempt {
         let now = Instant::now();
         match self.attempt {
-            Some(attempt) if now + LEAST_VALIDITY < attempt.ends => attempt,
+            Some(attempt) if now + MIN_VALIDITY < attempt.ends => attempt,
             ended => {
                 let ends = (now + ATTEMPT_VALIDITY).min(self.timing.publish_by.max(now));
                 let number = ended.map_or(1, |attempt| attempt.number.saturating_add(1));

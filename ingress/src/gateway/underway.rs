@@ -265,7 +265,7 @@ impl Parts {
         let operation = self.command.operation;
         // It may be large, and is not published any more.
         self.command.payload = Bytes::new();
-        // Nobody knows whether the log has it: its attempts end soon, and then there is nothing to wait for.
+        // Whether the log has it is not known: its attempts end soon, and then there is nothing to wait for.
         let limit = if self.sequence.is_some() { LINGER_TIMEOUT } else { LINGER_ASK_INTERVAL };
         if let Followed::Expired = self.follow(&inner, LINGER_ASK_INTERVAL, Instant::now() + limit).await {
             tracing::debug!(%operation, "an operation was not settled for long; it counts no more");

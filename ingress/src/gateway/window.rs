@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::admission::MOST_TOGETHER;
 
 /// An acknowledgement that takes longer says that too many are on their way.
-const LONGEST: Duration = Duration::from_secs(1);
+const LATENCY_LIMIT: Duration = Duration::from_secs(1);
 /// The bounds of the window, and where it begins. Commands that are stored together always fit.
 const LIMITS: (usize, usize) = (MOST_TOGETHER, 4096);
 const FIRST_LIMIT: usize = 256;
@@ -79,12 +79,12 @@ impl Slot<'_> {
         let took = self.began.elapsed();
         let is_full = self.window.places.available_permits() == 0;
         let mut size = self.window.size();
-        if took > LONGEST && size.shrunk <= self.began {
+        if took > LATENCY_LIMIT && size.shrunk <= self.began {
             let limit = (size.limit - size.limit / 4).max(LIMITS.0);
             size.surplus += size.limit - limit;
             size.limit = limit;
             size.shrunk = Instant::now();
-        } else if took < LONGEST / 2 && is_full {
+        } else if took < LATENCY_LIMIT / 2 && is_full {
             let wider = (size.limit + self.count).min(LIMITS.1) - size.limit;
             size.limit += wider;
             let kept = wider.min(size.surplus);
