@@ -1,5 +1,7 @@
 //! Access is taken away before the command that says so can be applied, and nothing that came before it gives it back.
 
+use std::time::{Duration, Instant};
+
 use protocol::message::admin::{AdminCall, AdminReply};
 use protocol::message::command::{Command, Precondition};
 use protocol::message::outcome::Outcome;
@@ -12,12 +14,14 @@ use protocol::scim::resource::ResourceType::{self, Group, User};
 use protocol::scim::resource::Version;
 use protocol::scim::schema::Extensions;
 use protocol::scim::sort::Sort;
+use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::json;
 use worker::accepted::Accepted;
 use worker::apply::{apply, first_effect};
 use worker::clock::Clock;
+use worker::store::Class;
 
-use crate::bed::{Bed, on_both, resource, status, statuses};
+use crate::bed::{Bed, on_both, postgres_bed, resource, status, statuses};
 use crate::log::{
     Log, NOW, add_members, at, delete, group, new_group, new_user, new_user_with, patch, put_user, sent_as, set, user,
 };
@@ -112,6 +116,21 @@ async fn a_first_effect_yields_to_a_newer_word() {
         assert!(takes_first(bed, &later).await);
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_first_effect_waits_for_a_row_only_briefly() {
+    let bed = postgres_bed().await;
+    let mut log = Log::of("acme");
+    bed.apply_one(log.user(1, new_user("alice"))).await;
+    let last = log.user(1, deactivate());
+    let locked = bed.raw().await.begin().await.unwrap();
+    locked.execute_unprepared("SELECT id FROM users FOR UPDATE").await.unwrap();
+    let began = Instant::now();
+    let failure = first_effect(&bed.store, &last, Clock::Fixed(NOW)).await.unwrap_err();
+    assert_eq!((failure.class(), began.elapsed() < Duration::from_secs(1)), (Class::Locked, true));
+    locked.rollback().await.unwrap();
+    assert!(takes_first(&bed, &last).await);
 }
 
 #[tokio::test]

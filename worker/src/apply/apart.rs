@@ -23,7 +23,7 @@ use crate::store::{Class, Doing, Store, StoreError, commit, within};
 
 /// How long a command of a batch may wait for a row, or for another transaction that inserts the same name: the others
 /// wait with it.
-const LOCK_TIMEOUT: &str = "20ms";
+pub(super) const LOCK_TIMEOUT: &str = "20ms";
 /// How many commands of one batch may wait in vain. The rest is not tried.
 const MAX_LOCK_WAITS: usize = 4;
 /// How many unrelated commands that fail alike, one after the other, are one event: the rest of the batch is not tried.

@@ -15,6 +15,7 @@ use sea_orm::DatabaseTransaction;
 use sea_orm::sea_query::OnConflict;
 use serde_json::Value;
 
+use super::apart::LOCK_TIMEOUT;
 use super::load::lock_users;
 use super::upsert::{BySteps, all_written, update_users};
 use super::working::WorkingSet;
@@ -31,7 +32,8 @@ const DOING: &str = "taking access away at once";
 
 /// Takes access away, if the command may do so before its turn and its word on access counts. Returns whether it did.
 ///
-/// It may if it takes access away whatever comes before it: it has no precondition, and no name to claim.
+/// It may if it takes access away whatever comes before it: it has no precondition, and no name to claim. It waits for a
+/// row as briefly as a parked command does: an error of [`Class::Locked`](crate::store::Class) says that it did in vain.
 pub async fn first_effect(store: &Store, accepted: &Accepted, clock: Clock) -> Result<bool, StoreError> {
     if !may_come_first(accepted) {
         return Ok(false);
@@ -50,7 +52,8 @@ fn may_come_first(accepted: &Accepted) -> bool {
 async fn take_access(store: &Store, accepted: &Accepted, now: Timestamp) -> Result<bool, StoreError> {
     let envelope = &accepted.envelope;
     let key = Key { workspace: envelope.workspace.clone(), id: envelope.resource };
-    let transaction = store.begin().await?;
+    let transaction = store.begin_batch().await?;
+    store.set_in(&transaction, "lock_timeout", LOCK_TIMEOUT).await?;
     let mut set = WorkingSet::default();
     lock_users(&transaction, &BTreeSet::from([key.clone()]), &mut set).await?;
     // After the lock: whoever has applied the command meanwhile had it before.

@@ -5,7 +5,7 @@
 //! ([`crate::apply::first_effect()`]), once; they are applied and answered in their turn.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use protocol::id::{ResourceId, WorkspaceId};
 use protocol::message::lane::Lane;
@@ -16,25 +16,35 @@ use crate::accepted::Accepted;
 use crate::apply::{Parked, first_effect};
 use crate::broker::delivery::{Item, Reading};
 use crate::broker::work::{Work, WorkEnd, chain};
+use crate::store::Class;
 
 /// The most sequences that are remembered.
 const MAX_REMEMBERED: usize = 16_384;
+/// How many commands may wait for a row in vain. The rest is tried when its chain is.
+const MAX_LOCK_WAITS: usize = 4;
 
-/// The commands that have had their first effect, or cannot have one. What is forgotten is only tried again.
+/// The commands that have their first effect, now or since earlier, or cannot have one. What is forgotten is only tried
+/// again.
 #[derive(Debug, Default)]
-pub(crate) struct FirstEffects(Mutex<BTreeSet<u64>>);
+pub(crate) struct FirstEffects {
+    begun: Mutex<BTreeSet<u64>>,
+    /// Held by whoever gives first effects beside the batches, so that they take one connection at most.
+    turn: tokio::sync::Mutex<()>,
+}
 
 impl FirstEffects {
-    fn contains(&self, sequence: u64) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&sequence)
+    /// Whether the command is to have its first effect now: nobody has begun it.
+    fn begin(&self, sequence: u64) -> bool {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = begun.insert(sequence);
+        if begun.len() > MAX_REMEMBERED {
+            begun.pop_first();
+        }
+        is_new
     }
 
-    fn remember(&self, sequence: u64) {
-        let mut had = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        had.insert(sequence);
-        if had.len() > MAX_REMEMBERED {
-            had.pop_first();
-        }
+    fn forget(&self, sequence: u64) {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner).remove(&sequence);
     }
 }
 
@@ -86,27 +96,49 @@ impl WorkEnd {
 }
 
 impl Work {
-    /// Gives urgent commands that wait their first effect, unless they had it.
-    pub(crate) async fn first_effects(&self, order: &Order, waiting: impl Iterator<Item = &Item>) {
-        let urgent: Vec<&Accepted> = waiting.filter_map(urgent).collect();
-        for accepted in urgent {
-            let sequence = accepted.sequence;
-            let settled = |sequence| self.settled.contains(sequence);
-            if self.first_effects.contains(sequence) || !order.admits(accepted, settled) {
-                continue;
-            }
+    /// Gives urgent commands that cannot be applied their first effect, in a task of its own: what has ended is reported
+    /// meanwhile.
+    pub(crate) fn first_effects_soon(self: &Arc<Self>, order: &Order, end: &WorkEnd) {
+        let due = self.due_first_effects(order, end.cannot_be_applied().into_iter());
+        if due.is_empty() {
+            return;
+        }
+        let work = Arc::clone(self);
+        tokio::spawn(async move {
+            let _turn = work.first_effects.turn.lock().await;
+            work.give_first_effects(&due).await;
+        });
+    }
+
+    /// The urgent commands among those that wait, unless they had their first effect. They are begun now.
+    fn due_first_effects<'a>(&self, order: &Order, waiting: impl Iterator<Item = &'a Item>) -> Vec<Accepted> {
+        let settled = |sequence| self.settled.contains(sequence);
+        let may_come_first = |accepted: &&Accepted| order.admits(accepted, settled);
+        let urgent = waiting.filter_map(urgent).filter(may_come_first);
+        urgent.filter(|accepted| self.first_effects.begin(accepted.sequence)).cloned().collect()
+    }
+
+    async fn give_first_effects(&self, due: &[Accepted]) {
+        let (mut lock_waits, mut untried) = (0, due.iter());
+        for accepted in untried.by_ref() {
             let operation = accepted.envelope.operation;
             match first_effect(&self.store, accepted, self.clock).await {
-                Ok(taken) => {
-                    self.first_effects.remember(sequence);
-                    if taken {
-                        info!(%operation, "operation {operation} has to wait for what is before it; access is taken away now");
-                    }
+                Ok(true) => {
+                    info!(%operation, "operation {operation} has to wait for what is before it; access is taken away now");
                 }
+                Ok(false) => {}
                 Err(error) => {
                     warn!(%operation, error = %chain(&error), "access was not taken away before its turn, trying again");
+                    self.first_effects.forget(accepted.sequence);
+                    lock_waits += 1;
+                    if error.class() != Class::Locked || lock_waits >= MAX_LOCK_WAITS {
+                        break;
+                    }
                 }
             }
+        }
+        for accepted in untried {
+            self.first_effects.forget(accepted.sequence);
         }
     }
 
@@ -114,7 +146,8 @@ impl Work {
     pub(crate) async fn first_effects_before_suspects(&self, ready: &[Item]) {
         let behind = behind_suspects(ready);
         if !behind.is_empty() {
-            self.first_effects(&Order::of(ready), behind.into_iter()).await;
+            let due = self.due_first_effects(&Order::of(ready), behind.into_iter());
+            self.give_first_effects(&due).await;
         }
     }
 }
@@ -198,9 +231,17 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let effects = FirstEffects::default();
         for sequence in 1..=20_000 {
-            effects.remember(sequence);
+            assert!(effects.begin(sequence));
         }
-        assert!(!effects.contains(1) && effects.contains(20_000));
-        assert_eq!(effects.0.lock().unwrap().len(), MAX_REMEMBERED);
+        assert!(!effects.begin(20_000) && effects.begin(1));
+        assert_eq!(effects.begun.lock().unwrap().len(), MAX_REMEMBERED);
+    }
+
+    #[test]
+    fn a_first_effect_is_begun_once_until_it_fails() {
+        let effects = FirstEffects::default();
+        assert_eq!((effects.begin(7), effects.begin(7), effects.begin(8)), (true, false, true));
+        effects.forget(7);
+        assert_eq!((effects.begin(7), effects.begin(8)), (true, false));
     }
 }

@@ -81,7 +81,7 @@ impl Work {
                 let order = Order::of(&items);
                 let end = self.carry_out(items, missing).await;
                 if !end.outage {
-                    self.first_effects(&order, end.cannot_be_applied().into_iter()).await;
+                    self.first_effects_soon(&order, &end);
                 }
                 end
             }
