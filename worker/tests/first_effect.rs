@@ -200,17 +200,41 @@ async fn a_fence_is_no_user_to_any_command() {
         let (older, patched) = (log.user(1, delete()), log.user(1, set("active", json!(false))));
         assert!(takes_first(bed, &patched).await);
         let (put, later) = (log.user(1, put_inactive("alice")), log.user(1, delete()));
-        assert_eq!(statuses(&bed.apply(&[older, patched, put]).await), [404; 3]);
-        // It stays as it is, unless something newer takes access away.
+        // It stays as it is until the command that left it ends, unless something newer takes access away.
         let fence = async || {
             let sequence = bed.value::<i64>("SELECT active_seq FROM users").await;
             (sequence, bed.value::<i64>("SELECT version FROM users").await)
         };
-        assert_eq!(fence().await, (2, 0));
+        assert_eq!((status(&bed.apply_one(older).await), fence().await), (404, (2, 0)));
         assert!(takes_first(bed, &later).await);
+        assert_eq!(statuses(&bed.apply(&[patched, put]).await), [404; 2]);
         assert_eq!(fence().await, (4, 0));
+        assert_eq!((status(&bed.apply_one(later).await), bed.count("users").await), (404, 0));
         let after = log.user(1, new_user("alice"));
         assert_eq!(resource(&bed.apply_one(after).await).attributes.boolean("active"), Some(true));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_fence_goes_with_the_command_that_left_it_however_that_ends() {
+    on_both(async |bed| {
+        let mut log = Log::of("acme");
+        for command in [deactivate(), set("active", json!(false)), delete()] {
+            let last = log.user(1, command);
+            assert!(takes_first(bed, &last).await);
+            assert_eq!((status(&bed.apply_one(last).await), bed.count("users").await), (404, 0));
+        }
+        // The command itself may have become a dead letter.
+        let (dead, after) = (log.user(1, deactivate()), log.user(1, put_user(json!({ "userName": "alice" }))));
+        assert!(takes_first(bed, &dead).await);
+        assert_eq!((status(&bed.apply_one(after).await), bed.count("users").await), (404, 0));
+        // One that shares the end of the same request before it.
+        let first = sent_as("DELETE", log.user(9, delete()));
+        let retry = Accepted { predecessor: first.sequence, ..sent_as("DELETE", log.user(9, delete())) };
+        assert_eq!(status(&bed.apply_one(first).await), 404);
+        assert!(takes_first(bed, &retry).await);
+        assert_eq!((status(&bed.apply_one(retry).await), bed.count("users").await), (404, 0));
     })
     .await;
 }

@@ -54,8 +54,11 @@ impl WorkingSet {
         }
     }
 
-    /// The deleting command has come: nobody is kept out any more by the fence that it, or an earlier one, has left.
+    /// A command has ended: nobody is kept out any more by the fence that it, or an earlier one, has left.
     pub(super) fn lift_fence(&mut self, key: &Key, accepted: &Accepted) {
+        if accepted.envelope.resource_type != ResourceType::User {
+            return;
+        }
         let Some(entry) = self.users.get_mut(key) else { return };
         entry.fence_lifted |= entry.fence.is_some_and(|fence| fence.standing.sequence <= accepted.sequence);
     }
@@ -70,7 +73,8 @@ impl WorkingSet {
     /// Whose word counts so far: on the user, or on who is not there yet.
     pub(super) fn standing(&self, key: &Key) -> Standing {
         let Some(entry) = self.users.get(key) else { return Standing::default() };
-        let of_fence = || entry.fence.map(|fence| fence.standing).unwrap_or_default();
+        let fence = entry.fence.filter(|_| !entry.fence_lifted);
+        let of_fence = || fence.map(|fence| fence.standing).unwrap_or_default();
         entry.now.as_ref().map_or_else(of_fence, |image| image.standing)
     }
 }

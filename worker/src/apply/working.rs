@@ -77,17 +77,32 @@ impl WorkingSet {
         let envelope = &accepted.envelope;
         let key = Key { workspace: envelope.workspace.clone(), id: envelope.resource };
         let verdict = self.verdict(&key, accepted);
-        if let Some(outcome) = attempt.and_then(|attempt| self.attached(&key, verdict, accepted, attempt)) {
+        let attached = attempt.and_then(|attempt| self.attached(&key, verdict, accepted, attempt));
+        let is_attached = attached.is_some();
+        let outcome = attached.unwrap_or_else(|| self.decided(policy, &key, verdict, accepted, now));
+        self.lift_fence(&key, accepted);
+        if is_attached {
             return Ended { outcome, yielded: false };
         }
-        let current = self.current(envelope.resource_type, &key).map(|image| &image.resource);
-        let directory = InWorkspace { set: self, workspace: &key.workspace };
-        let outcome = match decide(current, envelope, &directory, policy, verdict, now) {
-            Ok(change) => self.carry_out(&key, change, verdict, accepted, now),
-            Err(error) => self.refuse(&key, error, accepted),
-        };
         let refused = matches!(outcome, Outcome::Rejected { .. } | Outcome::Duplicate { .. });
         Ended { outcome, yielded: verdict != Verdict::Counts && !refused }
+    }
+
+    fn decided(
+        &mut self,
+        policy: &OwnershipPolicy,
+        key: &Key,
+        verdict: Verdict,
+        accepted: &Accepted,
+        now: Timestamp,
+    ) -> Outcome {
+        let envelope = &accepted.envelope;
+        let current = self.current(envelope.resource_type, key).map(|image| &image.resource);
+        let directory = InWorkspace { set: self, workspace: &key.workspace };
+        match decide(current, envelope, &directory, policy, verdict, now) {
+            Ok(change) => self.carry_out(key, change, verdict, accepted, now),
+            Err(error) => self.refuse(error, accepted),
+        }
     }
 
     /// Remembers how a command ended, for those behind it in the batch.
@@ -124,17 +139,11 @@ impl WorkingSet {
         }
     }
 
-    fn refuse(&mut self, key: &Key, error: ScimError, accepted: &Accepted) -> Outcome {
-        match accepted.envelope.body {
-            Command::Create { .. } if error.scim_type == Some(ScimType::Uniqueness) => {
-                if let Some(duplicate) = self.duplicate(accepted) {
-                    return duplicate;
-                }
-            }
-            Command::Delete { .. } => self.lift_fence(key, accepted),
-            Command::Create { .. } | Command::Replace { .. } | Command::Patch { .. } => {}
-        }
-        Outcome::Rejected { error }
+    fn refuse(&mut self, error: ScimError, accepted: &Accepted) -> Outcome {
+        let is_create = matches!(accepted.envelope.body, Command::Create { .. });
+        let may_be_duplicate = is_create && error.scim_type == Some(ScimType::Uniqueness);
+        let duplicate = may_be_duplicate.then(|| self.duplicate(accepted)).flatten();
+        duplicate.unwrap_or(Outcome::Rejected { error })
     }
 
     fn write(&mut self, key: &Key, resource: Resource, members: &MemberEdit, verdict: Verdict, accepted: &Accepted) {
