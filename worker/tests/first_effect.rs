@@ -10,6 +10,7 @@ use protocol::ownership::{OwnershipPolicy, Source};
 use protocol::scim::cursor::Position;
 use protocol::scim::filter::Filter;
 use protocol::scim::list::{Page, Paging};
+use protocol::scim::patch::PatchRequest;
 use protocol::scim::resource::ResourceType::{self, Group, User};
 use protocol::scim::resource::Version;
 use protocol::scim::schema::Extensions;
@@ -27,7 +28,7 @@ use crate::log::{
 };
 
 async fn takes_first(bed: &Bed, command: &Accepted) -> bool {
-    first_effect(&bed.store, command, Clock::Fixed(NOW)).await.unwrap()
+    first_effect(&bed.store, Some(&OwnershipPolicy::default()), command, Clock::Fixed(NOW)).await.unwrap()
 }
 
 /// `active` and the version of the first user.
@@ -119,6 +120,24 @@ async fn a_first_effect_yields_to_a_newer_word() {
 }
 
 #[tokio::test]
+async fn what_would_be_refused_now_takes_nothing_away() {
+    on_both(async |bed| {
+        let mut log = Log::of("acme");
+        bed.apply_one(log.user(1, new_user("alice"))).await;
+        let operations = json!([
+            { "op": "replace", "path": "active", "value": false },
+            { "op": "replace", "path": "emails[value co \"@old\"].value", "value": "a@example.com" },
+        ]);
+        let body = json!({ "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": operations });
+        let request = PatchRequest::parse(User, body).unwrap();
+        let refused = log.user(1, Command::Patch { request, precondition: Precondition::None });
+        assert!(!takes_first(bed, &refused).await);
+        assert_eq!((status(&bed.apply_one(refused).await), state(bed).await), (400, Some((Some(true), 1))));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_first_effect_waits_for_a_row_only_briefly() {
     let bed = postgres_bed().await;
     let mut log = Log::of("acme");
@@ -127,7 +146,7 @@ async fn a_first_effect_waits_for_a_row_only_briefly() {
     let locked = bed.raw().await.begin().await.unwrap();
     locked.execute_unprepared("SELECT id FROM users FOR UPDATE").await.unwrap();
     let began = Instant::now();
-    let failure = first_effect(&bed.store, &last, Clock::Fixed(NOW)).await.unwrap_err();
+    let failure = first_effect(&bed.store, None, &last, Clock::Fixed(NOW)).await.unwrap_err();
     assert_eq!((failure.class(), began.elapsed() < Duration::from_secs(1)), (Class::Locked, true));
     locked.rollback().await.unwrap();
     assert!(takes_first(&bed, &last).await);

@@ -4,11 +4,12 @@
 //! in its turn. A user who is not there yet gets a [fence](crate::store::fence).
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use protocol::access::{Access, Standing, Verdict};
 use protocol::decide::claimed_names;
 use protocol::message::command::Precondition;
-use protocol::ownership::Source;
+use protocol::ownership::{OwnershipPolicy, Source};
 use protocol::scim::resource::ResourceType;
 use protocol::time::Timestamp;
 use sea_orm::DatabaseTransaction;
@@ -34,11 +35,19 @@ const DOING: &str = "taking access away at once";
 ///
 /// It may if it takes access away whatever comes before it: it has no precondition, and no name to claim. It waits for a
 /// row as briefly as a parked command does: an error of [`Class::Locked`](crate::store::Class) says that it did in vain.
-pub async fn first_effect(store: &Store, accepted: &Accepted, clock: Clock) -> Result<bool, StoreError> {
+///
+/// By the `policy` it is decided whether the command would be refused now: then it takes nothing away. Without one that is
+/// not asked, because deciding on a command that may crash this worker may crash it.
+pub async fn first_effect(
+    store: &Store,
+    policy: Option<&OwnershipPolicy>,
+    accepted: &Accepted,
+    clock: Clock,
+) -> Result<bool, StoreError> {
     if !may_come_first(accepted) {
         return Ok(false);
     }
-    redone(|| within(DOING, take_access(store, accepted, clock.now()))).await
+    redone(|| within(DOING, take_access(store, policy, accepted, clock.now()))).await
 }
 
 fn may_come_first(accepted: &Accepted) -> bool {
@@ -49,7 +58,12 @@ fn may_come_first(accepted: &Accepted) -> bool {
         && *envelope.body.precondition() == Precondition::None
 }
 
-async fn take_access(store: &Store, accepted: &Accepted, now: Timestamp) -> Result<bool, StoreError> {
+async fn take_access(
+    store: &Store,
+    policy: Option<&OwnershipPolicy>,
+    accepted: &Accepted,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
     let envelope = &accepted.envelope;
     let key = Key { workspace: envelope.workspace.clone(), id: envelope.resource };
     let transaction = store.begin_batch().await?;
@@ -66,11 +80,17 @@ async fn take_access(store: &Store, accepted: &Accepted, now: Timestamp) -> Resu
         return Ok(false);
     }
     let taken = match set.current(ResourceType::User, &key) {
+        Some(_) if policy.is_some_and(|policy| is_refused(policy, &set, &key, accepted, now)) => false,
         Some(image) => deactivate(&transaction, &key, image, accepted, now).await?,
         None => raise_fence(&transaction, &key, &set, accepted, now).await?,
     };
     commit(transaction).await?;
     Ok(taken)
+}
+
+/// Whether the command would be refused now. One that makes the rules panic will not be applied either.
+fn is_refused(policy: &OwnershipPolicy, set: &WorkingSet, key: &Key, accepted: &Accepted, now: Timestamp) -> bool {
+    catch_unwind(AssertUnwindSafe(|| set.would_refuse(policy, key, accepted, now))).unwrap_or(true)
 }
 
 fn standing(accepted: &Accepted) -> Standing {

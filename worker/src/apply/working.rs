@@ -88,6 +88,24 @@ impl WorkingSet {
         Ended { outcome, yielded: verdict != Verdict::Counts && !refused }
     }
 
+    /// Whether a command on a resource that is there would be refused now. Knows of no name but the resource's own.
+    pub(super) fn would_refuse(
+        &self,
+        policy: &OwnershipPolicy,
+        key: &Key,
+        accepted: &Accepted,
+        now: Timestamp,
+    ) -> bool {
+        let envelope = &accepted.envelope;
+        let current = self.current(envelope.resource_type, key).map(|image| &image.resource);
+        let directory = InWorkspace { set: self, workspace: &key.workspace };
+        match decide(current, envelope, &directory, policy, Verdict::Counts, now) {
+            Ok(Change::Create { resource, .. } | Change::Update { resource, .. }) => too_long(&resource).is_some(),
+            Ok(Change::Unchanged | Change::Delete | Change::Superseded) => false,
+            Err(_) => true,
+        }
+    }
+
     fn decided(
         &mut self,
         policy: &OwnershipPolicy,

@@ -48,6 +48,14 @@ impl FirstEffects {
     }
 }
 
+/// A command that is to have its first effect now.
+#[derive(Debug)]
+pub(crate) struct Due {
+    accepted: Accepted,
+    /// Deciding on it may crash this worker.
+    suspect: bool,
+}
+
 /// When the messages of a batch were accepted, and what each follows.
 #[derive(Debug)]
 pub(crate) struct Order(HashMap<u64, (u64, Timestamp)>);
@@ -111,18 +119,22 @@ impl Work {
     }
 
     /// The urgent commands among those that wait, unless they had their first effect. They are begun now.
-    fn due_first_effects<'a>(&self, order: &Order, waiting: impl Iterator<Item = &'a Item>) -> Vec<Accepted> {
+    fn due_first_effects<'a>(&self, order: &Order, waiting: impl Iterator<Item = &'a Item>) -> Vec<Due> {
         let settled = |sequence| self.settled.contains(sequence);
-        let may_come_first = |accepted: &&Accepted| order.admits(accepted, settled);
-        let urgent = waiting.filter_map(urgent).filter(may_come_first);
-        urgent.filter(|accepted| self.first_effects.begin(accepted.sequence)).cloned().collect()
+        let due = waiting.filter_map(|item| {
+            let accepted = urgent(item).filter(|accepted| order.admits(accepted, settled))?;
+            let begun = self.first_effects.begin(accepted.sequence);
+            begun.then(|| Due { accepted: accepted.clone(), suspect: item.suspect })
+        });
+        due.collect()
     }
 
-    async fn give_first_effects(&self, due: &[Accepted]) {
+    async fn give_first_effects(&self, due: &[Due]) {
         let (mut lock_waits, mut untried) = (0, due.iter());
-        for accepted in untried.by_ref() {
+        for Due { accepted, suspect } in untried.by_ref() {
+            let policy = (!suspect).then_some(&self.policy);
             let operation = accepted.envelope.operation;
-            match first_effect(&self.store, accepted, self.clock).await {
+            match first_effect(&self.store, policy, accepted, self.clock).await {
                 Ok(true) => {
                     info!(%operation, "operation {operation} has to wait for what is before it; access is taken away now");
                 }
@@ -137,7 +149,7 @@ impl Work {
                 }
             }
         }
-        for accepted in untried {
+        for Due { accepted, .. } in untried {
             self.first_effects.forget(accepted.sequence);
         }
     }
