@@ -1,5 +1,6 @@
 //! `rosterd bench`: figures of this machine, each table from one run of one command.
 
+mod deactivation;
 mod group_commit;
 mod groups;
 mod load;
@@ -37,12 +38,14 @@ enum Benchmark {
     Groups(groups::Args),
     /// Compare one, two and four workers, also with a database that is far away.
     Workers(workers::Args),
+    /// Time how soon a GET shows a deactivation, at rest, among creates, bulk requests and lists.
+    Deactivation(deactivation::Args),
     /// Weigh the standalone ingress and worker at rest and under load.
     Memory(memory::Args),
 }
 
 /// What [`Benchmark::All`] is.
-const ALL: [&str; 5] = ["requests", "groups", "workers", "group-commit", "memory"];
+const ALL: [&str; 6] = ["requests", "groups", "workers", "group-commit", "deactivation", "memory"];
 
 /// A benchmark as it is without any flag.
 #[derive(Debug, Parser)]
@@ -70,6 +73,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Benchmark::Requests(args) => requests::run(args).await,
         Benchmark::Groups(args) => groups::run(args).await,
         Benchmark::Workers(args) => workers::run(args).await,
+        Benchmark::Deactivation(args) => deactivation::run(args).await,
         Benchmark::Memory(args) => memory::run(args).await,
     }
 }

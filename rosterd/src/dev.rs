@@ -1,6 +1,6 @@
 //! `rosterd dev`: keeps a whole system running on this machine, for people and for test harnesses.
 
-mod access;
+pub(crate) mod access;
 pub mod board;
 pub mod part;
 mod supervisor;

@@ -12,14 +12,11 @@ use tokio::time::Instant;
 use super::load::{Call, Caller, Timing, rounded};
 use super::machine::Machine;
 use super::memory::{binaries, resident};
-use super::people;
+use super::people::{self, PORTION};
 use super::stage::{Database, Setup, Stage};
 use crate::cli::output::{self, Format, table};
 use crate::dev::board::Role;
 use crate::servers::postgres;
-
-/// Users of one bulk request.
-const PORTION: usize = 2000;
 
 const HOW: &str = "\
 For SQLite and PostgreSQL (fsync on): the standalone ingress and worker; people are created by

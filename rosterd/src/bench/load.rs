@@ -70,7 +70,8 @@ impl Caller {
         Ok(if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes)? })
     }
 
-    async fn answer(&self, number: usize, call: Call) -> anyhow::Result<Response> {
+    /// Sends one request to the ingress whose turn `number` is; its answer, whatever its status.
+    pub(super) async fn answer(&self, number: usize, call: Call) -> anyhow::Result<Response> {
         let base_url = number.checked_rem(self.base_urls.len()).and_then(|turn| self.base_urls.get(turn));
         let url = format!("{}{}", base_url.context("there is no ingress")?, call.path);
         let mut request = self.http.request(call.method, url);

@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 
 use super::load::Call;
 
+/// Operations of a large bulk request: as many as an ingress takes by itself.
+pub(super) const PORTION: usize = 2000;
+
 /// A user as a provider sends one. Names with the same `series` are unlike those of another.
 pub(super) fn user(series: &str, number: usize) -> Value {
     let name = format!("{series}-{number}@example.com");

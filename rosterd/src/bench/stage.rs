@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::ValueEnum;
 use protocol::id::WorkspaceId;
 use serde::Serialize;
 use tempfile::TempDir;
 
 use super::load::Caller;
 use super::slow::SlowLink;
+use crate::dev::access;
 use crate::dev::board::{Process, Role};
 use crate::dev::part::Programs;
 use crate::dev::topology::{Plan, Topology};
@@ -19,7 +21,7 @@ use crate::servers::nats::LogSync;
 use crate::servers::postgres;
 
 /// Which database is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
 pub(super) enum Database {
     /// A file.
     #[serde(rename = "SQLite")]
@@ -72,6 +74,14 @@ impl Setup {
     }
 }
 
+/// The value of `--log-sync`.
+pub(super) const fn flag(log_sync: LogSync) -> &'static str {
+    match log_sync {
+        LogSync::Always => "always",
+        LogSync::Interval => "interval",
+    }
+}
+
 /// A system that runs.
 #[derive(Debug)]
 pub(super) struct Stage {
@@ -119,10 +129,23 @@ impl Stage {
         Caller::new(self.base_urls(), &self.topology.ready.token)
     }
 
+    /// Whoever sends requests to another workspace of it, which is created.
+    pub(super) async fn another(&self, workspace: &str) -> anyhow::Result<Caller> {
+        let (workspace, folder) = (workspace.parse()?, self.folder.path().join(workspace));
+        std::fs::create_dir(&folder).with_context(|| format!("creating {}", folder.display()))?;
+        let nats_url = &self.topology.ready.nats_url;
+        let token = access::open(nats_url, &self.plan.namespace, &workspace, &folder).await?;
+        Caller::new(self.base_urls_of(&workspace), &token)
+    }
+
     /// The Base URL at each ingress.
     pub(super) fn base_urls(&self) -> Vec<String> {
+        self.base_urls_of(&self.workspace)
+    }
+
+    fn base_urls_of(&self, workspace: &WorkspaceId) -> Vec<String> {
         let urls = self.processes(Role::Ingress).filter_map(|process| process.url);
-        urls.map(|url| format!("{url}/scim/v2/{}", self.workspace)).collect()
+        urls.map(|url| format!("{url}/scim/v2/{workspace}")).collect()
     }
 
     /// Its processes of one kind.

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::bench::machine::Machine;
 use crate::bench::processor::Who;
+use crate::bench::stage::flag;
 use crate::cli::output::table;
 use crate::servers::nats::LogSync;
 
@@ -135,13 +136,6 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 fn ratio(grouped: f64, single: f64) -> f64 {
     if single > 0.0 { (grouped / single * 100.0).round() / 100.0 } else { 0.0 }
-}
-
-const fn flag(log_sync: LogSync) -> &'static str {
-    match log_sync {
-        LogSync::Always => "always",
-        LogSync::Interval => "interval",
-    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
