@@ -51,12 +51,11 @@ impl<'a> Difference<'a> {
                 (None, None) if entry.fence.is_some() && entry.fence_lifted => {
                     difference.lifted.insert(key.clone());
                 }
-                (None, None) => {}
                 (Some(_), None) => {
                     difference.deleted.insert(key.clone());
                 }
                 (Some(stored), Some(now)) if stored != now => difference.updated.push((key, stored, now)),
-                (Some(_), Some(_)) => {}
+                (None, None) | (Some(_), Some(_)) => {}
                 (None, Some(now)) if entry.fence.is_some() => difference.unfenced.push((key, now)),
                 (None, Some(now)) => difference.created.push((key, now)),
             }
