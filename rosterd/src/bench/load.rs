@@ -56,7 +56,9 @@ impl Caller {
         bearer.set_sensitive(true);
         headers.insert(AUTHORIZATION, bearer);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/scim+json"));
-        let http = Client::builder().timeout(WITHIN).default_headers(headers).no_proxy().build()?;
+        // reqwest gives up a connection on which the server reads nothing for 30 s, as it does until a bulk request's turn.
+        let builder = Client::builder().timeout(WITHIN).tcp_user_timeout(None);
+        let http = builder.default_headers(headers).no_proxy().build()?;
         Ok(Self { http, base_urls: base_urls.into() })
     }
 
