@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep};
 const BEAT_INTERVAL: Duration = Duration::from_millis(100);
 /// A beat that comes so late says that the process stood still.
 const STANDSTILL: Duration = Duration::from_millis(500);
-/// How long after a standstill what was sent meanwhile is still being read.
-const CATCHING_UP: Duration = Duration::from_secs(3);
+/// A beat that comes by then says that what had come in the meantime is being worked on.
+const ON_TIME: Duration = Duration::from_millis(200);
 /// How long a request that came during a standstill waits: hyper sees the end of its connection in this time, if its client
 /// has gone.
 const CLIENT_CHECK: Duration = Duration::from_millis(100);
@@ -23,8 +23,8 @@ pub struct Pulse(Arc<Mutex<Beats>>);
 #[derive(Debug)]
 struct Beats {
     last: Instant,
-    /// The last standstill: when it began and ended.
-    standstill: Option<(Instant, Instant)>,
+    /// When the last standstill began, until a beat is on time again.
+    standstill: Option<Instant>,
 }
 
 impl Default for Pulse {
@@ -59,8 +59,11 @@ impl Pulse {
 
     fn beat(&self, now: Instant) {
         let mut beats = self.beats();
-        if now.saturating_duration_since(beats.last) > STANDSTILL {
-            beats.standstill = Some((beats.last, now));
+        let since = now.saturating_duration_since(beats.last);
+        if since > STANDSTILL {
+            beats.standstill = beats.standstill.or(Some(beats.last));
+        } else if since <= ON_TIME {
+            beats.standstill = None;
         }
         beats.last = now;
     }
@@ -68,12 +71,9 @@ impl Pulse {
     fn earliest(&self, now: Instant) -> Instant {
         let beats = self.beats();
         if now.saturating_duration_since(beats.last) > STANDSTILL {
-            return beats.last;
+            return beats.standstill.unwrap_or(beats.last);
         }
-        match beats.standstill {
-            Some((began, ended)) if now.saturating_duration_since(ended) < CATCHING_UP => began,
-            Some(_) | None => now,
-        }
+        beats.standstill.unwrap_or(now)
     }
 
     fn beats(&self) -> MutexGuard<'_, Beats> {
@@ -94,8 +94,10 @@ mod tests {
         assert_eq!(pulse.earliest(thawed), began, "before the next beat");
         pulse.beat(thawed);
         assert_eq!(pulse.earliest(thawed + Duration::from_millis(10)), began, "after it");
-        let later = thawed + CATCHING_UP;
-        (1..=30).for_each(|beat| pulse.beat(thawed + beat * BEAT_INTERVAL));
+        pulse.beat(thawed + Duration::from_millis(400));
+        assert_eq!(pulse.earliest(thawed + Duration::from_millis(410)), began, "it still catches up");
+        let later = thawed + Duration::from_millis(500);
+        pulse.beat(later);
         assert_eq!(pulse.earliest(later), later);
     }
 }

@@ -53,6 +53,28 @@ async fn a_retry_of_what_is_pending_is_answered_like_it_and_not_applied_again() 
 }
 
 #[tokio::test]
+async fn a_predecessor_that_the_log_kept_longer_than_what_came_after_it_is_no_attempt_to_share() {
+    on_both(async |bed| {
+        let mut log = Log::of("acme");
+        let active = |active: bool| set("active", json!(active));
+        bed.apply_one(log.user(1, new_user("alice"))).await;
+        let first = log.user(1, active(true));
+        bed.apply(&[first.clone(), log.user(1, active(false))]).await;
+        let second = again(&first, log.user(1, active(true)));
+        assert_eq!(resource(&bed.apply_one(second.clone()).await).attributes.user().active(), Some(true));
+        // Also where what came between was no change of access, and where the attempt was refused.
+        let refused = log.user(1, title_at_first());
+        let title = log.user(1, set("title", json!("Chief")));
+        assert_eq!(statuses(&bed.apply(&[refused.clone(), title]).await), [412, 200]);
+        let third = again(&second, log.user(1, active(true)));
+        let version = resource(&bed.apply_one(third).await).meta.version;
+        assert_eq!(version.number(), bed.value::<i64>("SELECT version FROM users").await);
+        assert_eq!(status(&bed.apply_one(again(&refused, log.user(1, title_at_first()))).await), 412);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn whatever_is_not_the_same_request_is_decided_on_its_own() {
     on_both(async |bed| {
         let mut log = Log::of("acme");

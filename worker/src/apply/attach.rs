@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use protocol::access::Verdict;
 use protocol::message::command::Command;
 use protocol::message::outcome::Outcome;
-use protocol::scim::resource::Version;
+use protocol::scim::resource::{ResourceType, Version};
 
 use super::creates::Request;
 use super::working::WorkingSet;
@@ -75,6 +75,9 @@ impl WorkingSet {
         accepted: &Accepted,
         attempt: &operation::Model,
     ) -> Option<Outcome> {
+        if self.has_changed_since(accepted.envelope.resource_type, key, attempt) {
+            return None;
+        }
         match State::of(attempt).ok()? {
             State::Applied if !attempt.yielded => {}
             State::Rejected => return Some(Outcome::Rejected { error: error_of(attempt) }),
@@ -90,5 +93,14 @@ impl WorkingSet {
             (204, Some(version)) => Some(Outcome::UpdatedWithoutBody { version: Version::from_number(version) }),
             _ => Some(self.outcome(key, accepted)),
         }
+    }
+
+    /// Whether something came between the attempt and its repetition. A predecessor is the last message of its resource
+    /// that the log still has: later ones may have been settled and removed before it, as where its worker has died.
+    fn has_changed_since(&self, resource_type: ResourceType, key: &Key, attempt: &operation::Model) -> bool {
+        let Some(image) = self.current(resource_type, key) else { return false };
+        let number = sequence(attempt.sequence);
+        let other_version = attempt.version.is_some_and(|version| version != image.resource.meta.version.number());
+        other_version || image.last_sequence > number || image.standing.sequence > number
     }
 }
