@@ -111,7 +111,7 @@ impl Store {
         self.kind
     }
 
-    /// Whether the database takes writes, within [`PROBE_TIMEOUT`]: one that is full or read-only answers, too.
+    /// Whether the database takes writes, within 3 seconds: one that is full or read-only answers, too.
     pub async fn probe(&self) -> Result<(), StoreError> {
         let doing = "asking whether the database takes writes";
         let probe = async {
