@@ -14,6 +14,8 @@ use crate::clock;
 const MEASURE_TIMEOUT: Duration = Duration::from_millis(500);
 /// How wrong this machine's clock may be while the broker's was never measured.
 const UNMEASURED_ERROR: Duration = Duration::from_secs(1);
+/// How long a measurement is kept beside less exact ones: clocks drift apart.
+const FRESH_FOR: Duration = Duration::from_mins(1);
 /// What clocks may drift apart between two measurements without a step.
 const DRIFT: Duration = Duration::from_millis(50);
 /// How many steps are remembered: no request is older than the last few.
@@ -47,12 +49,24 @@ struct Reading {
     /// The broker's time at `origin`.
     at_origin: Timestamp,
     error: Duration,
+    taken: Instant,
 }
 
 impl Default for BrokerClock {
     fn default() -> Self {
         let (reading, steps, wanted) = (watch::Sender::default(), Mutex::default(), Notify::new());
         Self { origin: Instant::now(), reading, steps, wanted }
+    }
+}
+
+impl Reading {
+    /// This one, if it is the better one and nothing speaks against it: an answer that came late, as through a link that
+    /// was stalled, says little.
+    fn kept_beside(self, new: Self) -> Option<Self> {
+        let apart = self.at_origin.as_millis().abs_diff(new.at_origin.as_millis());
+        let agrees = Duration::from_millis(apart) <= self.error + new.error;
+        let is_fresh = new.taken.saturating_duration_since(self.taken) < FRESH_FOR;
+        (agrees && is_fresh && self.error < new.error).then_some(Self { generation: new.generation, ..self })
     }
 }
 
@@ -99,7 +113,8 @@ impl BrokerClock {
     pub(super) fn learn(&self, generation: u64, sent: Instant, received: Instant, said: Timestamp) -> i64 {
         let half = received.saturating_duration_since(sent) / 2;
         let at_origin = said.before((sent + half).saturating_duration_since(self.origin));
-        let reading = Reading { generation, at_origin, error: half + RESOLUTION };
+        let new = Reading { generation, at_origin, error: half + RESOLUTION, taken: received };
+        let reading = self.reading.borrow().and_then(|before| before.kept_beside(new)).unwrap_or(new);
         if let Some(before) = self.reading.send_replace(Some(reading)) {
             self.note_step(before, reading);
         }
@@ -145,6 +160,18 @@ mod tests {
         tokio::time::advance(Duration::from_secs(3)).await;
         let (now, error) = clock.at(Instant::now());
         assert_eq!((now, error), (Timestamp::from_millis(1_003_040), Duration::from_millis(21)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_came_late_does_not_replace_a_better_measurement() {
+        let clock = BrokerClock::default();
+        let first = Instant::now();
+        clock.learn(1, first, first, Timestamp::from_millis(1_000_000));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let sent = Instant::now();
+        tokio::time::advance(Duration::from_millis(900)).await;
+        clock.learn(2, sent, Instant::now(), Timestamp::from_millis(1_001_890));
+        assert_eq!(clock.at(first), (Timestamp::from_millis(1_000_000), RESOLUTION));
     }
 
     #[tokio::test(start_paused = true)]
