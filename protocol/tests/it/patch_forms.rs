@@ -77,7 +77,10 @@ fn a_remove_with_values_removes_these_only() {
         &expect![[r#"{"emails":[{"type":"home","value":"h@x"}]}"#]],
     );
     check(r#"[{"op":"remove","path":"emails","value":[{"type":"home","value":"w@x"}]}]"#, &expect!["{}"]);
-    check(r#"[{"op":"remove","path":"emails","value":[]}]"#, &expect!["{}"]);
+    // What names no value removes none.
+    for value in ["[]", "[null]", "[{}]", r#"[{"value":null}]"#] {
+        check(&format!(r#"[{{"op":"remove","path":"emails","value":{value}}}]"#), &expect!["{}"]);
+    }
     check(r#"[{"op":"remove","path":"emails","value":null}]"#, &expect![[r#"{"emails":null}"#]]);
     check(r#"[{"op":"remove","path":"emails","value":["h@x","w@x"]}]"#, &expect![[r#"{"emails":null}"#]]);
     check(r#"[{"op":"remove","path":"title","value":"other"}]"#, &expect![[r#"{"title":null}"#]]);

@@ -171,7 +171,9 @@ fn single(old: Option<Value>, verb: Verb, spot: &Spot, value: Option<&Value>) ->
 fn list(old: Vec<Value>, verb: Verb, spot: &Spot, value: Option<&Value>) -> Result<Vec<Value>, Refused> {
     let mut values: Vec<(Value, bool)> = old.into_iter().map(|value| (value, false)).collect();
     if spot.filter.is_none() && spot.sub.is_none() {
-        let given: Vec<Value> = value.and_then(Value::as_array).into_iter().flatten().map(without_nulls).collect();
+        let given = value.and_then(Value::as_array).into_iter().flatten().map(without_nulls);
+        // An element without anything is "unassigned", too: it is no value to add, and none to remove.
+        let given: Vec<Value> = given.filter(|value| !value.is_null() && *value != json!({})).collect();
         // RFC 7643 §2.4: "The primary attribute value 'true' MUST appear no more than once."
         if given.iter().filter(|value| is_primary(value)).count() > 1 {
             return Err(Refused);
