@@ -17,13 +17,17 @@ use rosterd::servers::nats::LogSync;
 use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 
+use crate::harness::scim::Scim;
 use crate::harness::{Database, Haproxy, System, trial};
 use change::{ACCESS, ALONE, Case, VALUES};
 use outage::Outage;
 use round::{HangUp, Round};
 
-/// Rounds of a case in one outage: what one ingress may have in the log of a workspace and lane sets the limit.
+/// Rounds of a case in one outage and workspace: what one ingress may have in the log of a workspace and lane sets the
+/// limit.
 const AT_ONCE: usize = 4;
+/// In how many workspaces at most: more would keep an ingress from reading a request before its client gives up.
+const MAX_WORKSPACES: usize = 5;
 /// With this deadline nothing is appended any more 15 seconds after a request came: time enough for a broker to be back.
 const ANSWER_DEADLINE: &str = "20";
 /// When the clients give up, when somebody asks for the contrary, when the outage ends, all since the old requests were
@@ -113,9 +117,13 @@ impl Trial {
         let system = Box::pin(plan.start()).await;
         let proxy = Haproxy::hiding(system.url_of(0)).await;
         let (mut tally, mut left) = (Tally::new(), trial::rounds(2));
+        let mut workspaces = vec![system.scim()];
+        while workspaces.len() < left.div_ceil(AT_ONCE).min(MAX_WORKSPACES) {
+            workspaces.push(system.enable(&format!("workspace-{}", workspaces.len())).await);
+        }
         while left > 0 {
-            let some = left.min(AT_ONCE);
-            Box::pin(self.one_outage(&system, &proxy, (left, some), &mut tally)).await;
+            let some = left.min(AT_ONCE * workspaces.len());
+            Box::pin(self.one_outage(&system, (&proxy, &workspaces), (left, some), &mut tally)).await;
             left -= some;
         }
         self.report(&tally)
@@ -144,18 +152,24 @@ impl Trial {
         wrong_ones
     }
 
-    /// So many rounds of every case.
-    async fn one_outage(&self, system: &System, proxy: &Haproxy, (left, some): (usize, usize), tally: &mut Tally) {
+    /// So many rounds of every case, spread over the workspaces.
+    async fn one_outage(
+        &self,
+        system: &System,
+        (proxy, workspaces): (&Haproxy, &[Scim]),
+        (left, some): (usize, usize),
+        tally: &mut Tally,
+    ) {
         let mut rounds: Vec<(usize, Round)> = Vec::new();
         for (index, (case, hang_up)) in self.rounds.iter().enumerate() {
-            let old_way = match hang_up {
-                HangUp::Seen => system.scim_at(0),
-                HangUp::Hidden => system.scim_behind(&proxy.url),
+            let old_server = match hang_up {
+                HangUp::Seen => system.url_of(0),
+                HangUp::Hidden => &proxy.url,
             };
-            let newer_way = if self.ingresses == 1 { old_way.clone() } else { system.scim_at(1) };
-            rounds.extend((0..some).map(|number| {
-                let name = format!("person-{index}-{left}-{number}");
-                (number, Round::new(*case, *hang_up, (old_way.clone(), newer_way.clone()), name))
+            let newer_server = if self.ingresses == 1 { old_server } else { system.url_of(1) };
+            rounds.extend((0..some).zip(workspaces.iter().cycle()).map(|(number, workspace)| {
+                let ways = (workspace.by_way_of(old_server), workspace.by_way_of(newer_server));
+                (number, Round::new(*case, *hang_up, ways, format!("person-{index}-{left}-{number}")))
             }));
         }
         join_all(rounds.iter_mut().map(|(turn, round)| round.prepare(*turn))).await;

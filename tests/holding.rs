@@ -84,7 +84,7 @@ async fn one_worker_or_the_broker_less_is_a_pause_and_no_failure() {
     let system = Box::pin(plan.start()).await;
     // As providers come: by a load balancer that asks each ingress whether it is ready.
     let balancer = Haproxy::before(&[system.url_of(0), system.url_of(1)]).await;
-    let ways = [system.scim_at(0), system.scim_behind(&balancer.url)];
+    let ways = [system.scim_at(0), system.scim().by_way_of(&balancer.url)];
     // In a run beside all other tests there is no telling how long anything takes.
     let patience = if trial::is_full() { 1 } else { 2 };
     for round in 0..trial::rounds(1).div_ceil(20) {

@@ -19,15 +19,15 @@ use crate::report::{Report, longest_gaps};
 use crate::rest::Rest;
 use crate::workload::{self, WorkloadOptions};
 
-/// Logical clients; each has one request under way.
+/// Logical clients unless `ROSTERD_CHAOS_CLIENTS` says otherwise; each has one request under way. A third of them give
+/// up after a moment and ask for the contrary. For three clients there is one user, for six one group.
 const CLIENTS: usize = 18;
-/// Those of them who give up after a moment and ask for the contrary.
-const IMPATIENT: usize = 6;
 
 /// How long, and by which schedule.
 struct Settings {
     time: Duration,
     seed: u64,
+    clients: usize,
     /// The report that sums all passes.
     report: Option<PathBuf>,
 }
@@ -66,9 +66,16 @@ async fn whatever_is_killed_nothing_acknowledged_is_lost_doubled_reordered_or_re
 /// Load and faults side by side, until both have ended.
 async fn run(system: &System, settings: &Settings) -> (History, Record) {
     let until = CancellationToken::new();
-    let (seed, until_then) = (settings.seed, until.clone());
-    let options =
-        WorkloadOptions { seed, clients: CLIENTS, impatient: IMPATIENT, until: until_then, ..Default::default() };
+    let clients = settings.clients;
+    let options = WorkloadOptions {
+        seed: settings.seed,
+        clients,
+        impatient: clients / 3,
+        users: clients.div_ceil(3),
+        groups: clients.div_ceil(6),
+        until: until.clone(),
+        ..WorkloadOptions::default()
+    };
     let urls = system.base_urls();
     let load = workload::run(&urls, system.token(), options);
     let harm = async {
@@ -95,7 +102,8 @@ impl Settings {
     fn read() -> Self {
         let time = Duration::from_secs(environment("ROSTERD_CHAOS_SECONDS").map_or(60, |text| text.parse().unwrap()));
         let seed = environment("ROSTERD_CHAOS_SEED").map_or(1, |text| text.parse().unwrap());
-        Self { time, seed, report: environment("ROSTERD_CHAOS_REPORT").map(PathBuf::from) }
+        let clients = environment("ROSTERD_CHAOS_CLIENTS").map_or(CLIENTS, |text| text.parse().unwrap());
+        Self { time, seed, clients, report: environment("ROSTERD_CHAOS_REPORT").map(PathBuf::from) }
     }
 }
 

@@ -37,6 +37,12 @@ impl Scim {
         Self { http, base_url: base_url.into(), token: token.into() }
     }
 
+    /// The same workspace by way of another server.
+    pub(crate) fn by_way_of(&self, server: &str) -> Self {
+        let (_, path) = self.base_url.split_once("/scim/").expect("a Base URL");
+        Self { base_url: format!("{server}/scim/{path}"), ..self.clone() }
+    }
+
     /// The same workspace with another token.
     pub(crate) fn with_token(&self, token: &str) -> Self {
         Self { token: token.to_owned(), ..self.clone() }

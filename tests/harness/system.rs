@@ -224,11 +224,6 @@ impl System {
         &self.urls[ingress]
     }
 
-    /// The workspace as a provider sees it by way of a proxy.
-    pub(crate) fn scim_behind(&self, proxy: &str) -> Scim {
-        Scim::new(format!("{proxy}/scim/v2/acme"), &self.token)
-    }
-
     /// The workspace's first token.
     pub(crate) fn token(&self) -> &str {
         &self.token
