@@ -1,6 +1,8 @@
-//! Who may know what: seen in the dependency trees, where it cannot be argued away.
+//! Who may know what: seen in the dependency trees and in the sources, where it cannot be argued away.
 
-use std::path::Path;
+mod imports;
+
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 #[test]
@@ -33,13 +35,48 @@ fn there_is_one_tls_provider() {
     }
 }
 
+#[test]
+fn what_scim_says_knows_nothing_of_messages_and_decisions() {
+    for (module, named) in imports::imports(&sources("protocol")) {
+        let above = ["message", "decide", "ownership", "access"];
+        let named: Vec<String> = named.iter().map(|named| named.join("::")).collect();
+        let wrong = named.iter().find(|named| above.iter().any(|above| named.starts_with(above)));
+        assert!(module.first().is_none_or(|first| first != "scim") || wrong.is_none(), "{module:?} names {wrong:?}");
+    }
+}
+
+#[test]
+fn the_store_knows_nothing_of_what_uses_it() {
+    for (module, named) in imports::imports(&sources("worker")) {
+        let wrong = named
+            .iter()
+            .find(|named| named.first().is_some_and(|name| ["apply", "answer", "broker"].contains(&&**name)));
+        assert!(module.first().is_none_or(|first| first != "store") || wrong.is_none(), "{module:?} names {wrong:?}");
+    }
+}
+
+#[test]
+fn no_files_of_a_crate_name_each_other_in_a_circle() {
+    for package in ["protocol", "ingress", "worker", "migrations", "rosterd"] {
+        let circles = imports::circles(&imports::imports(&sources(package)));
+        assert!(circles.is_empty(), "{package}: {circles:?}");
+    }
+}
+
+fn sources(package: &str) -> PathBuf {
+    root().join(package).join("src")
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
 /// None of these is in the package's tree of normal dependencies.
 #[track_caller]
 fn forbid(package: &str, crates: &[&str]) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut tree = Command::new(env!("CARGO"));
     tree.args(["tree", "--locked", "--offline", "--package", package, "--edges", "normal"]);
-    let output = tree.args(["--prefix", "none", "--format", "{p}"]).current_dir(root).output().unwrap();
+    let output = tree.args(["--prefix", "none", "--format", "{p}"]).current_dir(root()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8_lossy(&output.stdout);
     let found: Vec<&str> = text.lines().filter_map(|line| line.split(' ').next()).collect();

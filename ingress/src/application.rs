@@ -5,17 +5,19 @@ use futures::StreamExt;
 use http::Method;
 use protocol::id::{Namespace, ResourceId, WorkspaceId};
 use protocol::message::admin::{AdminCall, AdminError, AdminReply, AdminResult};
-use protocol::message::command::{Command, Precondition};
+use protocol::message::command::Command;
 use protocol::message::envelope::{Envelope, FORMAT_VERSION};
 use protocol::message::lane::Lane;
 use protocol::message::outcome::Outcome;
-use protocol::message::query::{Answer, Joined, Query, TypeFilter};
+use protocol::message::query::{Answer, Query};
 use protocol::ownership::Source;
 use protocol::scim::error::ScimError;
-use protocol::scim::filter::Filter;
-use protocol::scim::list::{Page, Paging};
+use protocol::scim::filter::{Filter, TypeFilter};
+use protocol::scim::list::{Include, Page, Paging};
 use protocol::scim::patch::PatchRequest;
-use protocol::scim::resource::{Resource, ResourceType};
+use protocol::scim::precondition::Precondition;
+use protocol::scim::resource::Resource;
+use protocol::scim::resource_type::ResourceType;
 use protocol::scim::schema::Extensions;
 use serde_json::json;
 use tokio::time::Instant;
@@ -98,7 +100,7 @@ async fn resolve(edge: &Edge, workspace: &WorkspaceId, user: &str) -> Result<Res
     let paging = Paging::Index(Page::new(Some(1), Some(1)));
     let lists = vec![TypeFilter { resource_type: ResourceType::User, filter: Some(filter) }];
     let base_url = edge.terms.base_url(workspace);
-    let query = Query::List { lists, base_url, sort: None, paging, joined: Joined::NONE };
+    let query = Query::List { lists, base_url, sort: None, paging, joined: Include::NONE };
     match edge.gateway.ask(workspace, query).await.map_err(unavailable)? {
         Answer::List { resources, .. } => resources.first().map(|found| found.id).ok_or_else(no_such_user),
         Answer::Refused { error } => Err(refused(error)),

@@ -1,7 +1,6 @@
 //! `POST /Bulk` (RFC 7644 §3.7): many operations in one request, done in waves.
 
 mod run;
-mod turns;
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::response::Response;
@@ -12,7 +11,6 @@ use tokio::sync::watch;
 use tokio::time::timeout_at;
 
 use self::run::Run;
-pub use self::turns::Turns;
 use crate::edge::Edge;
 use crate::error::ApiError;
 use crate::extract::{media_type, read_bulk};
@@ -27,8 +25,8 @@ pub(crate) async fn bulk(State(edge): State<Edge>, request: Request) -> Result<R
     media_type(&parts.headers)?;
     // Only as many are in memory as are served.
     let until = edge.terms.timing(origin.began, origin.began).publish_by;
-    let turn = timeout_at(until, edge.bulk.take(&origin.caller.workspace)).await;
-    let turn = turn.unwrap_or(Err(GatewayError::Unanswered { in_log: None }))?;
+    let permit = timeout_at(until, edge.bulk.enter(&origin.caller.workspace)).await;
+    let permit = permit.unwrap_or(Err(GatewayError::Unanswered { in_log: None }))?;
     let asked = read_bulk(body, edge.terms.bulk).await?;
     let complete = edge.pulse.complete_since().await;
     // Dropped with this future, when the client hangs up: that ends the run.
@@ -37,7 +35,7 @@ pub(crate) async fn bulk(State(edge): State<Edge>, request: Request) -> Result<R
     // A task of its own: what was created in a circle is taken back also when the client hangs up.
     let running = tokio::spawn(async move {
         let finished = Run::new(run, origin, asked, complete, gone).finish().await;
-        drop(turn);
+        drop(permit);
         finished
     });
     let finished = running.await.map_err(|_| ScimError::new(500, "the request could not be carried out to its end"))?;

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use protocol::id::{IngressId, WorkspaceId};
 use protocol::scim::bulk::BulkLimits;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use protocol::time::Timestamp;
 use tokio::time::Instant;
 
-use crate::bulk::Turns;
+use crate::bulk_gate::BulkGate;
 use crate::clock;
 use crate::credentials::Credentials;
 use crate::gateway::{Gateway, Timing};
@@ -26,7 +26,7 @@ pub struct Edge {
     /// Whether this process can serve.
     pub health: Arc<Health>,
     /// Whose bulk request is served next.
-    pub bulk: Arc<Turns>,
+    pub bulk: Arc<BulkGate>,
     /// Whether this process was standing still.
     pub pulse: Pulse,
     /// What the configuration says.

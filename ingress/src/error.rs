@@ -1,12 +1,13 @@
 //! Every failure as a SCIM answer: the only place where an error meets HTTP (RFC 7644 §3.12).
 
 use axum::response::{IntoResponse, Response};
+use http::HeaderValue;
 use http::header::{HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, StatusCode};
+use protocol::message::query::Answer;
 use protocol::scim::error::ScimError;
 
 use crate::gateway::GatewayError;
-use crate::response::scim_json;
+use crate::response::error_response;
 
 /// Names the operation that a 503 leaves in the log (RFC 9967 §2.5.1.1).
 pub(crate) const SET_TXN: HeaderName = HeaderName::from_static("set-txn");
@@ -87,8 +88,17 @@ fn retry_later(error: &ScimError, seconds: &'static str) -> Response {
     response
 }
 
-/// An error's answer.
-pub(crate) fn error_response(error: &ScimError) -> Response {
-    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    scim_json(status, &error.body())
+/// An answer that is not the one that was asked for.
+pub(crate) fn refusal(answer: Answer) -> ApiError {
+    match answer {
+        Answer::Refused { error } => error.into(),
+        Answer::Unavailable => GatewayError::Unanswered { in_log: None }.into(),
+        Answer::Resource { .. }
+        | Answer::NotModified { .. }
+        | Answer::List { .. }
+        | Answer::Members { .. }
+        | Answer::Fate { .. }
+        | Answer::Profile { .. }
+        | Answer::Credential { .. } => GatewayError::UnexpectedAnswer.into(),
+    }
 }

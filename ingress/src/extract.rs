@@ -9,7 +9,7 @@ use axum::extract::{FromRequestParts, Path};
 use http::request::Parts;
 use protocol::scim::error::{ScimError, ScimType};
 use protocol::scim::projection::Projection;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use tokio::time::Instant;
 
 pub(crate) use body::{Bodiless, FromJson, ScimBody, media_type, of_request};

@@ -12,6 +12,7 @@ mod outgoing;
 mod pending_outcomes;
 mod publish_ack;
 mod query_client;
+mod shared;
 mod sightings;
 mod turns;
 mod underway;

@@ -1,17 +1,10 @@
-//! Liveness, readiness, and the health of everything that requests need.
+//! What is known of this process, and of everything that requests need.
 
 mod report;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::StatusCode;
-
-pub(crate) use self::report::health;
-
-use self::report::LastReport;
-use crate::edge::Edge;
+pub(crate) use self::report::{LastReport, Part, Report};
 
 /// What is known of this process and of what it needs. Each part is set by the task that sees it.
 #[derive(Debug, Default)]
@@ -26,7 +19,8 @@ pub struct Health {
     pub credentials_watched: AtomicBool,
     /// This clock and the broker's differ by more than [`Health::MAX_CLOCK_SKEW_MILLIS`].
     pub clock_skewed: AtomicBool,
-    last_report: LastReport,
+    /// How everything was when somebody asked last.
+    pub(crate) last_report: LastReport,
 }
 
 impl Health {
@@ -40,18 +34,5 @@ impl Health {
             return Some("this process is stopping");
         }
         (!self.credentials_loaded.load(Ordering::Relaxed)).then_some("the credentials are not loaded yet")
-    }
-}
-
-/// The process runs.
-pub(crate) async fn live() -> &'static str {
-    "ok\n"
-}
-
-/// The process can take requests.
-pub(crate) async fn ready(State(edge): State<Edge>) -> Response {
-    match edge.health.not_ready() {
-        None => "ready\n".into_response(),
-        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
     }
 }

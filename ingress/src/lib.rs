@@ -1,11 +1,12 @@
 //! The HTTP edge of rosterd: speaks SCIM, authenticates, validates, appends to the log, waits for the outcome, answers.
 //!
 //! It knows no database: what it cannot answer from memory it asks a worker. One request's way through the files:
-//! [`router`] → `auth` → `extract` → `resources` → [`gateway`] ⇒ log and worker ⇒ `gateway::waiting` → `response`.
+//! [`router`] → `auth` → `extract` → `resources` → [`gateway`] ⇒ log and worker ⇒ `gateway::underway` → `response`.
 
 mod application;
 mod auth;
-pub mod bulk;
+mod bulk;
+pub mod bulk_gate;
 pub mod clock;
 pub mod config;
 pub mod credentials;
@@ -17,6 +18,8 @@ mod failpoint;
 pub mod gateway;
 pub mod health;
 mod identity;
+mod last_answer;
+mod probes;
 pub mod pulse;
 mod request;
 mod resources;

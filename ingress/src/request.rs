@@ -6,23 +6,23 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use protocol::failpoint::Failpoint;
 use protocol::id::{OperationId, WorkspaceId};
-use protocol::message::command::{Command, Precondition};
+use protocol::message::command::Command;
 use protocol::message::envelope::{Envelope, FORMAT_VERSION, Fingerprint};
 use protocol::message::lane::Lane;
 use protocol::message::outcome::Outcome;
 use protocol::message::query::{Answer, Query};
 use protocol::ownership::Source;
 use protocol::scim::error::ScimError;
+use protocol::scim::precondition::Precondition;
 use protocol::scim::projection::Projection;
 use tokio::time::Instant;
 
 use crate::auth::Caller;
 use crate::edge::{Edge, Terms};
-use crate::error::ApiError;
+use crate::error::{ApiError, refusal};
 use crate::extract::{Began, Target, View};
-use crate::resources::refusal;
+use crate::last_answer::LastAnswer;
 use crate::response::Recipient;
-use crate::serve::LastAnswer;
 use crate::{failpoint, identity};
 
 /// Who asks, since when, and in which trace.

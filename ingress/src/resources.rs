@@ -14,9 +14,8 @@ use protocol::scim::render::{ListResponse, Place};
 
 use crate::auth::Caller;
 use crate::edge::Edge;
-use crate::error::ApiError;
+use crate::error::{ApiError, refusal};
 use crate::extract::{Bodiless, Conditional, Kind, Posted, ScimBody, Search, Target, View};
-use crate::gateway::GatewayError;
 use crate::identity;
 use crate::request::Asking;
 use crate::response::{Recipient, not_modified};
@@ -118,20 +117,5 @@ async fn found(State(edge): State<Edge>, caller: Caller, search: Search) -> Resu
             Ok(recipient.list(&list))
         }
         other => Err(refusal(other)),
-    }
-}
-
-/// An answer that is not the one that was asked for.
-pub(crate) fn refusal(answer: Answer) -> ApiError {
-    match answer {
-        Answer::Refused { error } => error.into(),
-        Answer::Unavailable => GatewayError::Unanswered { in_log: None }.into(),
-        Answer::Resource { .. }
-        | Answer::NotModified { .. }
-        | Answer::List { .. }
-        | Answer::Members { .. }
-        | Answer::Fate { .. }
-        | Answer::Profile { .. }
-        | Answer::Credential { .. } => GatewayError::UnexpectedAnswer.into(),
     }
 }

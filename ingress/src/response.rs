@@ -15,7 +15,6 @@ use protocol::scim::resource::{Resource, Version};
 use serde::Serialize;
 
 use crate::edge::Edge;
-use crate::error::error_response;
 use crate::streamed::Pieces;
 
 /// The media type of everything that SCIM answers (RFC 7644 §3.1).
@@ -89,6 +88,12 @@ pub(crate) fn scim_json(status: StatusCode, body: &impl Serialize) -> Response {
         Ok(bytes) => with_headers(status, Body::from(bytes)),
         Err(_) => not_written(),
     }
+}
+
+/// An error's answer.
+pub(crate) fn error_response(error: &ScimError) -> Response {
+    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    scim_json(status, &error.body())
 }
 
 fn not_written() -> Response {

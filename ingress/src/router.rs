@@ -12,14 +12,13 @@ use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Uri};
 use protocol::scim::error::{ScimError, ScimType};
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use tower::util::MapRequestLayer;
 
 use crate::edge::Edge;
-use crate::error::error_response;
 use crate::extract::Began;
-use crate::response::SCIM_JSON;
-use crate::{auth, bulk, discovery, health, resources, unread};
+use crate::response::{SCIM_JSON, error_response};
+use crate::{auth, bulk, discovery, probes, resources, unread};
 
 /// Reading the request and writing the answer may take this much longer than waiting for the outcome.
 const BEYOND_THE_ANSWER: Duration = Duration::from_secs(8);
@@ -50,9 +49,9 @@ pub fn app(edge: Edge) -> Router {
         .route("/scim/v2/{workspace}/ResourceTypes", get(discovery::resource_types))
         .route("/scim/v2/{workspace}/ResourceTypes/{id}", get(discovery::resource_type))
         .route("/scim/v2/{workspace}/Me", any(discovery::me))
-        .route("/livez", get(health::live))
-        .route("/readyz", get(health::ready))
-        .route("/healthz", get(health::health))
+        .route("/livez", get(probes::live))
+        .route("/readyz", get(probes::ready))
+        .route("/healthz", get(probes::health))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         // The last is the outermost: the end of the connection, time, the rest of the body, log, the size of the head, then authentication before anything else under

@@ -2,15 +2,13 @@
 
 mod accept;
 mod head;
-mod last_answer;
 mod patience;
-
-pub(crate) use self::last_answer::LastAnswer;
 
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use protocol::id::InvalidId;
 use protocol::scim::bulk::BulkLimits;
 
@@ -54,7 +52,12 @@ pub enum RunError {
 
 /// Serves until SIGTERM or SIGINT, goes on accepting for the drain delay, then finishes what is in flight. Prints `listening http://ADDRESS` on standard output
 /// when connections are accepted.
-pub async fn run(config: Config) -> Result<(), RunError> {
+#[inline(never)]
+pub fn run(config: Config) -> BoxFuture<'static, Result<(), RunError>> {
+    Box::pin(serve(config))
+}
+
+async fn serve(config: Config) -> Result<(), RunError> {
     telemetry::start(config.log);
     let address = config.listen;
     let listen = |source| RunError::Listen { address, source };

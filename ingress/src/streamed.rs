@@ -9,7 +9,7 @@ use axum::body::{Body, Bytes};
 use futures::stream::try_unfold;
 use protocol::id::{ResourceId, WorkspaceId};
 use protocol::message::query::{Answer, Query};
-use protocol::scim::member::Member;
+use protocol::scim::members::Member;
 use protocol::scim::projection::Projection;
 use protocol::scim::render::{ListResponse, OpenGroup};
 use protocol::scim::resource::Resource;

@@ -8,6 +8,8 @@
     reason = "`MigrationTrait` elides the lifetime of its manager; naming it does not match"
 )]
 
+use std::pin::Pin;
+
 use sea_orm_migration::prelude::{DbErr, MigrationTrait, MigratorTrait};
 use sea_orm_migration::{MigrationStatus, async_trait};
 
@@ -54,8 +56,16 @@ pub struct Step {
     pub applied: bool,
 }
 
+/// A future that is compiled here, and not again in every crate that awaits it.
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
 /// Takes all pending steps. Does nothing if there are none; waits for another process that is migrating.
-pub async fn up(url: &str) -> Result<(), MigrateError> {
+#[inline(never)]
+pub fn up(url: &str) -> Boxed<'_, Result<(), MigrateError>> {
+    Box::pin(take_all(url))
+}
+
+async fn take_all(url: &str) -> Result<(), MigrateError> {
     let connection = open(url).await?;
     let transaction = session(&connection).await?;
     Migrator::up(&transaction, None).await.map_err(|error| MigrateError::apply(&error))?;
@@ -64,7 +74,12 @@ pub async fn up(url: &str) -> Result<(), MigrateError> {
 }
 
 /// Takes back the last `steps` steps, with all data in their tables.
-pub async fn down(url: &str, steps: u32) -> Result<(), MigrateError> {
+#[inline(never)]
+pub fn down(url: &str, steps: u32) -> Boxed<'_, Result<(), MigrateError>> {
+    Box::pin(take_back(url, steps))
+}
+
+async fn take_back(url: &str, steps: u32) -> Result<(), MigrateError> {
     let connection = open(url).await?;
     let transaction = session(&connection).await?;
     Migrator::down(&transaction, Some(steps)).await.map_err(|error| MigrateError::apply(&error))?;
@@ -73,7 +88,12 @@ pub async fn down(url: &str, steps: u32) -> Result<(), MigrateError> {
 }
 
 /// Every step and whether it has been applied. Changes nothing.
-pub async fn status(url: &str) -> Result<Vec<Step>, MigrateError> {
+#[inline(never)]
+pub fn status(url: &str) -> Boxed<'_, Result<Vec<Step>, MigrateError>> {
+    Box::pin(steps(url))
+}
+
+async fn steps(url: &str) -> Result<Vec<Step>, MigrateError> {
     let connection = open(url).await?;
     let found = Migrator::get_migration_with_status_read_only(&connection).await;
     let steps = found.map_err(|error| MigrateError::status(&error))?;
@@ -85,13 +105,16 @@ pub async fn status(url: &str) -> Result<Vec<Step>, MigrateError> {
 }
 
 /// Whether the database has taken exactly the steps that this build knows. Changes nothing.
-pub async fn is_current(connection: &sea_orm_migration::sea_orm::DatabaseConnection) -> Result<bool, DbErr> {
-    match Migrator::get_pending_migrations_read_only(connection).await {
-        Ok(pending) => Ok(pending.is_empty()),
-        // The database has taken a step of which this build knows nothing.
-        Err(DbErr::Custom(_)) => Ok(false),
-        Err(error) => Err(error),
-    }
+#[inline(never)]
+pub fn is_current(connection: &sea_orm_migration::sea_orm::DatabaseConnection) -> Boxed<'_, Result<bool, DbErr>> {
+    Box::pin(async move {
+        match Migrator::get_pending_migrations_read_only(connection).await {
+            Ok(pending) => Ok(pending.is_empty()),
+            // The database has taken a step of which this build knows nothing.
+            Err(DbErr::Custom(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    })
 }
 
 async fn close(connection: sea_orm_migration::sea_orm::DatabaseConnection) -> Result<(), MigrateError> {

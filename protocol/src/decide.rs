@@ -6,14 +6,17 @@ use serde_json::{Map, Value};
 
 use crate::access::{Access, Verdict};
 use crate::id::ResourceId;
-use crate::message::command::{Command, Precondition};
+use crate::message::command::Command;
 use crate::message::envelope::Envelope;
-use crate::ownership::{Ownership, OwnershipPolicy, Source};
+use crate::ownership::{OwnershipPolicy, Source};
 use crate::scim::attributes::Attributes;
 use crate::scim::error::{ScimError, ScimType};
+use crate::scim::members::MemberDelta;
 use crate::scim::name::CanonicalName;
 use crate::scim::patch::PatchRequest;
-use crate::scim::resource::{Meta, Resource, ResourceType, Version};
+use crate::scim::precondition::Precondition;
+use crate::scim::resource::{Meta, Ownership, Resource, Version};
+use crate::scim::resource_type::ResourceType;
 use crate::scim::schema::{Mutability, ResourceSchema};
 use crate::time::Timestamp;
 
@@ -37,14 +40,14 @@ pub enum Change {
         /// The resource, without `members`.
         resource: Resource,
         /// Its members.
-        members: MemberEdit,
+        members: MemberDelta,
     },
     /// New values for the row, and changed member rows.
     Update {
         /// The resource after the change, its version raised, without `members`.
         resource: Resource,
         /// Its members.
-        members: MemberEdit,
+        members: MemberDelta,
     },
     /// Nothing: the resource is as the command wants it. Version and `lastModified` stay.
     Unchanged,
@@ -52,17 +55,6 @@ pub enum Change {
     Delete,
     /// Nothing: all that the command asks for is about access, and its word on that does not count.
     Superseded,
-}
-
-/// A change of a group's member rows: first `clear`, then `remove`, then `add`. No id is in both sets.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MemberEdit {
-    /// All rows go first; `remove` is empty then.
-    pub clear: bool,
-    /// Rows to delete.
-    pub remove: BTreeSet<ResourceId>,
-    /// Rows to insert, unless they are there.
-    pub add: BTreeSet<ResourceId>,
 }
 
 /// The names that a command may claim: what has to be looked up before [`decide`] can say whether they are free. It may
@@ -91,7 +83,7 @@ pub fn named_members(resource_type: ResourceType, command: &Command) -> BTreeSet
             attributes.group().member_ids().collect()
         }
         (ResourceType::Group, Command::Patch { request, .. }) => {
-            let edit = request.member_edit();
+            let edit = request.member_delta();
             edit.remove.union(&edit.add).copied().collect()
         }
     }
@@ -168,7 +160,7 @@ impl<D: Directory> Decision<'_, D> {
             let active = self.verdict == Verdict::Counts && attributes.user().active() != Some(false);
             attributes.set("active", Value::Bool(active));
         }
-        let members = MemberEdit { add, ..MemberEdit::default() };
+        let members = MemberDelta { add, ..MemberDelta::default() };
         self.check(&attributes, &members)?;
         let meta = Meta { created: self.now, last_modified: self.now, version: Version::FIRST };
         let ownership = Ownership::default();
@@ -177,7 +169,7 @@ impl<D: Directory> Decision<'_, D> {
     }
 
     /// RFC 7644 §3.5.1: what the body leaves out is unassigned, a group's members included.
-    fn replaced(&self, current: &Resource, body: &Attributes) -> Result<(Attributes, MemberEdit), ScimError> {
+    fn replaced(&self, current: &Resource, body: &Attributes) -> Result<(Attributes, MemberDelta), ScimError> {
         let (mut after, add) = self.without_members(body);
         self.keep_active(current, &mut after);
         for path in self.immutable() {
@@ -187,7 +179,7 @@ impl<D: Directory> Decision<'_, D> {
         }
         self.check_immutable(&current.attributes, &after)?;
         let clear = self.resource_type == ResourceType::Group;
-        Ok((after, MemberEdit { clear, remove: BTreeSet::new(), add }))
+        Ok((after, MemberDelta { clear, remove: BTreeSet::new(), add }))
     }
 
     fn patched(
@@ -195,15 +187,15 @@ impl<D: Directory> Decision<'_, D> {
         current: &Resource,
         request: &PatchRequest,
         source: Source,
-    ) -> Result<(Attributes, MemberEdit), ScimError> {
+    ) -> Result<(Attributes, MemberDelta), ScimError> {
         if request.resource_type() != self.resource_type {
             return Err(ScimError::bad_request(
                 ScimType::InvalidPath,
                 "the operations are for another kind of resource",
             ));
         }
-        let members = request.member_edit();
-        if source == Source::Application && members != MemberEdit::default() {
+        let members = request.member_delta();
+        if source == Source::Application && members != MemberDelta::default() {
             return Err(ScimError::new(403, "members are the identity provider's to change"));
         }
         let mut after = request.apply(&current.attributes)?;
@@ -216,12 +208,12 @@ impl<D: Directory> Decision<'_, D> {
         &self,
         current: &Resource,
         (attributes, ownership): (Attributes, Ownership),
-        members: MemberEdit,
+        members: MemberDelta,
     ) -> Result<Change, ScimError> {
         self.check(&attributes, &members)?;
         let members = self.minimal(members);
         let same = attributes == current.attributes && ownership == current.ownership;
-        if same && members == MemberEdit::default() {
+        if same && members == MemberDelta::default() {
             return Ok(Change::Unchanged);
         }
         let Meta { created, version, .. } = current.meta;
@@ -259,7 +251,7 @@ impl<D: Directory> Decision<'_, D> {
     }
 
     /// Schema and uniqueness. A resource may keep its own name, also in another letter case.
-    fn check(&self, attributes: &Attributes, members: &MemberEdit) -> Result<(), ScimError> {
+    fn check(&self, attributes: &Attributes, members: &MemberDelta) -> Result<(), ScimError> {
         attributes.check_required(&self.schema)?;
         if members.add.contains(&self.id) {
             return Err(ScimError::bad_request(ScimType::InvalidValue, "a group cannot be a member of itself"));
@@ -300,18 +292,18 @@ impl<D: Directory> Decision<'_, D> {
     }
 
     /// The edit without what is so already; the empty edit if nothing is left.
-    fn minimal(&self, edit: MemberEdit) -> MemberEdit {
+    fn minimal(&self, edit: MemberDelta) -> MemberDelta {
         let is_member = |member: &ResourceId| self.directory.is_member(self.id, *member);
         if !edit.clear {
             let remove = edit.remove.into_iter().filter(is_member).collect();
             let add = edit.add.into_iter().filter(|member| !is_member(member)).collect();
-            return MemberEdit { clear: false, remove, add };
+            return MemberDelta { clear: false, remove, add };
         }
         let kept = edit.add.iter().filter(|member| is_member(member)).count();
         // If every row of now is among those wanted, none has to go.
         if u64::try_from(kept).is_ok_and(|kept| kept == self.directory.member_count(self.id)) {
             let add = edit.add.into_iter().filter(|member| !is_member(member)).collect();
-            return MemberEdit { add, ..MemberEdit::default() };
+            return MemberDelta { add, ..MemberDelta::default() };
         }
         edit
     }

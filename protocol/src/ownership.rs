@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::scim::attributes::Attributes;
 use crate::scim::error::ScimError;
+use crate::scim::resource::Ownership;
 
 /// Which attributes pass to the product, per workspace. The built-in policy: `timezone`, at its first local change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +38,7 @@ impl OwnershipPolicy {
     ) -> Result<(Attributes, Ownership), ScimError> {
         match source {
             Source::IdentityProvider => {
-                for name in &owned.0 {
+                for name in owned.names() {
                     put(after.as_map_mut(), name, at(before.as_map(), name).cloned());
                 }
                 Ok((after, owned.clone()))
@@ -61,34 +62,6 @@ pub enum Source {
     IdentityProvider,
     /// The product, on behalf of the person.
     Application,
-}
-
-/// Which attributes of one resource have passed to the product: their canonical names, sorted, with the extension's URN
-/// in front where there is one.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Ownership(BTreeSet<String>);
-
-impl Ownership {
-    /// Whether everything is still the provider's.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Whether the product owns the attribute of that canonical name.
-    pub fn contains(&self, name: &str) -> bool {
-        self.0.contains(name)
-    }
-
-    /// The names, sorted.
-    pub fn names(&self) -> impl Iterator<Item = &str> + '_ {
-        self.0.iter().map(String::as_str)
-    }
-
-    #[must_use]
-    fn with(&self, names: BTreeSet<String>) -> Self {
-        Self(self.0.iter().cloned().chain(names).collect())
-    }
 }
 
 /// The names of the attributes that differ; an extension's, one by one.

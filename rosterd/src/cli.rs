@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use futures::future::LocalBoxFuture;
 
 use crate::{bench, demo, dev, servers, simulate};
 
@@ -89,10 +90,13 @@ struct Guard {
 }
 
 /// Carries out a command line.
-pub async fn run(cli: Cli) -> ExitCode {
-    carry_out(cli.command).await.unwrap_or_else(|error| {
-        crate::say(&format!("error: {}", failure::sentence(&error)));
-        ExitCode::from(failure::exit_code(&error))
+#[inline(never)]
+pub fn run(cli: Cli) -> LocalBoxFuture<'static, ExitCode> {
+    Box::pin(async move {
+        carry_out(cli.command).await.unwrap_or_else(|error| {
+            crate::say(&format!("error: {}", failure::sentence(&error)));
+            ExitCode::from(failure::exit_code(&error))
+        })
     })
 }
 

@@ -3,14 +3,15 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use protocol::id::{OperationId, ResourceId};
-use protocol::message::command::{Command, Precondition};
+use protocol::message::command::Command;
 use protocol::message::envelope::{Envelope, FORMAT_VERSION, Fingerprint};
 use protocol::message::lane::Lane;
 use protocol::message::subject::CommandSubject;
 use protocol::ownership::Source;
 use protocol::scim::attributes::Attributes;
 use protocol::scim::patch::PatchRequest;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::precondition::Precondition;
+use protocol::scim::resource_type::ResourceType;
 use protocol::scim::schema::Extensions;
 use protocol::time::Timestamp;
 use serde_json::json;

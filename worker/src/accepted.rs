@@ -7,8 +7,6 @@ use protocol::message::envelope::Envelope;
 use protocol::message::lane::Lane;
 use protocol::time::Timestamp;
 
-use crate::store::{CopyReason, SettledCopy};
-
 /// A command that the log has accepted, with its place in it.
 #[derive(Debug, Clone)]
 pub struct Accepted {
@@ -28,14 +26,6 @@ pub struct Accepted {
     pub envelope: Envelope<Command>,
     /// The message as it is in the log, kept for the case that it has to be set aside.
     pub raw: RawMessage,
-}
-
-impl Accepted {
-    /// The command as one whose sequence is settled while its operation is not touched.
-    pub(crate) fn copy(&self, reason: CopyReason) -> SettledCopy {
-        let (workspace, operation) = (Some(self.envelope.workspace.clone()), Some(self.envelope.operation));
-        SettledCopy { sequence: self.sequence, reason, workspace, operation }
-    }
 }
 
 /// A message's exact bytes.

@@ -1,12 +1,14 @@
 //! Carries out the operator's calls.
 
+use futures::future::BoxFuture;
+use protocol::id::WorkspaceId;
 use protocol::message::admin::{AdminCall, AdminError, AdminReply, AdminResult, DeadLetter};
 use protocol::time::Timestamp;
 use sea_orm::sea_query::Expr;
-use sea_orm::{EntityTrait, PaginatorTrait, QueryOrder, QuerySelect};
+use sea_orm::{DatabaseTransaction, EntityTrait, PaginatorTrait, QueryOrder, QuerySelect};
 use tracing::warn;
 
-use crate::store::entity::dead_letter;
+use crate::store::entity::{dead_letter, workspace};
 use crate::store::redo::redone;
 use crate::store::{Doing, Store, StoreError, sequence, within};
 
@@ -18,7 +20,12 @@ mod workspaces;
 const MOST_DEAD_LETTERS: u64 = 100;
 
 /// Carries out a call of one of [`AdminCall::WORKER_VERBS`], `audit-balance` aside: that one needs the log, too.
-pub async fn admin(store: &Store, call: AdminCall, now: Timestamp) -> AdminResult {
+#[inline(never)]
+pub fn admin(store: &Store, call: AdminCall, now: Timestamp) -> BoxFuture<'_, AdminResult> {
+    Box::pin(answer(store, call, now))
+}
+
+async fn answer(store: &Store, call: AdminCall, now: Timestamp) -> AdminResult {
     let done = redone(|| within("carrying out an operator's call", settled(carry_out(store, &call, now))));
     done.await.unwrap_or_else(|error| {
         warn!(verb = call.verb(), reason = error.reason(), "an operator's call cannot be carried out now");
@@ -104,4 +111,17 @@ async fn dead_letters(store: &Store) -> Result<AdminReply, StoreError> {
         dead_at: Timestamp::from_millis(dead_at),
     });
     Ok(AdminReply::DeadLetters { total, dead_letters: dead_letters.collect() })
+}
+
+/// The workspace's row under its lock.
+async fn find_locked(
+    transaction: &DatabaseTransaction,
+    id: &WorkspaceId,
+) -> Result<Option<workspace::Model>, StoreError> {
+    let row = workspace::Entity::find_by_id(id.as_str()).lock_exclusive();
+    row.one(transaction).await.doing("locking a workspace")
+}
+
+fn not_found(id: &WorkspaceId) -> AdminError {
+    AdminError::NotFound { what: format!("workspace {id}") }
 }

@@ -1,22 +1,23 @@
 //! Answers queries from SQL.
 
+use futures::future::BoxFuture;
 use protocol::credential::Credential;
 use protocol::id::{OperationId, ResourceId, TokenId, WorkspaceId};
-use protocol::message::command::Precondition;
 use protocol::message::outcome::Outcome;
-use protocol::message::query::{Answer, Fate, Joined, Query};
-use protocol::ownership::Ownership;
+use protocol::message::query::{Answer, Fate, Query};
 use protocol::profile::Profile;
 use protocol::scim::attributes::Attributes;
 use protocol::scim::error::ScimError;
-use protocol::scim::resource::{Meta, Resource, ResourceType, Version};
+use protocol::scim::list::Include;
+use protocol::scim::precondition::Precondition;
+use protocol::scim::resource::{Meta, Ownership, Resource, Version};
+use protocol::scim::resource_type::ResourceType;
 use protocol::time::Timestamp;
 use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter};
 use serde_json::Map;
 use tracing::warn;
 
 use self::list::Search;
-use crate::apply::Ending;
 use crate::store::entity::{credential, group, operation, user, workspace};
 use crate::store::fence::Fence;
 use crate::store::ledger::{self, State};
@@ -27,13 +28,17 @@ use crate::store::{Doing, Store, StoreError, credentials, profiles, within};
 mod duplicates;
 mod filter;
 mod list;
-pub(crate) mod members;
 mod pages;
 
 pub use list::plan::{Plan, plan};
 
 /// Answers a question about one workspace.
-pub async fn answer(store: &Store, workspace: &WorkspaceId, query: &Query) -> Answer {
+#[inline(never)]
+pub fn answer<'a>(store: &'a Store, workspace: &'a WorkspaceId, query: &'a Query) -> BoxFuture<'a, Answer> {
+    Box::pin(answered(store, workspace, query))
+}
+
+async fn answered(store: &Store, workspace: &WorkspaceId, query: &Query) -> Answer {
     let answered = within("answering a query", async {
         match query {
             Query::Get { resource_type, id, precondition, joined } => {
@@ -69,7 +74,7 @@ async fn get(
     workspace: &WorkspaceId,
     target: (ResourceType, ResourceId),
     precondition: &Precondition,
-    joined: Joined,
+    joined: Include,
 ) -> Result<Answer, StoreError> {
     let snapshot = store.snapshot().await?;
     let Some(image) = find(&snapshot, workspace, target).await? else {
@@ -114,7 +119,7 @@ async fn complete(
     snapshot: &DatabaseTransaction,
     workspace: &WorkspaceId,
     image: Image,
-    joined: Joined,
+    joined: Include,
 ) -> Result<Resource, StoreError> {
     let Image { mut resource, member_count, .. } = image;
     resource.members_apart = joined.members && member_count > pages::MOST_TOGETHER;
@@ -135,16 +140,8 @@ async fn outcome(
     }
 }
 
-/// How the operation of a ledger row ended, for whoever delivers it again.
-pub(crate) async fn ending_of(store: &Store, row: &operation::Model) -> Result<Ending, StoreError> {
-    match State::of(row)? {
-        State::Dead => Ok(Ending::Dead(row.detail.clone().unwrap_or_default())),
-        State::Applied | State::Rejected | State::Superseded => outcome_of(store, row).await.map(Ending::Answered),
-    }
-}
-
 /// The outcome that a ledger row remembers, with the resource as it is now.
-async fn outcome_of(store: &Store, row: &operation::Model) -> Result<Outcome, StoreError> {
+pub(crate) async fn outcome_of(store: &Store, row: &operation::Model) -> Result<Outcome, StoreError> {
     match State::of(row)? {
         State::Applied => {}
         State::Superseded => return Ok(Outcome::Superseded),
@@ -158,7 +155,7 @@ async fn outcome_of(store: &Store, row: &operation::Model) -> Result<Outcome, St
             let (workspace, target) = place_of(row)?;
             let snapshot = store.snapshot().await?;
             let resource = match find(&snapshot, &workspace, target).await? {
-                Some(image) => Some(complete(&snapshot, &workspace, image, Joined::ALL).await?),
+                Some(image) => Some(complete(&snapshot, &workspace, image, Include::ALL).await?),
                 None => None,
             };
             Ok(match resource.map(Box::new) {

@@ -3,6 +3,7 @@
 //! One transaction (`apply::batch`) claims the operations, locks every row that it may write, decides over a working set in
 //! memory, writes ledger and effects, commits. A redo for any reason starts from the beginning.
 
+use futures::future::BoxFuture;
 use protocol::id::OperationId;
 use protocol::message::outcome::Outcome;
 use protocol::ownership::OwnershipPolicy;
@@ -19,12 +20,14 @@ mod attach;
 mod batch;
 mod conditions;
 mod creates;
+mod duplicates;
 mod earlier;
 mod effects;
 mod emails;
 mod first_effect;
 mod holders;
 mod load;
+mod lock;
 mod locked;
 mod membership;
 mod upsert;
@@ -74,7 +77,17 @@ pub const MOST: usize = 256;
 /// Returns one [`Applied`] for each command, in the same order, after the commit. An error means that nothing is known
 /// to be committed and that time may heal it: the same batch can be applied again. [`Class::Unknown`] is an outage,
 /// [`Class::Locked`] is contention that stops the whole batch.
-pub async fn apply(
+#[inline(never)]
+pub fn apply<'a>(
+    store: &'a Store,
+    policy: &'a OwnershipPolicy,
+    batch: &'a [Accepted],
+    clock: Clock,
+) -> BoxFuture<'a, Result<Vec<Applied>, StoreError>> {
+    Box::pin(apply_batch(store, policy, batch, clock))
+}
+
+async fn apply_batch(
     store: &Store,
     policy: &OwnershipPolicy,
     batch: &[Accepted],
@@ -87,7 +100,7 @@ pub async fn apply(
     warn!(reason = failure.reason(), commands = batch.len(), "a batch fails as a whole, applying what can be applied");
     match failure.class() {
         Class::Renumber => Err(failure),
-        Class::Locked | Class::Raced | Class::Poison => Box::pin(apply_parked(store, policy, batch, clock)).await,
+        Class::Locked | Class::Raced | Class::Poison => apply_parked(store, policy, batch, clock).await,
         Class::Unknown => {
             check(store, failure).await?;
             // The connection may have been to blame.
@@ -98,16 +111,24 @@ pub async fn apply(
             match failure.class() {
                 Class::Renumber => Err(failure),
                 Class::Unknown => Box::pin(isolate(store, policy, batch, clock, failure)).await,
-                Class::Locked | Class::Raced | Class::Poison => {
-                    Box::pin(apply_parked(store, policy, batch, clock)).await
-                }
+                Class::Locked | Class::Raced | Class::Poison => apply_parked(store, policy, batch, clock).await,
             }
         }
     }
 }
 
 /// Applies a batch of which commands were parked: waits for no row, and finds out whose a failure is.
-pub async fn apply_parked(
+#[inline(never)]
+pub fn apply_parked<'a>(
+    store: &'a Store,
+    policy: &'a OwnershipPolicy,
+    batch: &'a [Accepted],
+    clock: Clock,
+) -> BoxFuture<'a, Result<Vec<Applied>, StoreError>> {
+    Box::pin(apply_what_can_be(store, policy, batch, clock))
+}
+
+async fn apply_what_can_be(
     store: &Store,
     policy: &OwnershipPolicy,
     batch: &[Accepted],

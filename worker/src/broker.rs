@@ -1,5 +1,6 @@
 //! The only door to NATS: connects, declares, pulls, answers, acknowledges.
 
+mod ahead;
 mod answered;
 mod balance;
 mod chain;
@@ -39,7 +40,6 @@ use tracing::{info, warn};
 
 pub use self::declare::DeclareError;
 pub use self::soundness::SoundnessError;
-pub(crate) use self::work::chain;
 
 use self::answered::AnsweredCreates;
 use self::commands::Dispatcher;

@@ -20,15 +20,17 @@ mod watchdog;
 use std::io::Write;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::broker::Session;
 pub use crate::broker::{DeclareError, SessionError, SoundnessError};
-use crate::broker::{Session, chain};
 use crate::config::{Config, ConfigError};
 use crate::store::{DatabaseKind, Store, StoreError, StoreOptions};
+use crate::telemetry::error_chain;
 
 /// How long a worker waits before it tries again what failed at start.
 const RETRY: Duration = Duration::from_secs(1);
@@ -62,16 +64,24 @@ pub enum WorkerError {
 
 /// Runs a worker until SIGTERM or SIGINT, then drains: finishes what it has pulled, acknowledges it, leaves. A second
 /// signal ends it at once.
-pub async fn run(config: Config) -> Result<(), WorkerError> {
-    telemetry::start(config.log);
-    watchdog::start(config.watchdog)?;
-    let stop = CancellationToken::new();
-    tokio::spawn(stop_at_signal(stop.clone())?);
-    run_until(config, stop).await
+#[inline(never)]
+pub fn run(config: Config) -> BoxFuture<'static, Result<(), WorkerError>> {
+    Box::pin(async move {
+        telemetry::start(config.log);
+        watchdog::start(config.watchdog)?;
+        let stop = CancellationToken::new();
+        tokio::spawn(stop_at_signal(stop.clone())?);
+        work(config, stop).await
+    })
 }
 
 /// Runs a worker until `stop`.
-pub async fn run_until(config: Config, stop: CancellationToken) -> Result<(), WorkerError> {
+#[inline(never)]
+pub fn run_until(config: Config, stop: CancellationToken) -> BoxFuture<'static, Result<(), WorkerError>> {
+    Box::pin(work(config, stop))
+}
+
+async fn work(config: Config, stop: CancellationToken) -> Result<(), WorkerError> {
     let Some(store) = open_store(&config, &stop).await? else { return Ok(()) };
     let connection = broker::connect(config.nats_urls()?).await?;
     let slots = config.slots.map_or_else(|| default_slots(&store), usize::from);
@@ -79,7 +89,7 @@ pub async fn run_until(config: Config, stop: CancellationToken) -> Result<(), Wo
         let (connection, store, config) = (connection.clone(), store.clone(), config.clone());
         let session = Session { connection, store, config, slots };
         if let Err(failure) = session.run(stop.clone(), announce).await {
-            warn!(error = %chain(&failure), "no session with the broker, trying again");
+            warn!(error = %error_chain(&failure), "no session with the broker, trying again");
             pause(&stop).await;
         }
     }
@@ -98,7 +108,7 @@ async fn open_store(config: &Config, stop: &CancellationToken) -> Result<Option<
         match try_open(config, &url).await {
             Ok(store) => return Ok(Some(store)),
             Err(failure @ (WorkerError::Database(_) | WorkerError::Migrate(_))) if may_pass(&failure) => {
-                warn!(error = %chain(&failure), "the database cannot be opened, trying again");
+                warn!(error = %error_chain(&failure), "the database cannot be opened, trying again");
                 pause(stop).await;
             }
             Err(failure) => return Err(failure),

@@ -24,6 +24,7 @@ mod error;
 pub(crate) mod fence;
 pub(crate) mod ledger;
 pub(crate) mod lookup;
+pub(crate) mod members;
 mod numbering;
 pub(crate) mod profiles;
 pub(crate) mod redo;

@@ -22,3 +22,9 @@ pub(crate) fn start(format: Option<LogFormat>) {
         tracing::debug!("logging was started before");
     }
 }
+
+/// An error with its causes, on one line.
+pub(crate) fn error_chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

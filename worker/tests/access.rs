@@ -3,7 +3,7 @@
 use protocol::message::command::Command;
 use protocol::message::outcome::Outcome;
 use protocol::ownership::Source;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use serde_json::json;
 
 use crate::bed::{Bed, on_both, resource, status, statuses};

@@ -1,9 +1,11 @@
 //! What single commands do, and their outcomes.
 
-use protocol::message::command::{Command, Precondition};
+use protocol::message::command::Command;
 use protocol::message::outcome::Outcome;
 use protocol::ownership::Source;
-use protocol::scim::resource::{ResourceType, Version};
+use protocol::scim::precondition::Precondition;
+use protocol::scim::resource::Version;
+use protocol::scim::resource_type::ResourceType;
 use serde_json::json;
 
 use crate::bed::{on_both, resource, status, statuses};

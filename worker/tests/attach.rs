@@ -1,8 +1,10 @@
 //! A request that is sent again while it is still pending shares the end of its first attempt.
 
-use protocol::message::command::{Command, Precondition};
+use protocol::message::command::Command;
 use protocol::message::outcome::Outcome;
-use protocol::scim::resource::{ResourceType, Version};
+use protocol::scim::precondition::Precondition;
+use protocol::scim::resource::Version;
+use protocol::scim::resource_type::ResourceType;
 use serde_json::json;
 use worker::accepted::Accepted;
 use worker::apply::Ending;

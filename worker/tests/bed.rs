@@ -3,11 +3,13 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use protocol::id::{ResourceId, WorkspaceId};
-use protocol::message::command::Precondition;
 use protocol::message::outcome::Outcome;
-use protocol::message::query::{Answer, Joined, Query};
+use protocol::message::query::{Answer, Query};
 use protocol::ownership::OwnershipPolicy;
-use protocol::scim::resource::{Resource, ResourceType};
+use protocol::scim::list::Include;
+use protocol::scim::precondition::Precondition;
+use protocol::scim::resource::Resource;
+use protocol::scim::resource_type::ResourceType;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, TryGetable};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -111,7 +113,7 @@ impl Bed {
 
     /// Reads a resource as a query does.
     pub(crate) async fn get(&self, workspace: &str, resource_type: ResourceType, id: ResourceId) -> Option<Resource> {
-        let query = Query::Get { resource_type, id, precondition: Precondition::None, joined: Joined::ALL };
+        let query = Query::Get { resource_type, id, precondition: Precondition::None, joined: Include::ALL };
         match self.ask(workspace, query).await {
             Answer::Resource { resource } => resource.map(|resource| *resource),
             other => panic!("{other:?}"),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use protocol::ownership::OwnershipPolicy;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, TransactionTrait};
 use serde_json::json;
 use tokio::time::sleep;

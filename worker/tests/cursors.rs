@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use protocol::id::ResourceId;
-use protocol::message::query::TypeFilter;
 use protocol::scim::cursor::Position;
+use protocol::scim::filter::TypeFilter;
 use protocol::scim::list::{Page, Paging};
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use protocol::scim::schema::Extensions;
 use protocol::scim::sort::Sort;
 use sea_orm::ConnectionTrait;

@@ -9,7 +9,8 @@ use protocol::message::outcome::Outcome;
 use protocol::message::query::{Answer, Fate, Query};
 use protocol::ownership::Source;
 use protocol::scim::error::ScimError;
-use protocol::scim::resource::{Resource, ResourceType};
+use protocol::scim::resource::Resource;
+use protocol::scim::resource_type::ResourceType;
 use serde_json::json;
 use worker::accepted::Accepted;
 

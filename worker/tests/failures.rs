@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use protocol::message::command::Precondition;
-use protocol::message::query::{Joined, Query};
+use protocol::message::query::Query;
 use protocol::ownership::OwnershipPolicy;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::list::Include;
+use protocol::scim::precondition::Precondition;
+use protocol::scim::resource_type::ResourceType;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, TransactionTrait};
 use worker::accepted::Accepted;
 use worker::apply::{Ending, Parked, apply_parked};
@@ -144,7 +145,7 @@ async fn queries_take_no_connection_from_what_is_settled() {
     let read = || {
         let store = bed.store.clone();
         let (resource_type, id) = (ResourceType::User, user(1));
-        let query = Query::Get { resource_type, id, precondition: Precondition::None, joined: Joined::NONE };
+        let query = Query::Get { resource_type, id, precondition: Precondition::None, joined: Include::NONE };
         tokio::spawn(async move { worker::answer::answer(&store, &"acme".parse().unwrap(), &query).await })
     };
     let readers: Vec<_> = (0..8).map(|_| read()).collect();

@@ -12,13 +12,13 @@ use std::cmp::Ordering;
 
 use futures::{StreamExt, stream};
 use protocol::id::ResourceId;
-use protocol::message::query::{Answer, Joined, Query, TypeFilter};
-use protocol::scim::filter::Filter;
-use protocol::scim::list::{Page, Paging};
+use protocol::message::query::{Answer, Query};
+use protocol::scim::filter::{Filter, TypeFilter};
+use protocol::scim::list::{Include, Page, Paging};
 use protocol::scim::name::CanonicalName;
 use protocol::scim::path::AttributePath;
 use protocol::scim::projection::Projection;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use protocol::scim::sort::Sort;
 use serde_json::Value;
 
@@ -51,13 +51,13 @@ async fn known(bed: &Bed, kind: ResourceType) -> Vec<Known> {
 fn list(resource_type: ResourceType, filter: Option<Filter>, sort: Option<Sort>) -> Query {
     let lists = vec![TypeFilter { resource_type, filter }];
     let paging = Paging::Index(Page::new(None, None));
-    Query::List { lists, base_url: BASE_URL.to_owned(), sort, paging, joined: Joined::ALL }
+    Query::List { lists, base_url: BASE_URL.to_owned(), sort, paging, joined: Include::ALL }
 }
 
 async fn found(bed: &Bed, query: Query) -> Result<Vec<ResourceId>, String> {
     // What is compared is which resources match: their members need not be read for each question.
     let Query::List { lists, base_url, sort, paging, .. } = query else { panic!() };
-    match bed.ask("acme", Query::List { lists, base_url, sort, paging, joined: Joined::NONE }).await {
+    match bed.ask("acme", Query::List { lists, base_url, sort, paging, joined: Include::NONE }).await {
         Answer::List { total, resources, .. } => {
             assert_eq!(u64::try_from(resources.len()).unwrap(), total);
             Ok(resources.iter().map(|resource| resource.id).collect())

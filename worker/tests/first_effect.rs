@@ -3,16 +3,17 @@
 use std::time::{Duration, Instant};
 
 use protocol::message::admin::{AdminCall, AdminReply};
-use protocol::message::command::{Command, Precondition};
+use protocol::message::command::Command;
 use protocol::message::outcome::Outcome;
-use protocol::message::query::{Joined, Query, TypeFilter};
+use protocol::message::query::Query;
 use protocol::ownership::{OwnershipPolicy, Source};
 use protocol::scim::cursor::Position;
-use protocol::scim::filter::Filter;
-use protocol::scim::list::{Page, Paging};
+use protocol::scim::filter::{Filter, TypeFilter};
+use protocol::scim::list::{Include, Page, Paging};
 use protocol::scim::patch::PatchRequest;
-use protocol::scim::resource::ResourceType::{self, Group, User};
+use protocol::scim::precondition::Precondition;
 use protocol::scim::resource::Version;
+use protocol::scim::resource_type::ResourceType::{self, Group, User};
 use protocol::scim::schema::Extensions;
 use protocol::scim::sort::Sort;
 use sea_orm::{ConnectionTrait, TransactionTrait};
@@ -295,7 +296,7 @@ fn queries() -> Vec<Query> {
                     base_url: "https://x".to_owned(),
                     sort,
                     paging,
-                    joined: Joined::ALL,
+                    joined: Include::ALL,
                 });
             }
         }
@@ -305,13 +306,13 @@ fn queries() -> Vec<Query> {
         resource_type: User,
         id: user(1),
         precondition: Precondition::None,
-        joined: Joined::ALL,
+        joined: Include::ALL,
     });
     queries.push(Query::Get {
         resource_type: Group,
         id: group(1),
         precondition: Precondition::None,
-        joined: Joined::ALL,
+        joined: Include::ALL,
     });
     queries
 }

@@ -3,11 +3,11 @@
 mod crowd;
 
 use protocol::id::ResourceId;
-use protocol::message::query::{Answer, Joined, Query, TypeFilter};
+use protocol::message::query::{Answer, Query};
 use protocol::scim::cursor::Position;
-use protocol::scim::filter::Filter;
-use protocol::scim::list::{Page, Paging};
-use protocol::scim::resource::ResourceType::{self, Group, User};
+use protocol::scim::filter::{Filter, TypeFilter};
+use protocol::scim::list::{Include, Page, Paging};
+use protocol::scim::resource_type::ResourceType::{self, Group, User};
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use worker::answer::Plan;
@@ -34,7 +34,7 @@ fn query(kind: ResourceType, filter: &str, paging: Paging) -> Query {
     let filter = Some(Filter::parse(kind, filter).unwrap());
     let lists = vec![TypeFilter { resource_type: kind, filter }];
     let base_url = "https://scim.example.com".to_owned();
-    Query::List { lists, base_url, sort: None, paging, joined: Joined::NONE }
+    Query::List { lists, base_url, sort: None, paging, joined: Include::NONE }
 }
 
 async fn found(bed: &Bed, kind: ResourceType, filter: &str) -> (u64, Vec<ResourceId>) {

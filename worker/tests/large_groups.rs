@@ -3,12 +3,14 @@
 use std::time::{Duration, Instant};
 
 use protocol::id::ResourceId;
-use protocol::message::command::Precondition;
 use protocol::message::outcome::Outcome;
-use protocol::message::query::{Answer, Joined, Query, TypeFilter};
-use protocol::scim::list::{Page, Paging};
-use protocol::scim::member::Member;
-use protocol::scim::resource::{Resource, ResourceType};
+use protocol::message::query::{Answer, Query};
+use protocol::scim::filter::TypeFilter;
+use protocol::scim::list::{Include, Page, Paging};
+use protocol::scim::members::Member;
+use protocol::scim::precondition::Precondition;
+use protocol::scim::resource::Resource;
+use protocol::scim::resource_type::ResourceType;
 use sea_orm::ConnectionTrait;
 
 use crate::bed::{Bed, member_ids, on_both, resource, status};
@@ -207,8 +209,8 @@ async fn an_answer_reads_so_many_members_and_leaves_the_rest_apart() {
         };
         let expected = [(false, 5), (true, 0), (false, 5), (false, 5), (true, 0), (false, 0), (true, 0)].to_vec();
         // 1,500 + 100 + 400 are 2,000: the group of none still has room, that of one has not.
-        assert_eq!(shown(list(Joined::ALL).await), expected);
-        assert_eq!(shown(list(Joined::NONE).await), vec![(false, 0); 7]);
+        assert_eq!(shown(list(Include::ALL).await), expected);
+        assert_eq!(shown(list(Include::NONE).await), vec![(false, 0); 7]);
         let five = bed.get("acme", ResourceType::Group, group(5)).await.unwrap();
         let two = bed.get("acme", ResourceType::Group, group(2)).await.unwrap();
         assert_eq!(shown(vec![five, two]), [(true, 0), (false, 5)]);
@@ -226,11 +228,11 @@ async fn what_does_not_show_members_reads_no_membership() {
             let (resource_type, id) = (ResourceType::Group, group(1));
             bed.ask("acme", Query::Get { resource_type, id, precondition, joined })
         };
-        let none = Joined { members: false, groups: true };
+        let none = Include { members: false, groups: true };
         assert!(matches!(get(Precondition::None, none).await, Answer::Resource { resource: Some(_) }));
-        assert!(matches!(get(Precondition::Absent, Joined::ALL).await, Answer::NotModified { .. }));
-        assert!(matches!(get(Precondition::IfMatch(Vec::new()), Joined::ALL).await, Answer::Refused { .. }));
-        assert_eq!(get(Precondition::None, Joined::ALL).await, Answer::Unavailable, "the table is gone");
+        assert!(matches!(get(Precondition::Absent, Include::ALL).await, Answer::NotModified { .. }));
+        assert!(matches!(get(Precondition::IfMatch(Vec::new()), Include::ALL).await, Answer::Refused { .. }));
+        assert_eq!(get(Precondition::None, Include::ALL).await, Answer::Unavailable, "the table is gone");
         let lists = vec![TypeFilter { resource_type: ResourceType::Group, filter: None }];
         let (base_url, paging) = ("https://scim.example.com".to_owned(), Paging::Index(Page::new(None, None)));
         let list = Query::List { lists, base_url, sort: None, paging, joined: none };

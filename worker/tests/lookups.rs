@@ -1,6 +1,6 @@
 //! A batch reads the rows that its commands name, however many others there are and whatever the database believes of them.
 
-use protocol::scim::resource::ResourceType::User;
+use protocol::scim::resource_type::ResourceType::User;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 

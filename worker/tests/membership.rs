@@ -1,6 +1,6 @@
 //! Members are rows.
 
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use serde_json::json;
 
 use crate::bed::{Bed, member_ids, on_both, resource, statuses};

@@ -1,10 +1,10 @@
 //! Lists: filters and pages.
 
 use protocol::id::ResourceId;
-use protocol::message::query::{Answer, Joined, Query, TypeFilter};
-use protocol::scim::filter::Filter;
-use protocol::scim::list::{Page, Paging};
-use protocol::scim::resource::ResourceType;
+use protocol::message::query::{Answer, Query};
+use protocol::scim::filter::{Filter, TypeFilter};
+use protocol::scim::list::{Include, Page, Paging};
+use protocol::scim::resource_type::ResourceType;
 use serde_json::json;
 
 use crate::bed::{Bed, member_ids, on_both};
@@ -13,7 +13,7 @@ use crate::log::{Log, group, new_group, new_user_with, user};
 fn query(resource_type: ResourceType, filter: Option<Filter>, page: Page) -> Query {
     let lists = vec![TypeFilter { resource_type, filter }];
     let paging = Paging::Index(page);
-    Query::List { lists, base_url: "https://scim.example.com".to_owned(), sort: None, paging, joined: Joined::ALL }
+    Query::List { lists, base_url: "https://scim.example.com".to_owned(), sort: None, paging, joined: Include::ALL }
 }
 
 async fn list(bed: &Bed, kind: ResourceType, filter: Option<&str>, page: Page) -> (u64, Vec<ResourceId>) {

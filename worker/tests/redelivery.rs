@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use protocol::message::outcome::Outcome;
 use protocol::message::query::{Answer, Fate, Query};
 use protocol::ownership::OwnershipPolicy;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use serde_json::json;
 use worker::accepted::Accepted;
 use worker::apply::apply;

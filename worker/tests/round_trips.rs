@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use protocol::ownership::OwnershipPolicy;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

@@ -1,6 +1,6 @@
 //! One holder for each name.
 
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use serde_json::json;
 
 use crate::bed::{on_both, statuses};

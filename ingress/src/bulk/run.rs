@@ -7,7 +7,7 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use http::Method;
 use protocol::id::{OperationId, ResourceId};
-use protocol::message::command::{Command, Precondition};
+use protocol::message::command::Command;
 use protocol::message::envelope::{Envelope, Fingerprint};
 use protocol::message::lane::Lane;
 use protocol::message::outcome::Outcome;
@@ -16,7 +16,9 @@ use protocol::scim::bulk::{
 };
 use protocol::scim::error::{ScimError, ScimType};
 use protocol::scim::patch::PatchRequest;
-use protocol::scim::resource::{ResourceType, Version};
+use protocol::scim::precondition::Precondition;
+use protocol::scim::resource::Version;
+use protocol::scim::resource_type::ResourceType;
 use tokio::sync::watch;
 use tokio::time::Instant;
 

@@ -4,7 +4,7 @@ use axum::extract::FromRequestParts;
 use http::HeaderMap;
 use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 use http::request::Parts;
-use protocol::message::command::Precondition;
+use protocol::scim::precondition::Precondition;
 use protocol::scim::resource::Version;
 
 use crate::error::ApiError;

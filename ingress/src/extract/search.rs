@@ -2,14 +2,13 @@
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::request::Parts;
-use protocol::message::query::TypeFilter;
 use protocol::profile::Profile;
 use protocol::scim::cursor::Cursors;
 use protocol::scim::error::{ScimError, ScimType};
-use protocol::scim::filter::Filter;
+use protocol::scim::filter::{Filter, TypeFilter};
 use protocol::scim::list::{Page, Paging};
 use protocol::scim::projection::Projection;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use protocol::scim::sort::Sort;
 use serde_json::{Map, Value};
 

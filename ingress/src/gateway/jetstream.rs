@@ -22,6 +22,7 @@ use super::observer::Observed;
 use super::outgoing::Outgoing;
 use super::pending_outcomes::PendingOutcomes;
 use super::query_client::{QueryClient, QueryError};
+use super::shared::Shared;
 use super::sightings::Sightings;
 use super::turns::Turns;
 use super::underway::Underway;
@@ -33,23 +34,7 @@ type Settled = Result<Outcome, GatewayError>;
 /// The log and the workers behind a broker.
 #[derive(Debug, Clone)]
 pub struct JetStream {
-    inner: Arc<Inner>,
-}
-
-#[derive(Debug)]
-pub(super) struct Inner {
-    namespace: Namespace,
-    pub(super) link: Link,
-    pub(super) chain: Chain,
-    pub(super) pending: PendingOutcomes,
-    pub(super) asking: QueryClient,
-    pub(super) admission: Admission,
-    pub(super) turns: Turns,
-    pub(super) observed: Arc<Observed>,
-    creates: AnsweredCreates,
-    sightings: Sightings,
-    /// How long a read is held.
-    answer_within: Duration,
+    inner: Arc<Shared>,
 }
 
 impl JetStream {
@@ -77,7 +62,7 @@ impl JetStream {
         let chain = Chain::new(link.clone(), Arc::clone(&observed));
         let asking = QueryClient::new(link.clone(), namespace.clone());
         let (admission, turns, sightings) = (Admission::default(), Turns::default(), Sightings::default());
-        let inner = Inner {
+        let inner = Shared {
             namespace,
             link,
             chain,
@@ -142,7 +127,7 @@ impl Gateway for JetStream {
     }
 
     fn saw(&self, workspace: &WorkspaceId, dialect: Dialect) {
-        let Inner { sightings, link, namespace, .. } = self.inner.as_ref();
+        let Shared { sightings, link, namespace, .. } = self.inner.as_ref();
         sightings.tell(link.client(), namespace, workspace, dialect);
     }
 
@@ -155,7 +140,7 @@ impl Gateway for JetStream {
     }
 }
 
-impl Inner {
+impl Shared {
     /// Joins the queue of the command's resource now; the rest happens in the future.
     fn submit(
         self: &Arc<Self>,

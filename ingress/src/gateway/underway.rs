@@ -12,9 +12,9 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::GatewayError;
 use super::admission::{Permit, Queued};
-use super::jetstream::Inner;
 use super::outgoing::Outgoing;
 use super::pending_outcomes::{Notice, Notices};
+use super::shared::Shared;
 use super::turns::Turn;
 
 /// Outcomes can be lost on the way, so while waiting a worker is asked this often.
@@ -29,7 +29,7 @@ const LINGER_ASK_INTERVAL: Duration = Duration::from_secs(10);
 /// A command on its way. Dropped before it is settled, it is counted on in a task of its own.
 #[derive(Debug)]
 pub(super) struct Underway {
-    inner: Arc<Inner>,
+    inner: Arc<Shared>,
     /// Taken when somebody else follows it.
     parts: Option<Parts>,
 }
@@ -64,7 +64,7 @@ enum Followed {
 
 impl Underway {
     /// Starts to wait for the outcome of a command; before it is published.
-    pub(super) fn new(inner: Arc<Inner>, command: Outgoing) -> Self {
+    pub(super) fn new(inner: Arc<Shared>, command: Outgoing) -> Self {
         let notices = inner.pending.wait_for(command.operation);
         let parts = Parts { command, notices, permit: None, sequence: None, is_queued: false };
         Self { inner, parts: Some(parts) }
@@ -128,7 +128,7 @@ impl Parts {
 
     async fn run(
         &mut self,
-        inner: &Arc<Inner>,
+        inner: &Arc<Shared>,
         turn: Option<Turn>,
         queued: Option<Queued>,
     ) -> Result<Outcome, Stopped> {
@@ -160,7 +160,7 @@ impl Parts {
     }
 
     /// Nothing is published any more, and nothing was acknowledged: an outcome can still be heard.
-    async fn last_chance(&mut self, inner: &Inner, failure: GatewayError) -> Result<Outcome, Stopped> {
+    async fn last_chance(&mut self, inner: &Shared, failure: GatewayError) -> Result<Outcome, Stopped> {
         match self.follow(inner, ASK_INTERVAL, self.command.timing.answer_by).await {
             Followed::Ended(outcome) => Ok(outcome),
             Followed::Lost | Followed::Expired => Err(Stopped::MayBeInLog(failure)),
@@ -170,7 +170,7 @@ impl Parts {
     /// Waits for its turn, for a place and for room in the log, then appends. An outcome, if one is heard meanwhile.
     async fn append(
         &mut self,
-        inner: &Arc<Inner>,
+        inner: &Arc<Shared>,
         mut turn: Turn,
         queued: Option<Queued>,
     ) -> Result<Option<Outcome>, GatewayError> {
@@ -206,7 +206,7 @@ impl Parts {
 
     /// Waits for the outcome, and asks a worker every so often and on every new connection: the log may have come back
     /// without it.
-    async fn follow(&mut self, inner: &Inner, interval: Duration, until: Instant) -> Followed {
+    async fn follow(&mut self, inner: &Shared, interval: Duration, until: Instant) -> Followed {
         let mut generation = inner.link.generation();
         if self.notices.has_heard_late(|attempt| self.command.is_newest(attempt)) {
             return Followed::Lost;
@@ -246,7 +246,7 @@ impl Parts {
         }
     }
 
-    async fn ask(&self, inner: &Inner) -> Option<Fate> {
+    async fn ask(&self, inner: &Shared) -> Option<Fate> {
         ask(inner, &self.command, self.sequence).await
     }
 
@@ -261,7 +261,7 @@ impl Parts {
         GatewayError::Unanswered { in_log: self.is_queued.then_some(operation) }
     }
 
-    async fn linger(mut self, inner: Arc<Inner>) {
+    async fn linger(mut self, inner: Arc<Shared>) {
         let operation = self.command.operation;
         // It may be large, and is not published any more.
         self.command.payload = Bytes::new();
@@ -275,7 +275,7 @@ impl Parts {
 
 /// Waits for a place in the log and for room in it. What stands before something urgent needs no place of its own: no more
 /// than are waiting can come so, and they must not take the places of what is urgent.
-async fn admit(inner: &Inner, command: &Outgoing, turn: &mut Turn) -> Result<Option<Permit>, GatewayError> {
+async fn admit(inner: &Shared, command: &Outgoing, turn: &mut Turn) -> Result<Option<Permit>, GatewayError> {
     let (workspace, size, lane) = (&command.workspace, command.size(), command.lane);
     let entering = async {
         let permit = inner.admission.enter(workspace, lane).await?;
@@ -291,7 +291,7 @@ async fn admit(inner: &Inner, command: &Outgoing, turn: &mut Turn) -> Result<Opt
     }
 }
 
-async fn ask(inner: &Inner, command: &Outgoing, sequence: Option<u64>) -> Option<Fate> {
+async fn ask(inner: &Shared, command: &Outgoing, sequence: Option<u64>) -> Option<Fate> {
     let operation: OperationId = command.operation;
     match inner.asking.once(&command.workspace, &Query::Fate { operation, sequence }).await {
         Ok(Answer::Fate { fate }) => Some(fate),

@@ -20,10 +20,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::util::MapRequest;
 
 use super::head::{Bytes, HEAD_TIMEOUT, HeadTimer};
-use super::last_answer::LastAnswer;
 use super::patience::Patient;
 use crate::edge::Edge;
 use crate::gateway::Gateway;
+use crate::last_answer::LastAnswer;
 use crate::router;
 
 /// Connections at a time; more wait in the system's queue.

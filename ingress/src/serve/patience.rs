@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 use super::head::Bytes;
-use super::last_answer::LastAnswer;
+use crate::last_answer::LastAnswer;
 
 /// A client that is waited for takes this many bytes, or all that there is, in this time.
 const LEAST: usize = 64 * 1024;

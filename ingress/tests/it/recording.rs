@@ -25,7 +25,8 @@ use protocol::message::query::{Answer, Query};
 use protocol::scim::attributes::Attributes;
 use protocol::scim::bulk::BulkLimits;
 use protocol::scim::dialect::Dialect;
-use protocol::scim::resource::{Meta, Resource, ResourceType, Version};
+use protocol::scim::resource::{Meta, Resource, Version};
+use protocol::scim::resource_type::ResourceType;
 use protocol::time::Timestamp;
 use serde_json::Value;
 use tower::ServiceExt;
@@ -273,6 +274,6 @@ fn resource(resource_type: ResourceType, attributes: &Value) -> Resource {
         attributes: Attributes::from_stored(attributes.as_object().unwrap().clone()),
         members_apart: false,
         meta: Meta { created: at, last_modified: at, version: Version::from_number(3) },
-        ownership: protocol::ownership::Ownership::default(),
+        ownership: protocol::scim::resource::Ownership::default(),
     }
 }

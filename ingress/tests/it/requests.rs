@@ -1,13 +1,16 @@
 //! What is served: each operation's status, headers and body, and the envelope that it makes.
 
 use protocol::id::ResourceId;
-use protocol::message::command::{Command, Precondition};
+use protocol::message::command::Command;
 use protocol::message::lane::Lane;
 use protocol::message::outcome::Outcome;
-use protocol::message::query::{Answer, Joined, Query, TypeFilter};
+use protocol::message::query::{Answer, Query};
 use protocol::ownership::Source;
-use protocol::scim::list::{Page, Paging};
-use protocol::scim::resource::{ResourceType, Version};
+use protocol::scim::filter::TypeFilter;
+use protocol::scim::list::{Include, Page, Paging};
+use protocol::scim::precondition::Precondition;
+use protocol::scim::resource::Version;
+use protocol::scim::resource_type::ResourceType;
 use serde_json::json;
 
 use crate::recording::{Answered, ID, Server, group, user};
@@ -109,7 +112,7 @@ async fn a_resource_is_read_by_its_id() {
     is_alice(&read);
     assert_eq!(read.header("cache-control"), Some("no-store"));
     let asked = server.gateway.asked.lock().unwrap().clone();
-    let (precondition, joined) = (Precondition::None, Joined::ALL);
+    let (precondition, joined) = (Precondition::None, Include::ALL);
     let query = Query::Get { resource_type: ResourceType::User, id: ID.parse().unwrap(), precondition, joined };
     assert_eq!(asked, [("acme".parse().unwrap(), query)]);
 }

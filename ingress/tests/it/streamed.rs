@@ -5,8 +5,9 @@ use protocol::id::ResourceId;
 use protocol::message::outcome::Outcome;
 use protocol::message::query::{Answer, Query};
 use protocol::scim::error::ScimError;
-use protocol::scim::member::Member;
-use protocol::scim::resource::{Resource, ResourceType};
+use protocol::scim::members::Member;
+use protocol::scim::resource::Resource;
+use protocol::scim::resource_type::ResourceType;
 use serde_json::{Value, json};
 
 use crate::recording::{ID, Server, group};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::access::Access;
 use crate::scim::attributes::Attributes;
 use crate::scim::patch::PatchRequest;
-use crate::scim::resource::Version;
+use crate::scim::precondition::Precondition;
 
 /// One change to one resource (RFC 7644 §3.3, §3.5, §3.6). The resource's id and kind are in the envelope.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,40 +37,6 @@ pub enum Command {
         /// When it may be applied.
         precondition: Precondition,
     },
-}
-
-/// `If-Match` or `If-None-Match` (RFC 7644 §3.14, RFC 9110 §13.1). Decided by the worker, for a write under the row's
-/// lock, never by the ingress.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Precondition {
-    /// No header: whatever the version is.
-    None,
-    /// `If-Match: *`: the resource must exist.
-    Exists,
-    /// The resource must have one of these versions.
-    IfMatch(Vec<Version>),
-    /// `If-None-Match: *`: the resource must not exist, so nothing that exists may be read or changed.
-    Absent,
-    /// The resource must have none of these versions.
-    IfNoneMatch(Vec<Version>),
-}
-
-impl Precondition {
-    /// Whether a resource of this version meets it.
-    pub fn admits(&self, version: Version) -> bool {
-        match self {
-            Self::None | Self::Exists => true,
-            Self::IfMatch(versions) => versions.contains(&version),
-            Self::Absent => false,
-            Self::IfNoneMatch(versions) => !versions.contains(&version),
-        }
-    }
-
-    /// Whether a read that it forbids means that the client has the current version: 304 instead of 412.
-    pub const fn is_for_caches(&self) -> bool {
-        matches!(self, Self::Absent | Self::IfNoneMatch(_))
-    }
 }
 
 impl Command {

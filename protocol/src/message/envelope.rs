@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{IngressId, OperationId, ResourceId, TokenId, WorkspaceId};
 use crate::message::command::Command;
 use crate::ownership::Source;
-use crate::scim::resource::ResourceType;
+use crate::scim::resource_type::ResourceType;
 use crate::scim::schema::Extensions;
 use crate::time::Timestamp;
 

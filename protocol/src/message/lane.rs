@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::message::command::Command;
-use crate::scim::resource::ResourceType;
+use crate::scim::resource_type::ResourceType;
 
 /// A queue within the log, served in this order: what takes access away overtakes what somebody waits for, which
 /// overtakes what nobody waits for.

@@ -4,15 +4,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::credential::Credential;
 use crate::id::{OperationId, ResourceId, TokenId};
-use crate::message::command::Precondition;
 use crate::message::outcome::Outcome;
 use crate::profile::Profile;
 use crate::scim::cursor::Position;
 use crate::scim::error::ScimError;
-use crate::scim::filter::Filter;
-use crate::scim::list::Paging;
-use crate::scim::member::Member;
-use crate::scim::resource::{Resource, ResourceType, Version};
+use crate::scim::filter::TypeFilter;
+use crate::scim::list::{Include, Paging};
+use crate::scim::members::Member;
+use crate::scim::precondition::Precondition;
+use crate::scim::resource::{Resource, Version};
+use crate::scim::resource_type::ResourceType;
 use crate::scim::sort::Sort;
 
 /// A question about one workspace, sent to [`Namespace::queries`](crate::id::Namespace::queries).
@@ -28,7 +29,7 @@ pub enum Query {
         /// When it is to be answered: RFC 7644 §3.14.
         precondition: Precondition,
         /// What is read beside its own row.
-        joined: Joined,
+        joined: Include,
     },
     /// A page of the resources that match (RFC 7644 §3.4.2), in a total order.
     List {
@@ -42,7 +43,7 @@ pub enum Query {
         #[serde(rename = "page")]
         paging: Paging,
         /// What is read beside their own rows.
-        joined: Joined,
+        joined: Include,
     },
     /// Some of a group's live members, in the order of their ids.
     Members {
@@ -70,31 +71,6 @@ pub enum Query {
         /// Its public part.
         token: TokenId,
     },
-}
-
-/// One kind of resource in a search.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TypeFilter {
-    /// The kind.
-    pub resource_type: ResourceType,
-    /// Only those that match; all without it.
-    pub filter: Option<Filter>,
-}
-
-/// What is read of resources beside their own rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Joined {
-    /// A group's `members`.
-    pub members: bool,
-    /// A user's `groups`.
-    pub groups: bool,
-}
-
-impl Joined {
-    /// Everything.
-    pub const ALL: Self = Self { members: true, groups: true };
-    /// Nothing.
-    pub const NONE: Self = Self { members: false, groups: false };
 }
 
 /// What became of an operation.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::id::{IngressId, Namespace, ResourceId, WorkspaceId};
 use crate::message::lane::Lane;
-use crate::scim::resource::ResourceType;
+use crate::scim::resource_type::ResourceType;
 
 impl Namespace {
     /// The work-queue stream of commands: the log.

@@ -1,15 +1,16 @@
 //! A resource's attributes: a JSON object checked against its schema, with canonical names.
 
 mod bare;
+mod view;
 
 use serde_json::{Map, Value};
 
 pub use self::bare::read_body;
+pub use self::view::{GroupView, UserView};
 use crate::id::ResourceId;
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::schema::{AttributeDefinition, ResourceSchema};
 use crate::scim::value::{self, invalid_value};
-use crate::scim::view::{GroupView, UserView};
 
 /// Attributes with canonical names and values of their schema's types; nothing unassigned, nothing read-only.
 #[derive(Debug, Clone, Default, PartialEq)]

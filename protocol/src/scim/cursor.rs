@@ -11,9 +11,9 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::id::ResourceId;
-use crate::message::query::TypeFilter;
 use crate::scim::error::{ScimError, ScimType};
-use crate::scim::resource::ResourceType;
+use crate::scim::filter::TypeFilter;
+use crate::scim::resource_type::ResourceType;
 use crate::scim::sort::{KeyKind, Sort};
 
 /// The resource after which a walk goes on.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::scim::bulk::BulkLimits;
 use crate::scim::list::{LIST_SCHEMA, Page};
-use crate::scim::resource::ResourceType;
+use crate::scim::resource_type::ResourceType;
 use crate::scim::schema::{Extensions, Schema, SchemaText};
 
 /// The URN of a schema as a resource.

@@ -1,9 +1,9 @@
 //! Filters (RFC 7644 §3.4.2.2): resolved once against the schema, then seen by everybody as this small tree.
 
+mod any_type;
 mod matches;
 mod parse;
 pub(crate) mod rewrite;
-mod root;
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub(crate) use parse::resolve_value_filter;
 
 use crate::scim::error::ScimError;
 use crate::scim::path::AttributePath;
-use crate::scim::resource::ResourceType;
+use crate::scim::resource_type::ResourceType;
 use crate::scim::schema::{Extensions, ResourceSchema, Schema};
 use crate::time::Timestamp;
 
@@ -46,6 +46,15 @@ pub enum Filter {
         /// What one of its values must meet.
         filter: Box<Self>,
     },
+}
+
+/// One kind of resource in a search.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TypeFilter {
+    /// The kind.
+    pub resource_type: ResourceType,
+    /// Only those that match; all without it.
+    pub filter: Option<Filter>,
 }
 
 /// How two values are compared (RFC 7644 §3.4.2.2, table 3).

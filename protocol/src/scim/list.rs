@@ -31,6 +31,22 @@ impl Paging {
     }
 }
 
+/// What is read of resources beside their own rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Include {
+    /// A group's `members`.
+    pub members: bool,
+    /// A user's `groups`.
+    pub groups: bool,
+}
+
+impl Include {
+    /// Everything.
+    pub const ALL: Self = Self { members: true, groups: true };
+    /// Nothing.
+    pub const NONE: Self = Self { members: false, groups: false };
+}
+
 /// Which part of a list is asked for by index, within the limits of the standard: `startIndex` from 1, `count` from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {

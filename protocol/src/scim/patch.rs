@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 pub use path::PatchPath;
 
 use crate::id::ResourceId;
-use crate::scim::error::ScimError;
-use crate::scim::resource::ResourceType;
+use crate::scim::error::{ScimError, ScimType};
+use crate::scim::resource_type::ResourceType;
 use crate::scim::schema::{Extensions, ResourceSchema};
 
 /// The URN of a PATCH request's body.
@@ -66,6 +66,14 @@ pub enum PatchOp {
     RemoveMembers(BTreeSet<ResourceId>),
     /// `replace` of a group's `members`; with none, also `remove` of all.
     ReplaceMembers(BTreeSet<ResourceId>),
+}
+
+/// `op` (RFC 7644 §3.5.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Add,
+    Replace,
+    Remove,
 }
 
 impl PatchRequest {
@@ -169,4 +177,8 @@ impl TryFrom<PatchText> for PatchRequest {
         }
         Ok(Self { resource_type, operations })
     }
+}
+
+fn mutability(detail: impl Into<String>) -> ScimError {
+    ScimError::bad_request(ScimType::Mutability, detail)
 }

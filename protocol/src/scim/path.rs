@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::scim::filter::rewrite;
-use crate::scim::resource::ResourceType;
+use crate::scim::resource_type::ResourceType;
 use crate::scim::schema::{AttributeDefinition, Extensions, Kind, ResourceSchema, Schema};
 
 /// An attribute, or a sub-attribute of it, of one kind of resource. Printed with canonical names, the extension's URN

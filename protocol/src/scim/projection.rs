@@ -1,10 +1,10 @@
 //! Which attributes of a resource an answer holds: `attributes` and `excludedAttributes` (RFC 7644 §3.9, §3.4.2.5), and
 //! what the schema says of each attribute's `returned` (RFC 7643 §7).
 
-use crate::message::query::Joined;
 use crate::scim::error::{ScimError, ScimType};
+use crate::scim::list::Include;
 use crate::scim::path::AttributePath;
-use crate::scim::resource::ResourceType;
+use crate::scim::resource_type::ResourceType;
 use crate::scim::schema::{AttributeDefinition, Extensions, Returned, Schema};
 
 /// What is shown of resources. Names that no schema knows select nothing and are no error.
@@ -104,8 +104,8 @@ impl Projection {
     }
 
     /// What has to be read beside the resources' own rows.
-    pub fn joined(&self) -> Joined {
-        Joined {
+    pub fn joined(&self) -> Include {
+        Include {
             members: self.core(ResourceType::Group, "members") != Shown::Nothing,
             groups: self.core(ResourceType::User, "groups") != Shown::Nothing,
         }

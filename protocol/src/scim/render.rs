@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 pub use self::open::OpenGroup;
 use crate::scim::list::LIST_SCHEMA;
 use crate::scim::projection::{Projection, Shown};
-use crate::scim::resource::{Resource, ResourceType};
+use crate::scim::resource::Resource;
+use crate::scim::resource_type::ResourceType;
 
 impl Resource {
     /// The resource as SCIM JSON. `base_url` is `<public url>/scim/v2/<workspace>`, without a slash at its end.

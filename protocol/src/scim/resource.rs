@@ -1,57 +1,15 @@
-//! Resources: kinds, versions, and a stored resource with its metadata (RFC 7643 §3).
+//! Resources: versions, and a stored resource with its metadata (RFC 7643 §3).
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::ResourceId;
-use crate::ownership::Ownership;
 use crate::scim::attributes::Attributes;
+use crate::scim::resource_type::ResourceType;
 use crate::time::Timestamp;
-
-/// The kinds of resource that are provisioned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum ResourceType {
-    /// A person (RFC 7643 §4.1).
-    User,
-    /// A group of users and groups (RFC 7643 §4.2).
-    Group,
-}
-
-impl ResourceType {
-    /// All kinds, in the order in which they are listed together.
-    pub const ALL: [Self; 2] = [Self::User, Self::Group];
-
-    /// The name, as in `meta.resourceType`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::User => "User",
-            Self::Group => "Group",
-        }
-    }
-
-    /// The path segment, as in URLs and subjects.
-    pub const fn endpoint(self) -> &'static str {
-        match self {
-            Self::User => "Users",
-            Self::Group => "Groups",
-        }
-    }
-
-    /// Reads a path segment.
-    pub fn from_endpoint(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.endpoint() == text)
-    }
-
-    /// The attribute whose value is unique within the workspace.
-    pub const fn unique_attribute(self) -> &'static str {
-        match self {
-            Self::User => "userName",
-            Self::Group => "displayName",
-        }
-    }
-}
 
 /// How often a resource has changed, from 1. Printed and parsed as a weak entity tag: `W/"3"` (RFC 7644 §3.14).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -122,8 +80,7 @@ pub struct Resource {
     /// Every attribute that has a value, `id`, `meta` and `schemas` aside. A group's `members` are in here only when
     /// the whole group was read, or so few that they were read with it.
     pub attributes: Attributes,
-    /// The group has too many members for one message: whoever wants them asks for them by pages
-    /// ([`Query::Members`](crate::message::query::Query::Members)).
+    /// The group has too many members for one message: they are asked for by pages.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub members_apart: bool,
     /// The metadata.
@@ -131,4 +88,33 @@ pub struct Resource {
     /// Which attributes the product has taken over.
     #[serde(default, skip_serializing_if = "Ownership::is_empty")]
     pub ownership: Ownership,
+}
+
+/// Which attributes of one resource have passed to the product: their canonical names, sorted, with the extension's URN
+/// in front where there is one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Ownership(BTreeSet<String>);
+
+impl Ownership {
+    /// Whether everything is still the provider's.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether the product owns the attribute of that canonical name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.contains(name)
+    }
+
+    /// The names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> + '_ {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// With these names, too.
+    #[must_use]
+    pub(crate) fn with(&self, names: BTreeSet<String>) -> Self {
+        Self(self.0.iter().cloned().chain(names).collect())
+    }
 }

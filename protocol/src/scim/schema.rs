@@ -11,7 +11,7 @@ pub use definition::{AttributeDefinition, Kind, Mutability, Returned, Uniqueness
 pub use extensions::{ExtensionText, Extensions, ResourceSchema};
 pub use text::{AttributeText, SchemaText};
 
-use crate::scim::resource::ResourceType;
+use crate::scim::resource_type::ResourceType;
 
 /// A schema: the attributes that its URN stands for.
 #[derive(Debug, PartialEq, Eq)]

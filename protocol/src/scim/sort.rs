@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::path::AttributePath;
-use crate::scim::resource::ResourceType;
+use crate::scim::resource_type::ResourceType;
 use crate::scim::schema::{Extensions, Kind};
 
 /// By what a list is sorted. Resources without a value come last, in descending order first; equal ones by id.

@@ -5,7 +5,7 @@ use protocol::scim::attributes::Attributes;
 use protocol::scim::filter::{CompareOp, Filter, FilterValue};
 use protocol::scim::patch::{PatchPath, PatchRequest};
 use protocol::scim::path::AttributePath;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use protocol::scim::schema::{AttributeDefinition, Extensions, Kind, ResourceSchema};
 use protocol::time::Timestamp;
 use serde_json::json;

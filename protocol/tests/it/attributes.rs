@@ -3,7 +3,7 @@
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 use protocol::scim::attributes::Attributes;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 
 use crate::values::{id, json, shown};
 

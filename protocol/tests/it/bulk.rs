@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use protocol::id::ResourceId;
-use protocol::message::command::Precondition;
 use protocol::scim::bulk::{
     Action, BULK_REQUEST_SCHEMA, BulkLimits, BulkRequest, BulkResponse, BulkResult, Plan, Ready, Settled, Which,
     resolve,
 };
 use protocol::scim::error::{ScimError, ScimType};
+use protocol::scim::precondition::Precondition;
 use protocol::scim::resource::Version;
 use serde_json::{Value, json};
 

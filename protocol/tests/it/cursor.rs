@@ -1,11 +1,11 @@
 //! Cursors: RFC 9865.
 
 use proptest::prelude::*;
-use protocol::message::query::{Answer, TypeFilter};
+use protocol::message::query::Answer;
 use protocol::scim::cursor::{Cursors, Position, SortKey};
 use protocol::scim::error::ScimType;
-use protocol::scim::filter::Filter;
-use protocol::scim::resource::ResourceType::{self, Group, User};
+use protocol::scim::filter::{Filter, TypeFilter};
+use protocol::scim::resource_type::ResourceType::{self, Group, User};
 use protocol::scim::schema::Extensions;
 use protocol::scim::sort::Sort;
 use uuid::Uuid;

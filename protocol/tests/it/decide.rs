@@ -4,14 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use expect_test::{Expect, expect};
 use protocol::access::Verdict;
-use protocol::decide::{Change, Directory, MemberEdit, claimed_names, decide, named_members};
+use protocol::decide::{Change, Directory, claimed_names, decide, named_members};
 use protocol::id::ResourceId;
-use protocol::message::command::{Command, Precondition};
+use protocol::message::command::Command;
 use protocol::ownership::{OwnershipPolicy, Source};
 use protocol::scim::attributes::Attributes;
 use protocol::scim::error::ScimError;
+use protocol::scim::members::MemberDelta;
 use protocol::scim::name::CanonicalName;
-use protocol::scim::resource::{Resource, ResourceType, Version};
+use protocol::scim::precondition::Precondition;
+use protocol::scim::resource::{Resource, Version};
+use protocol::scim::resource_type::ResourceType;
 
 use crate::values::{CREATED, NOW, envelope, id, json, patch, resource, shown};
 
@@ -90,7 +93,7 @@ fn patching(resource_type: ResourceType, operations: &str) -> Command {
 
 fn check(result: &Result<Change, ScimError>, expected: &Expect) {
     let members =
-        |edit: &MemberEdit| format!("clear {} remove {} add {}", edit.clear, edit.remove.len(), edit.add.len());
+        |edit: &MemberDelta| format!("clear {} remove {} add {}", edit.clear, edit.remove.len(), edit.add.len());
     let text = match result {
         Ok(Change::Create { resource, members: edit } | Change::Update { resource, members: edit }) => {
             let attributes = serde_json::to_string(resource.attributes.as_map()).unwrap();
@@ -157,7 +160,7 @@ fn a_new_resource_has_the_envelopes_id_and_the_present_time() {
     let Change::Create { resource, members } = change else { panic!("{change:?}") };
     assert_eq!((resource.id, resource.meta.version), (id(1), Version::FIRST));
     assert_eq!((resource.meta.created, resource.meta.last_modified), (NOW, NOW));
-    assert_eq!(members, MemberEdit { add: BTreeSet::from([id(2)]), ..MemberEdit::default() });
+    assert_eq!(members, MemberDelta { add: BTreeSet::from([id(2)]), ..MemberDelta::default() });
     assert!(!resource.attributes.as_map().contains_key("members"));
 }
 

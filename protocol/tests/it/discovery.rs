@@ -3,7 +3,7 @@
 use expect_test::expect;
 use protocol::scim::bulk::BulkLimits;
 use protocol::scim::discovery::{list, resource_types, schemas, service_provider_config};
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use protocol::scim::schema::{AttributeText, Extensions, SchemaText};
 use serde_json::{Value, json};
 

@@ -6,14 +6,16 @@ use expect_test::expect;
 use protocol::access::Verdict;
 use protocol::decide::{Change, Directory, decide};
 use protocol::id::ResourceId;
-use protocol::message::command::{Command, Precondition};
+use protocol::message::command::Command;
 use protocol::ownership::{OwnershipPolicy, Source};
 use protocol::scim::attributes::Attributes;
 use protocol::scim::error::ScimError;
 use protocol::scim::filter::Filter;
 use protocol::scim::name::CanonicalName;
 use protocol::scim::patch::{PATCH_SCHEMA, PatchRequest};
-use protocol::scim::resource::{Resource, ResourceType};
+use protocol::scim::precondition::Precondition;
+use protocol::scim::resource::Resource;
+use protocol::scim::resource_type::ResourceType;
 use protocol::scim::schema::ResourceSchema;
 use serde_json::{Value, json};
 

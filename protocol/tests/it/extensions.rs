@@ -5,7 +5,7 @@ use protocol::message::envelope::Envelope;
 use protocol::ownership::Source;
 use protocol::scim::filter::Filter;
 use protocol::scim::path::AttributePath;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use protocol::scim::schema::{ExtensionText, Extensions};
 use serde_json::{Value, json};
 

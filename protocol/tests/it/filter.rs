@@ -3,7 +3,7 @@
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 use protocol::scim::filter::{Filter, FilterValue};
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 
 use crate::values::{json, shown};
 

@@ -4,10 +4,11 @@ use proptest::prelude::*;
 use proptest::sample::subsequence;
 use protocol::message::outcome::Outcome;
 use protocol::message::query::{Answer, Query};
-use protocol::scim::member::Member;
+use protocol::scim::members::Member;
 use protocol::scim::projection::Projection;
 use protocol::scim::render::{ListResponse, Place};
-use protocol::scim::resource::{Resource, ResourceType};
+use protocol::scim::resource::Resource;
+use protocol::scim::resource_type::ResourceType;
 use protocol::scim::schema::Extensions;
 use serde_json::Value;
 

@@ -4,12 +4,14 @@ use proptest::prelude::*;
 use protocol::access::Verdict;
 use protocol::decide::{Change, Directory, decide};
 use protocol::id::ResourceId;
-use protocol::message::command::{Command, Precondition};
+use protocol::message::command::Command;
 use protocol::ownership::{OwnershipPolicy, Source};
 use protocol::scim::attributes::Attributes;
 use protocol::scim::error::ScimError;
 use protocol::scim::name::CanonicalName;
-use protocol::scim::resource::{Resource, ResourceType};
+use protocol::scim::precondition::Precondition;
+use protocol::scim::resource::Resource;
+use protocol::scim::resource_type::ResourceType;
 
 use crate::values::{NOW, envelope, id, json, patch, resource};
 

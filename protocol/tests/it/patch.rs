@@ -3,7 +3,7 @@
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 use protocol::scim::patch::PatchRequest;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use serde_json::json;
 
 use crate::attributes::any_json;
@@ -36,7 +36,7 @@ fn check_on(before: &str, operations: &str, expected: &Expect) {
 
 /// What a PATCH on a group comes to.
 fn check_members(operations: &str, expected: &Expect) {
-    let edit = patch(ResourceType::Group, operations).map(|request| request.member_edit());
+    let edit = patch(ResourceType::Group, operations).map(|request| request.member_delta());
     expected.assert_eq(&edit.map_or_else(
         |error| shown(&error),
         |edit| {

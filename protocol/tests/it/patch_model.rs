@@ -8,7 +8,7 @@ mod model;
 use proptest::prelude::*;
 use protocol::scim::attributes::Attributes;
 use protocol::scim::patch::PatchRequest;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use serde_json::{Map, Value, json};
 
 use draw::Draw;
@@ -81,7 +81,7 @@ proptest! {
         operations in prop::collection::vec(members::any_operation(), 1..6),
     ) {
         let body: Vec<Value> = operations.iter().map(members::Operation::to_json).collect();
-        let edit = patch(ResourceType::Group, &json!(body).to_string()).unwrap().member_edit();
+        let edit = patch(ResourceType::Group, &json!(body).to_string()).unwrap().member_delta();
         prop_assert!(edit.add.is_disjoint(&edit.remove));
         let mut expected = before.clone();
         for operation in &operations {

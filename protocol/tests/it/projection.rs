@@ -1,9 +1,9 @@
 //! What of a resource is shown: RFC 7644 §3.9, and `returned` (RFC 7643 §7).
 
 use expect_test::{Expect, expect};
-use protocol::message::query::Joined;
+use protocol::scim::list::Include;
 use protocol::scim::projection::Projection;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use protocol::scim::schema::Extensions;
 use serde_json::Value;
 
@@ -162,12 +162,12 @@ fn sorted(text: &str) -> String {
 #[test]
 fn what_is_not_shown_need_not_be_read() {
     let joined = |attributes: &[&str], excluded: &[&str]| projection(attributes, excluded).joined();
-    assert_eq!(joined(&[], &[]), Joined::ALL);
-    assert_eq!(joined(&["userName"], &[]), Joined::NONE);
-    assert_eq!(joined(&["members.value"], &[]), Joined { members: true, groups: false });
-    assert_eq!(joined(&["groups"], &[]), Joined { members: false, groups: true });
-    assert_eq!(joined(&[], &["members"]), Joined { members: false, groups: true });
-    assert_eq!(joined(&[], &["members.display", "groups"]), Joined { members: true, groups: false });
+    assert_eq!(joined(&[], &[]), Include::ALL);
+    assert_eq!(joined(&["userName"], &[]), Include::NONE);
+    assert_eq!(joined(&["members.value"], &[]), Include { members: true, groups: false });
+    assert_eq!(joined(&["groups"], &[]), Include { members: false, groups: true });
+    assert_eq!(joined(&[], &["members"]), Include { members: false, groups: true });
+    assert_eq!(joined(&[], &["members.display", "groups"]), Include { members: true, groups: false });
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use expect_test::expect;
 use protocol::scim::projection::Projection;
 use protocol::scim::render::{ListResponse, Place};
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 
 use crate::values::{id, resource};
 

@@ -1,7 +1,7 @@
 //! The standard's own examples.
 
 use protocol::scim::attributes::Attributes;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use serde_json::json;
 
 use crate::values::{json, patch, stored};

@@ -2,7 +2,7 @@
 
 use expect_test::{Expect, expect};
 use protocol::scim::filter::Filter;
-use protocol::scim::resource::ResourceType::{Group, User};
+use protocol::scim::resource_type::ResourceType::{Group, User};
 
 use crate::values::{ACME, acme, shown};
 

@@ -2,7 +2,7 @@
 
 use expect_test::{Expect, expect};
 use protocol::scim::attributes::Attributes;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use protocol::scim::schema::ResourceSchema;
 use serde_json::Value;
 

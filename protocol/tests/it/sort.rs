@@ -1,7 +1,7 @@
 //! `sortBy` and `sortOrder`: RFC 7644 §3.4.2.3.
 
 use expect_test::{Expect, expect};
-use protocol::scim::resource::ResourceType::{self, Group, User};
+use protocol::scim::resource_type::ResourceType::{self, Group, User};
 use protocol::scim::sort::Sort;
 
 use crate::values::{ACME, acme, shown};

@@ -3,11 +3,12 @@
 use protocol::id::ResourceId;
 use protocol::message::command::Command;
 use protocol::message::envelope::{Envelope, FORMAT_VERSION, Fingerprint};
-use protocol::ownership::{Ownership, Source};
+use protocol::ownership::Source;
 use protocol::scim::attributes::Attributes;
 use protocol::scim::error::ScimError;
 use protocol::scim::patch::PatchRequest;
-use protocol::scim::resource::{Meta, Resource, ResourceType, Version};
+use protocol::scim::resource::{Meta, Ownership, Resource, Version};
+use protocol::scim::resource_type::ResourceType;
 use protocol::scim::schema::Extensions;
 use protocol::time::Timestamp;
 use serde_json::Value;

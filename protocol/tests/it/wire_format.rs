@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
-use protocol::message::command::{Command, Precondition};
+use protocol::message::command::Command;
 use protocol::message::envelope::{DecodeError, Envelope};
 use protocol::ownership::Source;
 use protocol::scim::attributes::Attributes;
 use protocol::scim::patch::{PATCH_SCHEMA, PatchRequest};
-use protocol::scim::resource::{ResourceType, Version};
+use protocol::scim::precondition::Precondition;
+use protocol::scim::resource::Version;
+use protocol::scim::resource_type::ResourceType;
 use protocol::scim::schema::Extensions;
 use serde_json::Value;
 

@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::{Subcommand, ValueEnum};
 use protocol::id::WorkspaceId;
 use protocol::message::admin::{AdminCall, AdminReply};
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use protocol::scim::schema::{ExtensionText, SchemaText};
 use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@ use async_nats::jetstream;
 use protocol::id::{Namespace, ResourceId, WorkspaceId};
 use protocol::message::lane::Lane;
 use protocol::message::subject::CommandSubject;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use rustix::process::{Pid, Signal, kill_process};
 use uuid::Uuid;
 

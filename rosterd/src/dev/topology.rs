@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use futures::future::BoxFuture;
 use protocol::id::{Namespace, WorkspaceId};
 
 use crate::dev::access;
@@ -53,7 +54,12 @@ pub struct Topology {
 
 impl Topology {
     /// Starts a system and waits until it serves requests. `say` hears what was started.
-    pub async fn start(plan: &Plan, say: impl Fn(&str)) -> anyhow::Result<Self> {
+    #[inline(never)]
+    pub fn start(plan: &Plan, say: fn(&str)) -> BoxFuture<'_, anyhow::Result<Self>> {
+        Box::pin(Self::begin(plan, say))
+    }
+
+    async fn begin(plan: &Plan, say: fn(&str)) -> anyhow::Result<Self> {
         let (board, logs) = (Board::default(), plan.data.join("logs"));
         std::fs::create_dir_all(&logs).with_context(|| format!("creating {}", logs.display()))?;
         let rosterd = std::env::current_exe().context("finding the rosterd binary")?;

@@ -7,6 +7,7 @@ mod find;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::time::{Instant, sleep};
 
 use crate::servers::guard::{Guarded, Launch, last_lines};
@@ -85,11 +86,12 @@ impl Server {
 }
 
 /// Starts a broker and waits until it accepts connections. `say` hears what takes long.
-pub async fn start(settings: &Settings, say: impl Fn(&str)) -> Result<Server, ServerError> {
-    start_as(settings, None, say).await
+#[inline(never)]
+pub fn start(settings: &Settings, say: fn(&str)) -> BoxFuture<'_, Result<Server, ServerError>> {
+    Box::pin(start_as(settings, None, say))
 }
 
-async fn start_as(settings: &Settings, member: Option<&Member>, say: impl Fn(&str)) -> Result<Server, ServerError> {
+async fn start_as(settings: &Settings, member: Option<&Member>, say: fn(&str)) -> Result<Server, ServerError> {
     let program = find(say).await?;
     preparing(&settings.directory, std::fs::create_dir_all(&settings.directory))?;
     let deadline = Instant::now() + READY_WITHIN;

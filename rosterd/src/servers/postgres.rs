@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use rustix::process::{Pid, Signal, kill_process};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DbErr};
 use tempfile::TempDir;
@@ -63,7 +64,12 @@ struct Cluster {
 }
 
 /// Makes a cluster in a temporary folder, starts it and waits until it accepts connections. `say` hears what takes long.
-pub async fn start(settings: &Settings, say: impl Fn(&str)) -> Result<Server, ServerError> {
+#[inline(never)]
+pub fn start(settings: &Settings, say: fn(&str)) -> BoxFuture<'_, Result<Server, ServerError>> {
+    Box::pin(start_cluster(settings, say))
+}
+
+async fn start_cluster(settings: &Settings, say: fn(&str)) -> Result<Server, ServerError> {
     let programs = find(say).await?;
     let folder = tempfile::Builder::new().prefix("rosterd-postgresql-").tempdir();
     let folder = preparing(&std::env::temp_dir(), folder)?;
@@ -144,10 +150,17 @@ fn signal(pid: u32, signal: Signal) {
 }
 
 /// Creates a database on any server: `url` is that of a database which exists there.
-pub async fn create_database(url: &str, name: &str, template: Option<&str>) -> Result<(), ServerError> {
-    let copy = template.map(|template| format!(" TEMPLATE {}", quoted(template))).unwrap_or_default();
-    let created = execute(url, &format!("CREATE DATABASE {}{copy}", quoted(name))).await;
-    created.map_err(|source| ServerError::CreateDatabase { name: name.to_owned(), source })
+#[inline(never)]
+pub fn create_database<'a>(
+    url: &'a str,
+    name: &'a str,
+    template: Option<&'a str>,
+) -> BoxFuture<'a, Result<(), ServerError>> {
+    Box::pin(async move {
+        let copy = template.map(|template| format!(" TEMPLATE {}", quoted(template))).unwrap_or_default();
+        let created = execute(url, &format!("CREATE DATABASE {}{copy}", quoted(name))).await;
+        created.map_err(|source| ServerError::CreateDatabase { name: name.to_owned(), source })
+    })
 }
 
 async fn execute(url: &str, statement: &str) -> Result<(), DbErr> {

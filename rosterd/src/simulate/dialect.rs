@@ -1,25 +1,14 @@
 //! How Okta and Entra say the same things: the bodies and filters that each of them sends (after the vendors' own
 //! documentation and recorded requests).
 
-use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::plan::{Person, Team};
+use super::plan::{Dialect, Person, Team};
 
 const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 const ENTERPRISE_USER: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
 const PATCH_OP: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
-
-/// Whose requests are played.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Dialect {
-    /// Okta: looks people up by userName, updates by PUT of what it read.
-    Okta,
-    /// Microsoft Entra ID: looks people up by externalId, updates by PATCH with capitalised operations.
-    Entra,
-}
 
 /// The filter with which a person is looked up before a create.
 pub fn user_filter(person: &Person) -> String {

@@ -3,8 +3,7 @@
 use rand::rngs::StdRng;
 use rand::seq::index;
 use rand::{RngExt, SeedableRng};
-
-use super::dialect::Dialect;
+use serde::Serialize;
 
 const GIVEN_NAMES: [&str; 12] =
     ["Ada", "Björn", "Chloé", "Dmitri", "Elif", "Fatima", "Grace", "Hiroshi", "Inês", "José", "Kwame", "Li"];
@@ -12,6 +11,16 @@ const FAMILY_NAMES: [&str; 10] =
     ["Lovelace", "Ångström", "Dubois", "O'Neill", "García", "Nakamura", "Okafor", "Müller", "Sá", "van der Berg"];
 const TITLES: [&str; 6] = ["Engineer", "Designer", "Accountant", "Team Lead", "Intern", "Head of \"Special\" Projects"];
 const ZONES: [&str; 5] = ["Europe/Paris", "America/Los_Angeles", "Asia/Tokyo", "Africa/Lagos", "America/Sao_Paulo"];
+
+/// Whose requests are played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dialect {
+    /// Okta: looks people up by userName, updates by PUT of what it read.
+    Okta,
+    /// Microsoft Entra ID: looks people up by externalId, updates by PATCH with capitalised operations.
+    Entra,
+}
 
 /// How many groups a person is in, besides the one of everybody.
 const GROUPS_A_PERSON: usize = 3;

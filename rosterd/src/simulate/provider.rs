@@ -5,11 +5,10 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::client::{Attempt, Client, GaveUp, Patience, Reply, Request};
-use super::dialect::{self, Dialect};
 use super::directory::{Kind, Record};
 use super::measure::{Measurement, Meter, Operation, Sample};
-use super::plan::{Change, Person, Team};
-use super::{Options, SimulateError};
+use super::plan::{Change, Dialect, Person, Team};
+use super::{Options, SimulateError, dialect};
 
 /// Why an operation failed for good.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

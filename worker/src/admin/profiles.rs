@@ -21,7 +21,7 @@ pub(super) async fn add_schema(
 ) -> Result<AdminReply, Failure> {
     added.check().map_err(|detail| AdminError::Invalid { detail })?;
     let transaction = store.begin().await?;
-    workspaces::find_locked(&transaction, id).await?.ok_or_else(|| workspaces::not_found(id))?;
+    super::find_locked(&transaction, id).await?.ok_or_else(|| super::not_found(id))?;
     let present = profiles::schemas(&transaction, Some(id)).await?;
     fits(&present, added)?;
     let definition = serde_json::to_value(added);
@@ -57,7 +57,7 @@ fn fits(present: &[(String, ExtensionText)], added: &ExtensionText) -> Result<()
 pub(super) async fn list_schemas(store: &Store, id: &WorkspaceId) -> Result<AdminReply, Failure> {
     let doing = "reading a workspace";
     let found = workspace::Entity::find_by_id(id.as_str()).one(store.reader()).await.doing(doing)?;
-    found.ok_or_else(|| workspaces::not_found(id))?;
+    found.ok_or_else(|| super::not_found(id))?;
     let schemas = profiles::schemas(store.reader(), Some(id)).await?;
     Ok(AdminReply::Schemas { schemas: schemas.into_iter().map(|(_, text)| text).collect() })
 }
@@ -70,7 +70,7 @@ pub(super) async fn choose_dialect(
     now: Timestamp,
 ) -> Result<AdminReply, Failure> {
     let transaction = store.begin().await?;
-    let row = workspaces::find_locked(&transaction, id).await?.ok_or_else(|| workspaces::not_found(id))?;
+    let row = super::find_locked(&transaction, id).await?.ok_or_else(|| super::not_found(id))?;
     let version = row.version.saturating_add(1);
     let mut row = row.into_active_model();
     row.dialect = Set(dialect.map(|dialect| dialect.to_string()));
@@ -85,7 +85,7 @@ pub(super) async fn choose_dialect(
 /// Remembers which dialect the workspace's requests speak.
 pub(super) async fn see_dialect(store: &Store, id: &WorkspaceId, seen: Dialect) -> Result<AdminReply, Failure> {
     let transaction = store.begin().await?;
-    let row = workspaces::find_locked(&transaction, id).await?.ok_or_else(|| workspaces::not_found(id))?;
+    let row = super::find_locked(&transaction, id).await?.ok_or_else(|| super::not_found(id))?;
     if row.seen_dialect.as_deref() == Some(seen.as_str()) {
         return Ok(AdminReply::Workspace(workspaces::read(row)?));
     }

@@ -10,8 +10,7 @@ use sea_orm::{
     QueryOrder, QuerySelect, Set,
 };
 
-use super::Failure;
-use super::workspaces::{find_locked, not_found};
+use super::{Failure, find_locked, not_found};
 use crate::store::credentials::{read, row};
 use crate::store::entity::{credential, workspace};
 use crate::store::{Doing, Store, StoreError, commit};

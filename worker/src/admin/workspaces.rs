@@ -4,11 +4,10 @@ use protocol::id::WorkspaceId;
 use protocol::message::admin::{AdminError, AdminReply, NewToken, Workspace};
 use protocol::time::Timestamp;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, Set,
+    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, Set,
 };
 
-use super::{Failure, tokens};
+use super::{Failure, find_locked, not_found, tokens};
 use crate::store::entity::{group, user, workspace};
 use crate::store::fence::no_fence;
 use crate::store::{Doing, Store, StoreError, commit, profiles};
@@ -76,19 +75,6 @@ pub(super) async fn enable(
     tokens::add(&transaction, id, token, now).await?;
     commit(transaction).await?;
     Ok(AdminReply::Workspace(read(row)?))
-}
-
-/// The workspace's row under its lock.
-pub(super) async fn find_locked(
-    transaction: &DatabaseTransaction,
-    id: &WorkspaceId,
-) -> Result<Option<workspace::Model>, StoreError> {
-    let row = workspace::Entity::find_by_id(id.as_str()).lock_exclusive();
-    row.one(transaction).await.doing("locking a workspace")
-}
-
-pub(super) fn not_found(id: &WorkspaceId) -> AdminError {
-    AdminError::NotFound { what: format!("workspace {id}") }
 }
 
 /// Reads a row, without counts.

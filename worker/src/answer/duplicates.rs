@@ -2,7 +2,7 @@
 
 use protocol::id::{IngressId, OperationId};
 use protocol::message::outcome::Outcome;
-use protocol::message::query::Joined;
+use protocol::scim::list::Include;
 
 use super::{complete, find, place_of};
 use crate::store::entity::operation;
@@ -23,6 +23,6 @@ pub(super) async fn refused(store: &Store, row: &operation::Model) -> Result<Out
     }
     let (workspace, target) = place_of(&original)?;
     let Some(image) = find(&snapshot, &workspace, target).await? else { return Ok(refusal) };
-    let resource = complete(&snapshot, &workspace, image, Joined::ALL).await?;
+    let resource = complete(&snapshot, &workspace, image, Include::ALL).await?;
     Ok(Outcome::Duplicate { operation, ingress, resource: Box::new(resource) })
 }

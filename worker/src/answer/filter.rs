@@ -13,7 +13,7 @@ mod sort;
 
 use protocol::scim::filter::{CompareOp, Filter, FilterValue};
 use protocol::scim::path::AttributePath;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use protocol::scim::schema::Kind;
 use sea_orm::sea_query::Expr;
 

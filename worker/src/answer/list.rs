@@ -4,9 +4,11 @@ mod keyset;
 pub(super) mod plan;
 
 use protocol::id::{ResourceId, WorkspaceId};
-use protocol::message::query::{Answer, Joined, TypeFilter};
-use protocol::scim::list::{Page, Paging};
-use protocol::scim::resource::{Resource, ResourceType};
+use protocol::message::query::Answer;
+use protocol::scim::filter::TypeFilter;
+use protocol::scim::list::{Include, Page, Paging};
+use protocol::scim::resource::Resource;
+use protocol::scim::resource_type::ResourceType;
 use protocol::scim::sort::{KeyKind, Sort};
 use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement, UnionType};
@@ -16,11 +18,11 @@ use sea_orm::{
 };
 
 use super::filter::{Scope, condition, narrowing, nothing, sort_key};
-use super::{members, pages};
+use super::pages;
 use crate::store::entity::{group, user};
 use crate::store::fence::no_fence;
 use crate::store::row::{Image, set_groups, set_members};
-use crate::store::{Doing, Store, StoreError};
+use crate::store::{Doing, Store, StoreError, members};
 
 /// What a list is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +31,7 @@ pub(super) struct Search<'a> {
     pub(super) base_url: &'a str,
     pub(super) sort: Option<&'a Sort>,
     pub(super) paging: &'a Paging,
-    pub(super) joined: Joined,
+    pub(super) joined: Include,
 }
 
 /// The resources that match, in a total order: by what is asked for, then by kind and id.
@@ -54,7 +56,7 @@ pub(super) async fn list(store: &Store, workspace: &WorkspaceId, search: Search<
 pub(super) async fn read_joined(
     connection: &impl ConnectionTrait,
     workspace: &WorkspaceId,
-    joined: Joined,
+    joined: Include,
     resources: &mut [Resource],
 ) -> Result<(), StoreError> {
     let ids = |kind: ResourceType, wanted: bool| -> Vec<ResourceId> {

@@ -4,16 +4,18 @@
 use std::collections::HashMap;
 
 use protocol::id::{ResourceId, WorkspaceId};
-use protocol::message::query::{Answer, Joined};
-use protocol::scim::member::Member;
-use protocol::scim::resource::{Resource, ResourceType};
+use protocol::message::query::Answer;
+use protocol::scim::list::Include;
+use protocol::scim::members::Member;
+use protocol::scim::resource::Resource;
+use protocol::scim::resource_type::ResourceType;
 use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::{Expr, ExprTrait, Func, IntoIden, Query, SelectStatement};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, Order, QueryFilter, QueryResult, QuerySelect};
 
-use super::members::{column, column_of};
 use crate::store::entity::{group, group_member, user};
 use crate::store::fence::no_fence;
+use crate::store::members::{column, column_of};
 use crate::store::{Doing, Store, StoreError, sequence};
 
 /// The most member rows that one answer reads with its resources.
@@ -34,7 +36,7 @@ pub(super) struct Page {
 pub(super) async fn set_apart(
     connection: &impl ConnectionTrait,
     workspace: &WorkspaceId,
-    joined: Joined,
+    joined: Include,
     resources: &mut [Resource],
 ) -> Result<(), StoreError> {
     let is_shown = |one: &Resource| joined.members && one.resource_type == ResourceType::Group;

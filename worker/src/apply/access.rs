@@ -1,7 +1,7 @@
 //! Whose word on a user's access counts: the rule of [`protocol::access`], asked of the working set.
 
 use protocol::access::{Access, Standing, Verdict, verdict};
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 
 use tracing::info;
 

@@ -6,7 +6,8 @@ use std::collections::{HashMap, HashSet};
 use protocol::access::Verdict;
 use protocol::message::command::Command;
 use protocol::message::outcome::Outcome;
-use protocol::scim::resource::{ResourceType, Version};
+use protocol::scim::resource::Version;
+use protocol::scim::resource_type::ResourceType;
 
 use super::creates::Request;
 use super::working::WorkingSet;

@@ -7,23 +7,23 @@ use protocol::failpoint::Failpoint;
 use protocol::id::{OperationId, ResourceId, WorkspaceId};
 use protocol::message::outcome::Outcome;
 use protocol::ownership::OwnershipPolicy;
-use protocol::scim::resource::{Resource, ResourceType};
+use protocol::scim::resource::Resource;
+use protocol::scim::resource_type::ResourceType;
 use protocol::time::Timestamp;
 use sea_orm::DatabaseTransaction;
 
 use super::attach::Attempts;
-use super::effects;
 use super::load::load;
 use super::working::{Ended, WorkingSet};
-use super::{Applied, Ending};
+use super::{Applied, Ending, effects};
 use crate::accepted::Accepted;
-use crate::answer;
-use crate::answer::members::groups_of;
-use crate::failpoint;
 use crate::store::entity::operation;
+use crate::store::ledger::State;
+use crate::store::members::groups_of;
 use crate::store::row::set_groups;
 use crate::store::settled::{CopyReason, SettledCopy, insert_copies};
 use crate::store::{Store, StoreError, column, commit, ledger};
+use crate::{answer, failpoint};
 
 /// Applies the whole batch or nothing of it.
 pub(super) async fn together(
@@ -150,7 +150,7 @@ impl<'a> Claim<'a> {
             match known.get(&accepted.envelope.operation) {
                 Some(row) if row.sequence == column(accepted.sequence) => {}
                 None if seen.insert(accepted.envelope.operation) => new.push(accepted),
-                Some(_) | None => copies.push(accepted.copy(CopyReason::ExtraCopy)),
+                Some(_) | None => copies.push(SettledCopy::of(accepted, CopyReason::ExtraCopy)),
             }
         }
         Ok(Self { new, known, copies, attempts })
@@ -165,7 +165,7 @@ impl<'a> Claim<'a> {
     ) -> Result<Vec<Applied>, StoreError> {
         for (operation, row) in self.known {
             // It is committed, whatever the ledger says of it and whether or not that can be read now.
-            endings.insert(operation, answer::ending_of(store, &row).await.unwrap_or(Ending::Committed));
+            endings.insert(operation, ending_of(store, &row).await.unwrap_or(Ending::Committed));
         }
         let lost = || StoreError::broken("answering a batch", "a command got no ending");
         let mut applied: Vec<Applied> = Vec::with_capacity(batch.len());
@@ -178,5 +178,15 @@ impl<'a> Claim<'a> {
             applied.push(Applied { operation, ending: ending.ok_or_else(lost)? });
         }
         Ok(applied)
+    }
+}
+
+/// How the operation of a ledger row ended, for whoever delivers it again.
+async fn ending_of(store: &Store, row: &operation::Model) -> Result<Ending, StoreError> {
+    match State::of(row)? {
+        State::Dead => Ok(Ending::Dead(row.detail.clone().unwrap_or_default())),
+        State::Applied | State::Rejected | State::Superseded => {
+            answer::outcome_of(store, row).await.map(Ending::Answered)
+        }
     }
 }

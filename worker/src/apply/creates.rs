@@ -4,18 +4,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use protocol::decide::claimed_names;
 use protocol::id::{IngressId, OperationId};
 use protocol::message::command::Command;
-use protocol::message::outcome::Outcome;
 use protocol::ownership::Source;
 use protocol::time::Timestamp;
 
-use super::working::WorkingSet;
 use crate::accepted::Accepted;
 use crate::store::entity::operation;
 use crate::store::ledger::State;
-use crate::store::row::Key;
 use crate::store::sequence;
 
 /// How long after a create another one is taken for its retry.
@@ -31,12 +27,12 @@ pub(super) struct Request {
 
 /// A create that has ended.
 #[derive(Debug, Clone)]
-struct Create {
-    operation: OperationId,
-    sequence: u64,
+pub(super) struct Create {
+    pub(super) operation: OperationId,
+    pub(super) sequence: u64,
     accepted_at: Timestamp,
     /// The ingress that accepted it, if that is known.
-    ingress: Option<IngressId>,
+    pub(super) ingress: Option<IngressId>,
     /// Its answer went out.
     answered: bool,
 }
@@ -106,7 +102,7 @@ impl Creates {
     }
 
     /// The create of that operation, if the command repeats it and it was not answered.
-    fn original(&self, accepted: &Accepted, operation: OperationId) -> Option<&Create> {
+    pub(super) fn original(&self, accepted: &Accepted, operation: OperationId) -> Option<&Create> {
         let create = self.0.get(&created(accepted)?)?.iter().find(|create| create.operation == operation)?;
         let apart = accepted.accepted_at.since(create.accepted_at).max(create.accepted_at.since(accepted.accepted_at));
         (!create.answered && apart <= RETRIED_WITHIN).then_some(create)
@@ -116,25 +112,4 @@ impl Creates {
 /// Whether the command was held on its way.
 pub(super) fn is_held(accepted: &Accepted) -> bool {
     accepted.arrival.was_held(accepted.accepted_at)
-}
-
-impl WorkingSet {
-    /// The outcome of a create whose name is taken, if it was taken by the same request and no command of the provider has
-    /// changed the resource since: what was created then, as it is now.
-    pub(super) fn duplicate(&mut self, accepted: &Accepted) -> Option<Outcome> {
-        let envelope = &accepted.envelope;
-        let Command::Create { attributes } = &envelope.body else { return None };
-        let name = claimed_names(envelope.resource_type, &envelope.body).pop()?;
-        let holder = *self.holders.get(&(envelope.workspace.clone(), envelope.resource_type, name))?;
-        let holder = Key { workspace: envelope.workspace.clone(), id: holder };
-        let image = self.current(envelope.resource_type, &holder)?;
-        let original = self.creates.original(accepted, image.created_by?)?;
-        if image.provider_sequence != original.sequence {
-            return None;
-        }
-        let (operation, ingress) = (original.operation, original.ingress.clone()?);
-        let resource = Box::new(self.shown(&holder.workspace, image, attributes));
-        self.give_access_again(&holder, accepted);
-        Some(Outcome::Duplicate { operation, ingress, resource })
-    }
 }

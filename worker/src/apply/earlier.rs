@@ -4,12 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 
 use protocol::decide::claimed_names;
 use protocol::id::{OperationId, ResourceId};
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use sea_orm::DatabaseTransaction;
 
 use super::creates::{Request, created, is_held};
 use super::holders::Holders;
-use super::load::{lock_groups, lock_users};
+use super::lock::{lock_groups, lock_users};
 use super::working::{Name, WorkingSet};
 use crate::accepted::Accepted;
 use crate::store::row::{Image, Key};

@@ -6,18 +6,19 @@
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use futures::future::BoxFuture;
 use protocol::access::{Access, Standing, Verdict};
 use protocol::decide::claimed_names;
-use protocol::message::command::Precondition;
 use protocol::ownership::{OwnershipPolicy, Source};
-use protocol::scim::resource::ResourceType;
+use protocol::scim::precondition::Precondition;
+use protocol::scim::resource_type::ResourceType;
 use protocol::time::Timestamp;
 use sea_orm::DatabaseTransaction;
 use sea_orm::sea_query::OnConflict;
 use serde_json::Value;
 
 use super::apart::LOCK_TIMEOUT;
-use super::load::lock_users;
+use super::lock::lock_users;
 use super::upsert::{BySteps, all_written, update_users};
 use super::working::WorkingSet;
 use crate::accepted::Accepted;
@@ -38,16 +39,19 @@ const DOING: &str = "taking access away at once";
 ///
 /// By the `policy` it is decided whether the command would be refused now: then it takes nothing away. Without one that is
 /// not asked, because deciding on a command that may crash this worker may crash it.
-pub async fn first_effect(
-    store: &Store,
-    policy: Option<&OwnershipPolicy>,
-    accepted: &Accepted,
+#[inline(never)]
+pub fn first_effect<'a>(
+    store: &'a Store,
+    policy: Option<&'a OwnershipPolicy>,
+    accepted: &'a Accepted,
     clock: Clock,
-) -> Result<bool, StoreError> {
-    if !may_come_first(accepted) {
-        return Ok(false);
-    }
-    redone(|| within(DOING, take_access(store, policy, accepted, clock.now()))).await
+) -> BoxFuture<'a, Result<bool, StoreError>> {
+    Box::pin(async move {
+        if !may_come_first(accepted) {
+            return Ok(false);
+        }
+        redone(|| within(DOING, take_access(store, policy, accepted, clock.now()))).await
+    })
 }
 
 fn may_come_first(accepted: &Accepted) -> bool {

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use protocol::id::{OperationId, ResourceId, WorkspaceId};
 use protocol::scim::name::CanonicalName;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use sea_orm::prelude::Uuid;
 use sea_orm::{DatabaseTransaction, DbErr, EntityTrait, QueryResult};
 

@@ -8,21 +8,20 @@ use protocol::decide::{claimed_names, named_members};
 use protocol::id::{ResourceId, WorkspaceId};
 use protocol::message::command::Command;
 use protocol::scim::name::CanonicalName;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use sea_orm::prelude::Uuid;
-use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect, Value};
+use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect};
 
 use super::conditions::{any_key, portions};
 use super::earlier::read_creates;
 use super::holders::Holders;
-use super::working::{Entry, MOST_SHOWN, WorkingSet};
+use super::lock::{lock_groups, lock_users};
+use super::working::{MOST_SHOWN, WorkingSet};
 use crate::accepted::Accepted;
-use crate::answer::members::find_live;
-use crate::store::emails::listed;
-use crate::store::entity::{group, group_member, user};
-use crate::store::fence::Fence;
+use crate::store::entity::group_member;
 use crate::store::lookup::{Lock, look_up_rows};
-use crate::store::row::{Image, Key};
+use crate::store::members::find_live;
+use crate::store::row::Key;
 use crate::store::{Doing, StoreError};
 
 /// The most members that a command names and that are looked for one by one. Of more, all rows of the group are read.
@@ -138,43 +137,6 @@ pub(super) async fn memberships_of(
     Ok(found)
 }
 
-pub(super) async fn lock_users(
-    transaction: &DatabaseTransaction,
-    keys: &BTreeSet<Key>,
-    set: &mut WorkingSet,
-) -> Result<(), StoreError> {
-    set.users.extend(keys.iter().map(|key| (key.clone(), Entry::default())));
-    let key = [user::Column::Workspace, user::Column::Id];
-    let rows = look_up_rows::<user::Entity, 2>(transaction, key, &values(keys), Lock::Exclusive).await;
-    for row in rows.doing("locking users")? {
-        let key = Key::of(row.workspace.clone(), row.id)?;
-        if let Some(fence) = Fence::of(&row) {
-            set.users.insert(key, Entry { fence: Some(fence), ..Entry::default() });
-            continue;
-        }
-        let emails = listed(&row.search);
-        let image = Image::of_user(row)?;
-        set.users.insert(key, Entry { stored: Some(image.clone()), now: Some(image), emails, ..Entry::default() });
-    }
-    Ok(())
-}
-
-pub(super) async fn lock_groups(
-    transaction: &DatabaseTransaction,
-    keys: &BTreeSet<Key>,
-    set: &mut WorkingSet,
-) -> Result<(), StoreError> {
-    set.groups.extend(keys.iter().map(|key| (key.clone(), Entry::default())));
-    let key = [group::Column::Workspace, group::Column::Id];
-    let rows = look_up_rows::<group::Entity, 2>(transaction, key, &values(keys), Lock::Exclusive).await;
-    for row in rows.doing("locking groups")? {
-        let key = Key::of(row.workspace.clone(), row.id)?;
-        let image = Image::of_group(row)?;
-        set.groups.insert(key, Entry { stored: Some(image.clone()), now: Some(image), ..Entry::default() });
-    }
-    Ok(())
-}
-
 /// All member rows of groups: their ids and nothing else, one by one.
 async fn read_all_members(
     transaction: &DatabaseTransaction,
@@ -222,9 +184,4 @@ async fn read_members(
         set.members.entry(Key::of(row.workspace, row.group_id)?).or_default().read(ResourceId(row.member_id));
     }
     Ok(())
-}
-
-/// Keys as they are looked up.
-pub(super) fn values(keys: &BTreeSet<Key>) -> Vec<[Value; 2]> {
-    keys.iter().map(|key| [key.workspace.as_str().into(), key.id.0.into()]).collect()
 }

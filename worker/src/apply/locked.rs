@@ -3,11 +3,12 @@
 use std::collections::{BTreeSet, HashSet};
 
 use protocol::id::OperationId;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use sea_orm::prelude::Uuid;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, Value};
 
-use super::load::{Named, memberships_of, values};
+use super::load::{Named, memberships_of};
+use super::lock::values;
 use crate::accepted::Accepted;
 use crate::store::entity::{group, user};
 use crate::store::lookup::{Lock, look_up};

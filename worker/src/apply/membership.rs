@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use protocol::decide::MemberEdit;
 use protocol::id::ResourceId;
+use protocol::scim::members::MemberDelta;
 
 /// The rows of one group that a batch may touch. Those that nobody names are not read.
 #[derive(Debug, Clone, Default)]
@@ -42,7 +42,7 @@ impl Membership {
     }
 
     /// Carries out an edit; returns the count of all rows after it.
-    pub(super) fn edit(&mut self, edit: &MemberEdit, count: u64) -> u64 {
+    pub(super) fn edit(&mut self, edit: &MemberDelta, count: u64) -> u64 {
         let mut count = count;
         if edit.clear {
             self.cleared |= !self.whole;
@@ -82,9 +82,9 @@ mod tests {
         ResourceId(uuid::Uuid::from_u128(n))
     }
 
-    fn edit(clear: bool, remove: &[u128], add: &[u128]) -> MemberEdit {
+    fn edit(clear: bool, remove: &[u128], add: &[u128]) -> MemberDelta {
         let ids = |numbers: &[u128]| numbers.iter().copied().map(id).collect();
-        MemberEdit { clear, remove: ids(remove), add: ids(add) }
+        MemberDelta { clear, remove: ids(remove), add: ids(add) }
     }
 
     #[test]

@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use protocol::access::Verdict;
-use protocol::decide::{Change, Directory, MemberEdit, decide};
+use protocol::decide::{Change, Directory, decide};
 use protocol::id::{ResourceId, WorkspaceId};
 use protocol::message::command::Command;
 use protocol::message::outcome::Outcome;
 use protocol::ownership::{OwnershipPolicy, Source};
 use protocol::scim::attributes::Attributes;
 use protocol::scim::error::{ScimError, ScimType};
-use protocol::scim::member::Member;
+use protocol::scim::members::{Member, MemberDelta};
 use protocol::scim::name::CanonicalName;
-use protocol::scim::resource::{Resource, ResourceType};
+use protocol::scim::resource::Resource;
+use protocol::scim::resource_type::ResourceType;
 use protocol::time::Timestamp;
 
 use super::creates::Creates;
@@ -164,7 +165,7 @@ impl WorkingSet {
         duplicate.unwrap_or(Outcome::Rejected { error })
     }
 
-    fn write(&mut self, key: &Key, resource: Resource, members: &MemberEdit, verdict: Verdict, accepted: &Accepted) {
+    fn write(&mut self, key: &Key, resource: Resource, members: &MemberDelta, verdict: Verdict, accepted: &Accepted) {
         let resource_type = resource.resource_type;
         let standing = self.standing_after(key, verdict, accepted);
         let envelope = &accepted.envelope;
@@ -205,7 +206,7 @@ impl WorkingSet {
         let entry = self.entries(resource_type).entry(key.clone()).or_default();
         entry.now = None;
         entry.fence_lifted = true;
-        let edit = MemberEdit { remove: [key.id].into(), ..MemberEdit::default() };
+        let edit = MemberDelta { remove: [key.id].into(), ..MemberDelta::default() };
         let in_workspace = self.members.iter_mut().filter(|(group, _)| group.workspace == key.workspace);
         for (group, membership) in in_workspace.filter(|(_, membership)| membership.contains(key.id)) {
             let Some(image) = self.groups.get_mut(group).and_then(|entry| entry.now.as_mut()) else { continue };

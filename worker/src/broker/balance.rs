@@ -10,7 +10,7 @@ use async_nats::jetstream::stream::LastRawMessageErrorKind;
 
 use crate::broker::delivery::LogView;
 use crate::broker::soundness::{Soundness, SoundnessError};
-use crate::broker::work::chain;
+use crate::telemetry::error_chain;
 
 /// The most sequences that are looked for in the log.
 const MOST_UNSETTLED: usize = 10_000;
@@ -22,7 +22,7 @@ const MOST_LISTED: usize = 100;
 /// Draws the balance. While commands are on their way it is one of a moving log; what is missing is missing all the
 /// same.
 pub(crate) async fn balance(soundness: &Soundness, log: &LogView) -> AdminResult {
-    let unavailable = |error: SoundnessError| AdminError::Unavailable { detail: chain(&error) };
+    let unavailable = |error: SoundnessError| AdminError::Unavailable { detail: error_chain(&error) };
     match draw(soundness, log).await.map_err(unavailable)? {
         Some(balance) => Ok(AdminReply::Balance(balance)),
         None => Err(AdminError::Conflict {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use protocol::id::OperationId;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use tokio::time::Instant;
 
 /// How many failures condemn a command.

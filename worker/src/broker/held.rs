@@ -7,7 +7,7 @@ use std::time::Duration;
 use backoff::{BackoffBuilder, ExponentialBuilder};
 use protocol::id::{ResourceId, WorkspaceId};
 use protocol::message::lane::Lane;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use tokio::time::Instant;
 
 use crate::apply::Parked;

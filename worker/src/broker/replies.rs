@@ -77,9 +77,9 @@ fn payload(mut message: OutcomeMessage, limit: usize) -> serde_json::Result<Opti
 #[cfg(test)]
 mod tests {
     use protocol::id::ResourceId;
-    use protocol::ownership::Ownership;
     use protocol::scim::attributes::Attributes;
-    use protocol::scim::resource::{Meta, Resource, ResourceType, Version};
+    use protocol::scim::resource::{Meta, Ownership, Resource, Version};
+    use protocol::scim::resource_type::ResourceType;
     use protocol::time::Timestamp;
     use serde_json::json;
     use uuid::Uuid;

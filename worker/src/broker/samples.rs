@@ -5,11 +5,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use protocol::access::Arrival;
 use protocol::id::ResourceId;
-use protocol::message::command::{Command, Precondition};
+use protocol::message::command::Command;
 use protocol::message::envelope::{Envelope, FORMAT_VERSION, Fingerprint};
 use protocol::message::lane::Lane;
 use protocol::ownership::Source;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::precondition::Precondition;
+use protocol::scim::resource_type::ResourceType;
 use protocol::scim::schema::Extensions;
 use protocol::time::Timestamp;
 

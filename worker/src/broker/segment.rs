@@ -12,9 +12,10 @@ use crate::accepted::Accepted;
 use crate::apply::{self, Parked};
 use crate::broker::delivery::{Item, Logged, Reading, Ticket};
 use crate::broker::held::RETRY;
-use crate::broker::work::{Work, chain};
+use crate::broker::work::Work;
 use crate::disposition::Ending;
 use crate::store::{Class, DeadMessage, Store, StoreError};
+use crate::telemetry::error_chain;
 
 /// How many attempts that ended in a crash prove it.
 const CRASHES_PROVE: u32 = 3;
@@ -70,7 +71,7 @@ impl Work {
                 Ok(self.answer_and_settle(commands, deliveries, endings).await)
             }
             Err(failure) => {
-                warn!(error = %chain(&failure), commands = commands.len(), "not applied now, handing back");
+                warn!(error = %error_chain(&failure), commands = commands.len(), "not applied now, handing back");
                 if failure.class() == Class::Renumber {
                     self.renumber().await;
                 }
@@ -84,7 +85,7 @@ impl Work {
     /// Another message has the number of one that SQL knows: the log lost messages unseen.
     async fn renumber(&self) {
         if let Err(failure) = self.soundness.renumber(self.log.numbering).await {
-            warn!(error = %chain(&failure), "the log could not be numbered anew; the next attempt will");
+            warn!(error = %error_chain(&failure), "the log could not be numbered anew; the next attempt will");
         }
         self.replies.connection.doubt();
     }
@@ -133,7 +134,7 @@ impl Work {
         }
         // Also after an outage: this process lives, so the attempt did not end in a crash.
         if let Err(failure) = self.store.clear_attempts(operation).await {
-            warn!(%operation, error = %chain(&failure), "an attempt that was no crash is on record, until it can be taken off");
+            warn!(%operation, error = %error_chain(&failure), "an attempt that was no crash is on record, until it can be taken off");
             tokio::spawn(clear_in_time(self.store.clone(), operation));
         }
         endings
@@ -163,7 +164,7 @@ impl Work {
         match self.store.probe().await {
             Err(probe) if probe.class() != Class::Locked => Err(failure.outage()),
             Ok(()) | Err(_) => {
-                warn!(%operation, error = %chain(&failure), "operation {operation} may crash workers and cannot be tried now");
+                warn!(%operation, error = %error_chain(&failure), "operation {operation} may crash workers and cannot be tried now");
                 Ok(apply::Ending::Parked(if is_locked { Parked::Locked } else { Parked::Waiting }))
             }
         }
@@ -192,7 +193,9 @@ impl Work {
                     self.failures.forget(operation);
                     *ending = dead;
                 }
-                Err(failure) => warn!(%operation, error = %chain(&failure), "a dead letter cannot be written now"),
+                Err(failure) => {
+                    warn!(%operation, error = %error_chain(&failure), "a dead letter cannot be written now");
+                }
             }
         }
     }

@@ -17,10 +17,10 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{error, warn};
 
-use crate::broker::work::chain;
 use crate::broker::{Connection, Ends};
 use crate::clock::Clock;
 use crate::store::{Newest, Numbering, Store, StoreError};
+use crate::telemetry::error_chain;
 
 /// How long a check may take before it is made again: a lost reply would hold up everything.
 const VERIFY_WITHIN: Duration = Duration::from_secs(2);
@@ -124,7 +124,7 @@ impl Soundness {
                 // Declared again by the next session.
                 Err(failure) if failure.log_is_missing() => return ends.session.cancel(),
                 Err(failure) => {
-                    warn!(error = %chain(&failure), "the log could not be compared with SQL, trying again");
+                    warn!(error = %error_chain(&failure), "the log could not be compared with SQL, trying again");
                     tokio::time::sleep(RETRY).await;
                 }
             }

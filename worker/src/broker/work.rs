@@ -21,6 +21,7 @@ use crate::broker::soundness::Soundness;
 use crate::clock::Clock;
 use crate::disposition::Ending;
 use crate::store::{Class, DeadMessage, SettledCopy, Store, StoreError};
+use crate::telemetry::error_chain;
 
 /// What a batch needs.
 pub(crate) struct Work {
@@ -213,7 +214,7 @@ impl Work {
     async fn not_now(&self, items: Vec<Item>, error: &StoreError) -> WorkEnd {
         self.store.doubt_connections();
         let mut end = WorkEnd { outage: self.store.probe().await.is_err(), ..WorkEnd::default() };
-        warn!(error = %chain(error), messages = items.len(), outage = end.outage, "deliveries cannot be worked on now");
+        warn!(error = %error_chain(error), messages = items.len(), outage = end.outage, "deliveries cannot be worked on now");
         if end.outage {
             self.hand_back_soon(items, Ending::Outage);
         } else {
@@ -283,12 +284,6 @@ fn unreadable(item: &Item) -> Option<DeadMessage> {
     let Reading::Unreadable { raw, workspace, reason } = &item.logged.reading else { return None };
     let (raw, workspace, reason) = (raw.clone(), workspace.clone(), reason.clone());
     Some(DeadMessage::Unreadable { sequence: item.sequence(), workspace, raw, reason })
-}
-
-/// An error with its causes, on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]

@@ -12,9 +12,8 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::entity::dead_letter;
-use super::ledger;
 use super::settled::{CopyReason, SettledCopy, insert_copies};
-use super::{Doing, Store, StoreError, column, commit, within};
+use super::{Doing, Store, StoreError, column, commit, ledger, within};
 use crate::accepted::{Accepted, RawMessage};
 
 /// A message that cannot be applied.
@@ -70,7 +69,7 @@ pub(crate) async fn bury(
                 rows.push(ledger::dead_row(accepted, now));
             }
             Some(accepted) if known_sequences.contains(&column(accepted.sequence)) => {}
-            Some(accepted) => copies.push(accepted.copy(CopyReason::DeadLetter)),
+            Some(accepted) => copies.push(SettledCopy::of(accepted, CopyReason::DeadLetter)),
             None => copies.push(message.unread_copy()),
         }
     }

@@ -3,9 +3,10 @@
 use protocol::access::Standing;
 use protocol::id::{OperationId, ResourceId, WorkspaceId};
 use protocol::scim::attributes::Attributes;
-use protocol::scim::member::Member;
+use protocol::scim::members::Member;
 use protocol::scim::name::CanonicalName;
-use protocol::scim::resource::{Meta, Resource, ResourceType, Version};
+use protocol::scim::resource::{Meta, Resource, Version};
+use protocol::scim::resource_type::ResourceType;
 use protocol::scim::schema::Extensions;
 use protocol::time::Timestamp;
 use sea_orm::entity::prelude::Json;
@@ -177,7 +178,7 @@ fn attributes(stored: Json) -> Result<Attributes, StoreError> {
     Ok(Attributes::from_stored(map))
 }
 
-fn ownership(stored: Json) -> Result<protocol::ownership::Ownership, StoreError> {
+fn ownership(stored: Json) -> Result<protocol::scim::resource::Ownership, StoreError> {
     parsed(stored)
 }
 

@@ -10,6 +10,7 @@ use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 use super::entity::{operation, settled_copy};
 use super::rows::{insert, one_of};
 use super::{Doing, MOST_ROWS, Store, StoreError, column, commit, sequence, within};
+use crate::accepted::Accepted;
 
 /// Why a sequence is settled without a ledger row of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,14 @@ pub struct SettledCopy {
     pub workspace: Option<WorkspaceId>,
     /// The operation, where the message can be read.
     pub operation: Option<OperationId>,
+}
+
+impl SettledCopy {
+    /// A command whose sequence is settled while its operation is not touched.
+    pub(crate) fn of(accepted: &Accepted, reason: CopyReason) -> Self {
+        let (workspace, operation) = (Some(accepted.envelope.workspace.clone()), Some(accepted.envelope.operation));
+        Self { sequence: accepted.sequence, reason, workspace, operation }
+    }
 }
 
 impl CopyReason {

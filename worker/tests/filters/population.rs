@@ -2,7 +2,7 @@
 
 use protocol::message::command::Command;
 use protocol::scim::attributes::Attributes;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use protocol::scim::schema::{AttributeDefinition, ExtensionText, Extensions, Kind, Mutability};
 use serde_json::{Map, Value, json};
 

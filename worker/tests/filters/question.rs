@@ -2,7 +2,7 @@
 
 use protocol::scim::filter::Filter;
 use protocol::scim::path::AttributePath;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use protocol::scim::schema::{AttributeDefinition, COMMON, Kind, ResourceSchema};
 use serde_json::Value;
 

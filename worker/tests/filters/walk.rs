@@ -2,10 +2,11 @@
 
 use futures::{StreamExt, stream};
 use protocol::id::ResourceId;
-use protocol::message::query::{Answer, Joined, Query, TypeFilter};
+use protocol::message::query::{Answer, Query};
 use protocol::scim::cursor::{Cursors, Position, SortKey};
-use protocol::scim::list::{Page, Paging};
-use protocol::scim::resource::ResourceType;
+use protocol::scim::filter::TypeFilter;
+use protocol::scim::list::{Include, Page, Paging};
+use protocol::scim::resource_type::ResourceType;
 use protocol::scim::sort::Sort;
 use serde_json::json;
 
@@ -45,7 +46,7 @@ impl Asked {
 
     pub(crate) async fn page(&self, bed: &Bed, paging: Paging) -> Found {
         let Self { lists, sort } = self.clone();
-        let query = Query::List { lists, base_url: BASE_URL.to_owned(), sort, paging, joined: Joined::NONE };
+        let query = Query::List { lists, base_url: BASE_URL.to_owned(), sort, paging, joined: Include::NONE };
         // As it comes from an ingress.
         let query = serde_json::from_slice(&serde_json::to_vec(&query).unwrap()).unwrap();
         match bed.ask("acme", query).await {

@@ -4,10 +4,10 @@ use serde_json::{Map, Value};
 
 use super::reference::referenced;
 use crate::id::ResourceId;
-use crate::message::command::Precondition;
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::name::CanonicalName;
-use crate::scim::resource::ResourceType;
+use crate::scim::precondition::Precondition;
+use crate::scim::resource_type::ResourceType;
 
 /// The longest method and bulkId that are given back, in bytes.
 const MOST_BYTES: usize = 256;

@@ -11,7 +11,7 @@ use super::reference;
 use crate::id::ResourceId;
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::name::CanonicalName;
-use crate::scim::resource::ResourceType;
+use crate::scim::resource_type::ResourceType;
 
 /// What is done of a request, and what is next. Operations are named by their places in the request.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use crate::scim::value::{check_count, invalid_value, is_primary, primaries};
 
 impl PatchRequest {
     /// The attributes after all operations, each applied to the result of the one before (RFC 7644 §3.5.2). Operations
-    /// on a group's `members` change nothing here: see [`PatchRequest::member_edit`].
+    /// on a group's `members` change nothing here: see [`PatchRequest::member_delta`].
     pub fn apply(&self, before: &Attributes) -> Result<Attributes, ScimError> {
         let mut after = before.clone();
         for operation in &self.operations {

@@ -4,13 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::parse::{Verb, mutability};
-use super::{PatchOp, PatchPath, PatchRequest};
-use crate::decide::MemberEdit;
+use super::{PatchOp, PatchPath, PatchRequest, Verb, mutability};
 use crate::id::ResourceId;
 use crate::scim::attributes::{check_named, invalid_member, member_id};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::filter::{Filter, FilterValue};
+use crate::scim::members::MemberDelta;
 use crate::scim::value;
 
 /// Reads an operation whose path begins with `members`.
@@ -44,13 +43,13 @@ impl PatchRequest {
     }
 
     /// What the operations on `members` come to, taken together.
-    pub fn member_edit(&self) -> MemberEdit {
-        self.operations.iter().fold(MemberEdit::default(), |mut edit, operation| {
+    pub fn member_delta(&self) -> MemberDelta {
+        self.operations.iter().fold(MemberDelta::default(), |mut edit, operation| {
             match operation {
                 PatchOp::AddMembers(ids) => edit.add(ids),
                 PatchOp::RemoveMembers(ids) => edit.remove(ids),
                 PatchOp::ReplaceMembers(ids) => {
-                    edit = MemberEdit { clear: true, add: ids.clone(), ..MemberEdit::default() }
+                    edit = MemberDelta { clear: true, add: ids.clone(), ..MemberDelta::default() }
                 }
                 PatchOp::Add { .. }
                 | PatchOp::Replace { .. }
@@ -59,20 +58,6 @@ impl PatchRequest {
             }
             edit
         })
-    }
-}
-
-impl MemberEdit {
-    fn add(&mut self, ids: &BTreeSet<ResourceId>) {
-        self.remove.retain(|id| !ids.contains(id));
-        self.add.extend(ids);
-    }
-
-    fn remove(&mut self, ids: &BTreeSet<ResourceId>) {
-        self.add.retain(|id| !ids.contains(id));
-        if !self.clear {
-            self.remove.extend(ids);
-        }
     }
 }
 

@@ -2,20 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use super::{PATCH_SCHEMA, PatchOp, PatchPath, PatchRequest, members};
+use super::{PATCH_SCHEMA, PatchOp, PatchPath, PatchRequest, Verb, members, mutability};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::path::AttributePath;
-use crate::scim::resource::ResourceType;
+use crate::scim::resource_type::ResourceType;
 use crate::scim::schema::{ResourceSchema, Schema};
 use crate::scim::value::invalid_value;
-
-/// `op` (RFC 7644 §3.5.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verb {
-    Add,
-    Replace,
-    Remove,
-}
 
 /// The operations of a request's body.
 pub(super) fn operations(schema: &ResourceSchema, body: Value) -> Result<Vec<PatchOp>, ScimError> {
@@ -179,8 +171,4 @@ fn take(object: &mut Map<String, Value>, name: &str) -> Option<Value> {
 
 fn invalid_syntax(detail: impl Into<String>) -> ScimError {
     ScimError::bad_request(ScimType::InvalidSyntax, detail)
-}
-
-pub(super) fn mutability(detail: impl Into<String>) -> ScimError {
-    ScimError::bad_request(ScimType::Mutability, detail)
 }

@@ -5,9 +5,10 @@ use serde::Serialize;
 
 use super::{ListResponse, Reference};
 use crate::id::ResourceId;
-use crate::scim::member::Member;
+use crate::scim::members::Member;
 use crate::scim::projection::{Projection, Shown};
-use crate::scim::resource::{Resource, ResourceType};
+use crate::scim::resource::Resource;
+use crate::scim::resource_type::ResourceType;
 
 /// A group that is written but for its members and the end.
 #[derive(Debug)]

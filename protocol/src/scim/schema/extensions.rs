@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::text::{AttributeText, SchemaText};
 use super::{AttributeDefinition, Kind, Mutability, Schema, Uniqueness};
-use crate::scim::resource::ResourceType;
+use crate::scim::resource_type::ResourceType;
 
 /// A workspace's own extension schemas; none at first. Cheap to clone. Travels with every command, so that what was
 /// accepted under a schema is applied under it.

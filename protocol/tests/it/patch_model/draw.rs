@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use protocol::scim::schema::{AttributeDefinition, Kind, Mutability, ResourceSchema, Schema};
 use serde_json::{Map, Value, json};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use protocol::decide::MemberEdit;
+use protocol::scim::members::MemberDelta;
 use serde_json::{Value, json};
 
 use crate::values::id;
@@ -63,7 +63,7 @@ impl Operation {
 }
 
 /// What a worker makes of the rows: it deletes, then inserts.
-pub(super) fn edited(before: &BTreeSet<u32>, edit: &MemberEdit) -> BTreeSet<String> {
+pub(super) fn edited(before: &BTreeSet<u32>, edit: &MemberDelta) -> BTreeSet<String> {
     let kept = before.iter().map(|member| id(*member)).filter(|member| !edit.clear && !edit.remove.contains(member));
     kept.chain(edit.add.iter().copied()).map(|member| member.to_string()).collect()
 }

@@ -38,7 +38,7 @@ impl Member {
 
     /// Starts this member, or starts it again; returns when it accepts connections, which may be before it finds the
     /// others. `say` hears what takes long.
-    pub async fn start(&self, say: impl Fn(&str)) -> Result<Server, ServerError> {
+    pub async fn start(&self, say: fn(&str)) -> Result<Server, ServerError> {
         start_as(&self.settings, Some(self), say).await
     }
 

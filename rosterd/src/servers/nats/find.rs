@@ -39,7 +39,7 @@ enum Choice {
 }
 
 /// Finds a nats-server that is new enough, or fetches one.
-pub async fn find(say: impl Fn(&str)) -> Result<PathBuf, ServerError> {
+pub async fn find(say: fn(&str)) -> Result<PathBuf, ServerError> {
     let on_path = match on_path(PROGRAM) {
         Some(path) => version_of(&path).await.map(|version| (path, version)),
         None => None,

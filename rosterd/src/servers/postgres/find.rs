@@ -29,7 +29,7 @@ const ADVICE: &str = "any of these helps: install PostgreSQL, so that initdb is 
 const NOBODY: (u32, u32) = (65534, 65534);
 
 /// Finds the folder of PostgreSQL's programs, or fetches them.
-pub async fn find(say: impl Fn(&str)) -> Result<PathBuf, ServerError> {
+pub async fn find(say: fn(&str)) -> Result<PathBuf, ServerError> {
     if let Some(programs) = installed(Path::new(DEBIAN)) {
         return Ok(programs);
     }

@@ -5,14 +5,15 @@ use protocol::id::{ResourceId, WorkspaceId};
 use protocol::scim::filter::{CompareOp, Filter, FilterValue};
 use protocol::scim::name::CanonicalName;
 use protocol::scim::path::AttributePath;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use sea_orm::Value;
 use sea_orm::sea_query::Expr;
 
 use super::Scope;
 use super::compare::{bytewise, order};
 use super::fragment::Fragment;
-use super::place::{Form, promoted, table};
+use super::place::{Form, promoted};
+use super::rows::table;
 use crate::store::DatabaseKind;
 use crate::store::emails::is_listed;
 

@@ -1,11 +1,11 @@
 //! Where a value lies: in a column, in the search form, or in rows of memberships.
 
 use protocol::scim::path::AttributePath;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use protocol::scim::schema::{AttributeDefinition, Kind};
 
 use super::Scope;
-use super::rows::{Rows, member_rows, user_group_rows};
+use super::rows::{Rows, member_rows, table, user_group_rows};
 use crate::store::DatabaseKind;
 
 /// What paths start from.
@@ -52,14 +52,6 @@ pub(super) enum Form {
 impl Place {
     fn new(sql: impl Into<String>, form: Form) -> Self {
         Self { sql: sql.into(), form }
-    }
-}
-
-/// A table's name as columns are qualified by it.
-pub(super) const fn table(resource_type: ResourceType) -> &'static str {
-    match resource_type {
-        ResourceType::User => "\"users\"",
-        ResourceType::Group => "\"groups\"",
     }
 }
 

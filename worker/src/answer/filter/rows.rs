@@ -1,11 +1,18 @@
 //! The rows that a value is one of: elements of a list, memberships.
 
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 
 use super::fragment::Fragment;
-use super::place::table;
 use crate::store::DatabaseKind;
 use crate::store::fence::no_fence_text;
+
+/// A table's name as columns are qualified by it.
+pub(super) const fn table(resource_type: ResourceType) -> &'static str {
+    match resource_type {
+        ResourceType::User => "\"users\"",
+        ResourceType::Group => "\"groups\"",
+    }
+}
 
 /// Where to look for a value.
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 
 use protocol::scim::cursor::SortKey;
 use protocol::scim::path::AttributePath;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use protocol::scim::schema::Kind;
 use protocol::scim::sort::KeyKind;
 use sea_orm::sea_query::Expr;

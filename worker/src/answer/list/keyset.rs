@@ -5,9 +5,10 @@
 //! whether there is another one.
 
 use protocol::id::ResourceId;
-use protocol::message::query::TypeFilter;
 use protocol::scim::cursor::{Position, SortKey};
-use protocol::scim::resource::{Resource, ResourceType};
+use protocol::scim::filter::TypeFilter;
+use protocol::scim::resource::Resource;
+use protocol::scim::resource_type::ResourceType;
 use protocol::scim::sort::{KeyKind, Sort};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, SelectStatement};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect, Select};

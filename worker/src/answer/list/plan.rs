@@ -2,9 +2,10 @@
 //! which filter.
 
 use protocol::id::WorkspaceId;
-use protocol::message::query::{Query, TypeFilter};
+use protocol::message::query::Query;
+use protocol::scim::filter::TypeFilter;
 use protocol::scim::list::Paging;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::resource_type::ResourceType;
 use sea_orm::{ConnectionTrait, EntityTrait, QueryTrait, Select, Statement};
 
 use super::{Reader, Search, counted, paged};

@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use protocol::id::{ResourceId, WorkspaceId};
-use protocol::scim::member::Member;
-use protocol::scim::resource::ResourceType;
+use protocol::scim::members::Member;
+use protocol::scim::resource_type::ResourceType;
 use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::{Expr, ExprTrait, Func, IntoColumnRef, Query, SelectStatement, UnionType};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, QueryResult, Statement};
@@ -168,7 +168,7 @@ fn select_group(query: &mut SelectStatement) -> &mut SelectStatement {
         .column((group::Entity, group::Column::DisplayName))
 }
 
-pub(super) fn column_of<T: sea_orm::sea_query::IntoIden, C: sea_orm::sea_query::IntoIden>(table: T, column: C) -> Expr {
+pub(crate) fn column_of<T: sea_orm::sea_query::IntoIden, C: sea_orm::sea_query::IntoIden>(table: T, column: C) -> Expr {
     Expr::col((table, column).into_column_ref())
 }
 
@@ -179,6 +179,6 @@ fn member(row: &QueryResult, first: usize) -> Result<Member, StoreError> {
     Ok(Member { id: ResourceId(column(row, first)?), resource_type, display: column(row, first + 2)? })
 }
 
-pub(super) fn column<T: sea_orm::TryGetable>(row: &QueryResult, index: usize) -> Result<T, StoreError> {
+pub(crate) fn column<T: sea_orm::TryGetable>(row: &QueryResult, index: usize) -> Result<T, StoreError> {
     row.try_get_by_index(index).doing("reading a member")
 }

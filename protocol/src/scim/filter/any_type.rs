@@ -3,11 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use super::Filter;
 use super::parse::{Lack, parse_lenient};
-use crate::message::query::TypeFilter;
+use super::{Filter, TypeFilter};
 use crate::scim::error::{ScimError, ScimType};
-use crate::scim::resource::ResourceType;
+use crate::scim::resource_type::ResourceType;
 use crate::scim::schema::Extensions;
 
 impl Filter {

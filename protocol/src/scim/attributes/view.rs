@@ -1,7 +1,7 @@
 //! Typed views of attributes, for code that needs a certain field: everything else is driven by the schema.
 
+use super::Attributes;
 use crate::id::ResourceId;
-use crate::scim::attributes::Attributes;
 
 /// A user's attributes (RFC 7643 §4.1).
 #[derive(Debug, Clone, Copy)]

@@ -22,17 +22,17 @@ impl LastAnswer {
     }
 
     /// Whether the last answer was to a create.
-    pub(super) fn is_of_creates(&self) -> bool {
+    pub(crate) fn is_of_creates(&self) -> bool {
         !self.0.creates.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// The client's system has reset the connection: it does so where its program closes it without having read everything.
-    pub(super) fn was_reset(&self) {
+    pub(crate) fn was_reset(&self) {
         self.0.was_reset.store(true, Ordering::Relaxed);
     }
 
     /// The creates whose answer the client has not read.
-    pub(super) fn not_taken(&self) -> Vec<OperationId> {
+    pub(crate) fn not_taken(&self) -> Vec<OperationId> {
         let creates = std::mem::take(&mut *self.0.creates.lock().unwrap_or_else(PoisonError::into_inner));
         if self.0.was_reset.load(Ordering::Relaxed) { creates } else { Vec::new() }
     }

@@ -1,4 +1,4 @@
-//! Whose bulk request is served next: of one workspace few at a time, of all as many as fit into memory.
+//! How many bulk requests are served at a time: few of one workspace, of all as many as fit into memory.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,14 +9,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::gateway::GatewayError;
 
 /// Bulk requests at a time, of one workspace and of all.
-const OF_ONE: usize = 2;
-const OF_ALL: usize = 12;
+const MAX_PER_WORKSPACE: usize = 2;
+const MAX_IN_ALL: usize = 12;
 /// Bulk requests of one workspace that wait, and those that are served.
-const WAITING: usize = 64;
+const MAX_WAITING: usize = 64;
 
-/// The turns of all workspaces. Only a valid token gets here, so there are no more of them than workspaces.
+/// Bulk requests of all workspaces. Only a valid token gets here, so there are no more queues than workspaces.
 #[derive(Debug)]
-pub struct Turns {
+pub struct BulkGate {
     all: Arc<Semaphore>,
     by_workspace: Mutex<HashMap<WorkspaceId, Queue>>,
 }
@@ -29,30 +29,33 @@ struct Queue {
 
 /// The right to be served, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct BulkPermit {
     _of_all: OwnedSemaphorePermit,
     _of_one: OwnedSemaphorePermit,
 }
 
-impl Default for Turns {
+impl Default for BulkGate {
     fn default() -> Self {
-        Self { all: Arc::new(Semaphore::new(OF_ALL)), by_workspace: Mutex::default() }
+        Self { all: Arc::new(Semaphore::new(MAX_IN_ALL)), by_workspace: Mutex::default() }
     }
 }
 
-impl Turns {
-    /// Waits for the workspace's turn, then for a place.
-    pub(crate) async fn take(&self, workspace: &WorkspaceId) -> Result<Turn, GatewayError> {
+impl BulkGate {
+    /// Waits until the workspace may have one more, then until all together may.
+    pub(crate) async fn enter(&self, workspace: &WorkspaceId) -> Result<BulkPermit, GatewayError> {
         let queue = self.queue(workspace);
         let _waiting = queue.waiting.try_acquire().map_err(|_| GatewayError::Crowded)?;
         let of_one = Arc::clone(&queue.served).acquire_owned().await.map_err(|_| GatewayError::Crowded)?;
         let of_all = Arc::clone(&self.all).acquire_owned().await.map_err(|_| GatewayError::Crowded)?;
-        Ok(Turn { _of_all: of_all, _of_one: of_one })
+        Ok(BulkPermit { _of_all: of_all, _of_one: of_one })
     }
 
     fn queue(&self, workspace: &WorkspaceId) -> Queue {
         let mut queues = self.by_workspace.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Queue { served: Arc::new(Semaphore::new(OF_ONE)), waiting: Arc::new(Semaphore::new(WAITING)) };
+        let new = || Queue {
+            served: Arc::new(Semaphore::new(MAX_PER_WORKSPACE)),
+            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
+        };
         queues.entry(workspace.clone()).or_insert_with(new).clone()
     }
 }
@@ -65,10 +68,10 @@ mod tests {
 
     #[test]
     fn one_workspace_waits_for_itself_and_not_for_others() {
-        let turns = Turns::default();
+        let gate = BulkGate::default();
         let (acme, globex): (WorkspaceId, WorkspaceId) = ("acme".parse().unwrap(), "globex".parse().unwrap());
-        let take = |workspace| turns.take(workspace).now_or_never();
-        let held: Vec<_> = (0..OF_ONE).map(|_| take(&acme).unwrap().unwrap()).collect();
+        let take = |workspace| gate.enter(workspace).now_or_never();
+        let held: Vec<_> = (0..MAX_PER_WORKSPACE).map(|_| take(&acme).unwrap().unwrap()).collect();
         assert!(take(&acme).is_none());
         assert!(take(&globex).is_some());
         drop(held);
@@ -77,12 +80,12 @@ mod tests {
 
     #[test]
     fn more_than_may_wait_are_told_so() {
-        let turns = Turns::default();
+        let gate = BulkGate::default();
         let acme: WorkspaceId = "acme".parse().unwrap();
-        let held: Vec<_> = (0..OF_ONE).map(|_| turns.take(&acme).now_or_never()).collect();
-        let mut waiting: Vec<_> = (0..WAITING).map(|_| Box::pin(turns.take(&acme))).collect();
-        assert!(waiting.iter_mut().all(|turn| turn.now_or_never().is_none()));
-        assert!(matches!(turns.take(&acme).now_or_never(), Some(Err(GatewayError::Crowded))));
+        let held: Vec<_> = (0..MAX_PER_WORKSPACE).map(|_| gate.enter(&acme).now_or_never()).collect();
+        let mut waiting: Vec<_> = (0..MAX_WAITING).map(|_| Box::pin(gate.enter(&acme))).collect();
+        assert!(waiting.iter_mut().all(|permit| permit.now_or_never().is_none()));
+        assert!(matches!(gate.enter(&acme).now_or_never(), Some(Err(GatewayError::Crowded))));
         drop(held);
     }
 }
