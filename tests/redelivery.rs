@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use async_nats::jetstream::message::StreamMessage;
 use futures::future::join_all;
 use protocol::message::header::{MESSAGE_ID, PREDECESSOR, PREDECESSOR_SUBJECT, VALID_UNTIL};
+use protocol::message::lane::Lane;
 use rosterd::servers::nats::LogSync;
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::{Value, json};
@@ -36,12 +37,51 @@ async fn a_run_whose_messages_are_all_delivered_again_changes_nothing(database: 
     assert_eq!(tables(&system).await, before);
     assert_eq!(copies(&system).await, BTreeSet::new(), "what is delivered under its own sequence is no copy");
 
+    // The same, and the consumers have gone on: what is acknowledged does not stay in the log for ever.
+    worker.kill().await;
+    broker.kill().await;
+    broker.put_back(&log);
+    broker.start_again().await;
+    skip_all(&system).await;
+    assert_eq!(system.log().await.messages, messages.len() as u64);
+    worker.start().await;
+    at_rest(&system).await;
+    assert_eq!(tables(&system).await, before);
+    assert_eq!(copies(&system).await, BTreeSet::new(), "what is delivered under its own sequence is no copy");
+
     worker.kill().await;
     store_again(&system, &messages).await;
     worker.start().await;
     at_rest(&system).await;
     assert_eq!(tables(&system).await, before);
     assert_eq!(copies(&system).await.len(), messages.len(), "each copy settles its own sequence");
+}
+
+on_both!(what_consumers_have_passed_and_nobody_applied_is_applied);
+async fn what_consumers_have_passed_and_nobody_applied_is_applied(database: Database) {
+    let system = System::plan(database).start().await;
+    let (scim, worker) = (system.scim(), &system.workers[0]);
+    worker.kill().await;
+    let creates = (0..3).map(|number| scim.post_owned("/Users", user(&format!("person-{number}"))));
+    let pass = async {
+        eventually("all are in the log", async || (system.log().await.messages == 3).then_some(())).await;
+        skip_all(&system).await;
+        worker.start().await;
+    };
+    let (answers, ()) = futures::join!(join_all(creates), pass);
+    for answer in answers {
+        answer.expect(201);
+    }
+    system.at_rest().await;
+}
+
+/// Every consumer takes all that is in the log for acknowledged, and the broker keeps it.
+async fn skip_all(system: &System) {
+    let stream = system.stream().await;
+    let next = stream.get_info().await.unwrap().state.last_sequence + 1;
+    for lane in Lane::ALL {
+        stream.reset_consumer(&lane.to_string(), Some(next)).await.unwrap();
+    }
 }
 
 /// A run that was applied, and its messages as they were in the log.

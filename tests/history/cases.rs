@@ -102,6 +102,23 @@ fn an_abandoned_change_of_access_does_not_undo_one_that_began_three_seconds_late
 }
 
 #[test]
+fn a_change_of_access_is_superseded_by_the_contrary_that_came_while_it_waited_and_by_nothing_else() {
+    let refused = Outcome::Fail { status: Some(409) };
+    let mut story = Story::begin();
+    story.push(2, Some(9), active(false), refused.clone());
+    check(&story.clone().end("first", true), &[Kind::WrongRefusal]);
+    let mut same = story.clone();
+    same.ok(4, 5, active(false));
+    check(&same.end("first", false), &[Kind::WrongRefusal]);
+    let mut earlier = Story::begin();
+    earlier.ok(1, 2, active(true));
+    earlier.push(3, Some(9), active(false), refused);
+    check(&earlier.end("first", true), &[Kind::WrongRefusal]);
+    story.ok(4, 5, active(true));
+    check(&story.end("first", true), &[]);
+}
+
+#[test]
 fn an_update_that_was_made_is_not_answered_404() {
     let mut story = Story::begin();
     story.push(2, Some(9), title("new"), Outcome::Fail { status: Some(404) });

@@ -12,6 +12,7 @@ mod fate;
 mod first_effect;
 mod held;
 mod lanes;
+mod leftovers;
 mod progress;
 mod projection;
 mod queries;
@@ -48,6 +49,7 @@ use self::delivery::LogView;
 use self::failures::Failures;
 use self::first_effect::FirstEffects;
 use self::lanes::LanePull;
+use self::leftovers::Leftovers;
 use self::progress::Progress;
 use self::projection::Projection;
 use self::queries::Queries;
@@ -160,7 +162,10 @@ impl Session {
         let (verified, sound) = watch::channel(generation);
         let work = self.work(soundness.clone(), log.clone(), sound.clone());
         let ends = Ends { session: session.clone(), renumbered: renumbered.clone() };
+        let stream = soundness.stream.clone();
         services.tasks.spawn(soundness.watch(log.numbering, self.connection.clone(), verified, ends));
+        let leftovers = Leftovers::new(stream, self.config.namespace.clone());
+        services.tasks.spawn(leftovers.watch(session.clone()));
         let (items, received) = mpsc::channel(LANE_ROOM);
         let mut lanes = JoinSet::new();
         for (lane, consumer) in consumers {

@@ -7,6 +7,9 @@ use super::evidence::{Create, Evidence, Life};
 use super::moment::Moment;
 use crate::history::{Attempt, Kind, Micros, Operation, Outcome, Sight, UserSight, Violation};
 
+/// A change of access that waited for less is not superseded: an ingress takes half a second for a standstill.
+const NOTICEABLE: Micros = 500_000;
+
 pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Violation> {
     let names = Names::of(evidence);
     let found = evidence.history.attempts.iter().filter_map(|attempt| {
@@ -14,12 +17,23 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Violation> {
             Outcome::Ok { shown } => {
                 beside_the_point(attempt, shown, &names.deleted).or_else(|| names.missed(attempt, shown))
             }
+            Outcome::Fail { status: Some(409) } if is_superseded(evidence, attempt) => None,
             Outcome::Fail { status: Some(status) } => names.unfounded(attempt, *status),
             Outcome::Fail { status: None } | Outcome::Unknown { .. } | Outcome::Pending => None,
         }?;
         Some(Violation { kind, register: format!("{} {:?}", attempt.operation.name(), attempt.operation), sentence })
     });
     found.collect()
+}
+
+/// Whether a change of access waited for long, or while its ingress stood still, and somebody may have asked for the
+/// contrary meanwhile: then that is what counts.
+fn is_superseded(evidence: &Evidence<'_>, attempt: &Attempt) -> bool {
+    let Operation::SetActive { user, active } = &attempt.operation else { return false };
+    let (start, end) = (attempt.start, attempt.end.unwrap_or(NEVER));
+    let writes = evidence.switches.get(user.as_str()).into_iter().flat_map(|switch| &switch.writes);
+    let mut contrary = writes.filter(|(value, write)| value != active && !write.is_refused());
+    end - start >= NOTICEABLE && contrary.any(|(_, write)| write.moment.start < end && write.accepted_by() > start)
 }
 
 /// A 2xx that shows something else than what was asked for.
