@@ -50,8 +50,8 @@ pub enum RunError {
     Name(#[from] InvalidId),
 }
 
-/// Serves until SIGTERM or SIGINT, goes on accepting for the drain delay, then finishes what is in flight. Prints `listening http://ADDRESS` on standard output
-/// when connections are accepted.
+/// Serves until SIGTERM or SIGINT, goes on accepting for the drain delay, then finishes what is in flight. Prints
+/// `listening http://ADDRESS` on standard output when connections are accepted.
 #[inline(never)]
 pub fn run(config: Config) -> BoxFuture<'static, Result<(), RunError>> {
     Box::pin(serve(config))

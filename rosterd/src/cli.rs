@@ -24,7 +24,7 @@ use crate::{bench, demo, dev, servers, simulate};
 
 const EXAMPLES: &str = "\
 Examples:
-  rosterd demo                       watch a company arrive, in half a minute
+  rosterd demo                       watch a company arrive, in ten seconds
   rosterd dev                        keep a system running, with a curl to try
   rosterd workspace create acme --name Acme
   rosterd workspace enable acme      prints the Base URL, and the token once
@@ -164,7 +164,7 @@ mod tests {
               -V, --version  Print version
 
             Examples:
-              rosterd demo                       watch a company arrive, in half a minute
+              rosterd demo                       watch a company arrive, in ten seconds
               rosterd dev                        keep a system running, with a curl to try
               rosterd workspace create acme --name Acme
               rosterd workspace enable acme      prints the Base URL, and the token once

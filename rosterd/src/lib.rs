@@ -1,7 +1,7 @@
 //! The operator's command, as a library: what the binary does, and what end-to-end tests start.
 //!
 //! [`servers`] finds, fetches and starts nats-server and PostgreSQL; [`dev`] keeps a whole system running; [`simulate`]
-//! plays a provider; [`demo`] shows both in half a minute; [`mod@bench`] measures; [`cli`] is the command line.
+//! plays a provider; [`demo`] shows both in ten seconds; [`mod@bench`] measures; [`cli`] is the command line.
 
 pub mod bench;
 pub mod cli;

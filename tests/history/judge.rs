@@ -51,7 +51,7 @@ use evidence::Evidence;
 pub(super) const ACCEPTED_WITHIN: Micros = 60_000_000;
 
 /// How long after the client lost a request it may still change `active`: what is held for more than 2 s changes nothing
-/// that was asked for since it came (DESIGN, "Access is decided by arrival"), and it had come when its client gave up. The
+/// that was asked for since it came (`protocol/src/access.rs`), and it had come when its client gave up. The
 /// rest is for what a clock's measurement may be wrong by.
 pub(super) const ACCESS_WITHIN: Micros = 3_000_000;
 

@@ -26,7 +26,7 @@ pub const DATABASE_AWAY: Duration = Duration::from_secs(1);
 /// How long a message waits when its worker holds too many.
 pub const HELD_TOO_MANY: Duration = Duration::from_millis(250);
 
-/// The acknowledgement for an ending (DESIGN: failure classes).
+/// The acknowledgement for an ending (ARCHITECTURE, "Failure classes").
 pub const fn disposition(ending: Ending) -> AckKind {
     match ending {
         Ending::Settled => AckKind::Ack,

@@ -1,5 +1,4 @@
-//! Appends commands so that each names its predecessor: the broker itself checks the order (DESIGN: "each command names
-//! its predecessor").
+//! Appends commands so that each names its predecessor: the broker itself checks the order.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! How full the log is: the last tenth belongs to what takes access away, the third before it to what somebody waits for.
+//! How full the log is: bulk is let in up to 70 %, interactive up to 90 %; the last tenth is for what takes access away.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

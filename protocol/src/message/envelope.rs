@@ -36,7 +36,8 @@ pub struct Envelope<T> {
     pub fingerprint: Fingerprint,
     /// The ingress that waits for the outcome.
     pub ingress: IngressId,
-    /// A copy stored after this time is refused: its sender has given up.
+    /// A copy stored after this time is refused, unless its attempt says until when it is valid
+    /// (`Rosterd-Valid-Until`).
     pub deadline: Timestamp,
     /// W3C trace context (`traceparent`) of the HTTP request.
     pub trace: Option<String>,

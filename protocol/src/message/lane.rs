@@ -15,9 +15,9 @@ use crate::scim::resource_type::ResourceType;
 pub enum Lane {
     /// Deactivation and deletion of users.
     Urgent,
-    /// Every other request that somebody waits for.
+    /// Every other request whose client waits for the answer.
     Interactive,
-    /// Operations of `/Bulk`, requests with `Prefer: respond-async`, replays.
+    /// Operations of `/Bulk`.
     Bulk,
 }
 

@@ -51,8 +51,8 @@ pub(crate) struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// With `slots` transactions at once, and one more for what is urgent, each of at most `batch` commands. `open` stops the lanes while it is false;
-    /// `renumbered` drops what was not begun.
+    /// With `slots` transactions at once, and one more for what is urgent, each of at most `batch` commands. `open` stops
+    /// the lanes while it is false; `renumbered` drops what was not begun.
     pub(crate) fn new(
         work: Arc<Work>,
         slots: usize,

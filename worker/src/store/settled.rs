@@ -17,7 +17,7 @@ use crate::accepted::Accepted;
 pub enum CopyReason {
     /// Its operation was applied under another sequence.
     ExtraCopy,
-    /// It was stored after its deadline: its sender had given up.
+    /// It was stored after its attempt had ended: the ingress had begun another, or its client had given up.
     Late,
     /// It was removed from the log without a trace.
     Removed,
