@@ -41,6 +41,8 @@ const MAX_RUNNING: usize = 32;
 /// While more than this are being answered, a new one is not said to be taken, so that an idle worker gets a share: a
 /// store has four connections for reads.
 const BUSY: usize = 8;
+/// How many lists are answered at once: one connection for reads is left for what is quick, such as a GET by id.
+const MAX_LISTS: usize = 3;
 /// How many queries wait here for their turn; more stay in the subscription.
 const MAX_WAITING: usize = 1024;
 /// After so many failed queries in a row the database seems to be away: one alone may be its own fault.
@@ -78,7 +80,7 @@ impl Queries {
     /// Answers until `stop`, then finishes what was begun.
     pub(crate) async fn run(self: Arc<Self>, subscriptions: Vec<Subscriber>, stop: CancellationToken) {
         let mut messages = select_all(subscriptions).take_until(Box::pin(stop.cancelled_owned()));
-        let (mut turns, mut running, mut ended) = (Turns::default(), JoinSet::new(), false);
+        let (mut turns, mut running, mut ended) = (Turns::new(MAX_LISTS), JoinSet::new(), false);
         while !ended || turns.has_waiting() || !running.is_empty() {
             tokio::select! {
                 message = messages.next(), if !ended && turns.waiting() < MAX_WAITING => match message {
@@ -104,7 +106,7 @@ impl Queries {
         let queries = Arc::clone(self);
         running.spawn(async move {
             // A panic must not leave the query open here for ever.
-            if AssertUnwindSafe(queries.reply(&attempt.message, doubtful)).catch_unwind().await.is_err() {
+            if AssertUnwindSafe(queries.reply(&attempt, doubtful)).catch_unwind().await.is_err() {
                 error!("a query's task failed; the ingress will ask again");
             }
             attempt
@@ -120,12 +122,13 @@ impl Queries {
         }
     }
 
-    async fn reply(&self, message: &Message, doubtful: bool) {
+    async fn reply(&self, attempt: &Attempt, doubtful: bool) {
+        let message = &attempt.message;
         let Some(reply) = message.reply.clone() else { return };
         let sent = if message.subject.starts_with(&self.log.namespace.admin("")) {
             self.send(reply, &self.call(&message.payload).await).await
         } else {
-            self.send(reply, &self.query(message, doubtful).await).await
+            self.send(reply, &self.query(message, attempt.query(), doubtful).await).await
         };
         if let Err(error) = sent {
             warn!(%error, "a reply was not sent; whoever asked will ask again");
@@ -133,15 +136,15 @@ impl Queries {
         failpoint::hit(Failpoint::WorkerReplyAfter).await;
     }
 
-    async fn query(&self, message: &Message, doubtful: bool) -> Answer {
+    async fn query(&self, message: &Message, query: Option<&Query>, doubtful: bool) -> Answer {
         let workspace = message.subject.rsplit('.').next().and_then(|name| name.parse::<WorkspaceId>().ok());
-        match (workspace, serde_json::from_slice::<Query>(&message.payload)) {
-            (Some(workspace), Ok(Query::Fate { operation, sequence })) => {
-                self.fate(&workspace, operation, sequence).await
+        match (workspace, query) {
+            (Some(workspace), Some(Query::Fate { operation, sequence })) => {
+                self.fate(&workspace, *operation, *sequence).await
             }
-            (Some(workspace), Ok(query)) => {
+            (Some(workspace), Some(query)) => {
                 let limit = if doubtful { DOUBTFUL_TIMEOUT } else { Duration::MAX };
-                let answer = timeout(limit, answer::answer(&self.store, &workspace, &query)).await;
+                let answer = timeout(limit, answer::answer(&self.store, &workspace, query)).await;
                 let answer = answer.unwrap_or(Answer::Unavailable);
                 if answer == Answer::Unavailable {
                     self.failures.fetch_add(1, Ordering::Relaxed);
@@ -150,7 +153,7 @@ impl Queries {
                 }
                 answer
             }
-            (None, _) | (_, Err(_)) => {
+            (None, _) | (_, None) => {
                 warn!("a query cannot be decoded; is an ingress newer than this worker?");
                 Answer::Refused { error: ScimError::new(500, "this worker does not understand the query") }
             }
