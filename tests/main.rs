@@ -87,3 +87,4 @@ mod shutdown;
 mod supervision;
 #[cfg(test)]
 mod timezone;
+mod traces;

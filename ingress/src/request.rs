@@ -16,6 +16,8 @@ use protocol::scim::error::ScimError;
 use protocol::scim::precondition::Precondition;
 use protocol::scim::projection::Projection;
 use tokio::time::Instant;
+use tracing::Span;
+use tracing::field::display;
 
 use crate::auth::Caller;
 use crate::edge::{Edge, Terms};
@@ -42,7 +44,9 @@ impl<S: Sync> FromRequestParts<S> for Origin {
         let caller = Caller::from_request_parts(parts, state).await?;
         let began = parts.extensions.get().map_or_else(Instant::now, |Began(at)| *at);
         let connection = parts.extensions.get().cloned().unwrap_or_default();
-        Ok(Self { caller, began, trace: trace_of(&parts.headers), connection })
+        let trace = trace_of(&parts.headers);
+        Span::current().record("trace", &trace);
+        Ok(Self { caller, began, trace, connection })
     }
 }
 
@@ -113,6 +117,7 @@ impl Asking {
         let complete = edge.pulse.complete_since().await;
         failpoint::hit(Failpoint::IngressReceived).await;
         let envelope = origin.envelope(&edge.terms, target, command, fingerprint);
+        Span::current().record("operation", display(envelope.operation));
         let (operation, timing) =
             (envelope.operation, edge.terms.timing(origin.began, complete).complete_since(complete));
         let outcome = edge.gateway.submit(envelope, lane, timing).await?;

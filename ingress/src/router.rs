@@ -14,6 +14,8 @@ use http::{HeaderValue, Uri};
 use protocol::scim::error::{ScimError, ScimType};
 use protocol::scim::resource_type::ResourceType;
 use tower::util::MapRequestLayer;
+use tracing::field::Empty;
+use tracing::{Instrument, debug, info_span};
 
 use crate::edge::Edge;
 use crate::extract::Began;
@@ -151,14 +153,15 @@ async fn accepted(request: Request, next: Next) -> Response {
     response
 }
 
-/// The route, never the path: ids stay out of logs, and so do the names in a query.
+/// The span of a request: its route, never its path. Ids stay out of logs, and so do the names in a query. The handler
+/// records `trace`, and `operation` for a command.
 async fn log(route: Option<MatchedPath>, request: Request, next: Next) -> Response {
-    let method = request.method().clone();
-    let started = Instant::now();
-    let response = next.run(request).await;
+    let (method, started) = (request.method().clone(), Instant::now());
     let route = route.as_ref().map_or("unknown", MatchedPath::as_str);
+    let span = info_span!("request", %method, route, trace = Empty, operation = Empty);
+    let response = next.run(request).instrument(span.clone()).await;
     let milliseconds = started.elapsed().as_millis();
-    tracing::debug!(%method, route, status = response.status().as_u16(), milliseconds, "answered {method} {route}");
+    span.in_scope(|| debug!(status = response.status().as_u16(), milliseconds, "answered {method} {route}"));
     response
 }
 

@@ -39,6 +39,8 @@ pub(crate) struct Plan {
     workers: usize,
     worker_arguments: Vec<String>,
     ingress_environment: Vec<(String, String)>,
+    /// What ingresses and workers log, instead of `info`.
+    log_filter: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +101,12 @@ impl Plan {
         self
     }
 
+    /// What ingresses and workers log, instead of `info`.
+    pub(crate) const fn log_filter(mut self, filter: &'static str) -> Self {
+        self.log_filter = Some(filter);
+        self
+    }
+
     /// Starts it all, and the workspace `acme` with a token.
     pub(crate) async fn start(self) -> System {
         let (broker, postgresql) = futures::join!(Box::pin(self.start_broker()), Box::pin(self.start_postgresql()));
@@ -143,6 +151,7 @@ impl System {
             workers: 1,
             worker_arguments: Vec::new(),
             ingress_environment: Vec::new(),
+            log_filter: None,
         }
     }
 
@@ -269,6 +278,9 @@ impl System {
         let environment = self.bench.environment();
         let mut environment: Vec<(String, String)> =
             environment.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        if let Some(filter) = self.plan.log_filter {
+            replace(&mut environment, "RUST_LOG", filter);
+        }
         let mut broker_link = None;
         if self.plan.proxied {
             assert!(!matches!(self.plan.broker, Broker::Three(_)), "three brokers tell their clients of each other");

@@ -13,6 +13,7 @@ use protocol::message::query::{Answer, Query};
 use protocol::scim::dialect::Dialect;
 use protocol::scim::error::ScimError;
 use tokio::time::{Instant, timeout, timeout_at};
+use tracing::Instrument;
 
 use super::admission::{Admission, Queued};
 use super::answered_creates::AnsweredCreates;
@@ -160,7 +161,7 @@ impl Shared {
             let outcome = underway.outcome(Some(turn), queued);
             let settled = if lane == Lane::Urgent {
                 // A client that hangs up ends every further append, but not of what takes access away.
-                tokio::spawn(outcome).await.unwrap_or(Err(GatewayError::Unanswered { in_log: None }))
+                tokio::spawn(outcome.in_current_span()).await.unwrap_or(Err(GatewayError::Unanswered { in_log: None }))
             } else {
                 outcome.await
             };

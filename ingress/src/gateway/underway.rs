@@ -9,6 +9,7 @@ use protocol::message::lane::Lane;
 use protocol::message::outcome::Outcome;
 use protocol::message::query::{Answer, Fate, Query};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tracing::Instrument;
 
 use super::GatewayError;
 use super::admission::{Permit, Queued};
@@ -116,7 +117,7 @@ impl Drop for Underway {
         if let Some(parts) = self.parts.take()
             && parts.command.was_sent()
         {
-            tokio::spawn(parts.linger(Arc::clone(&self.inner)));
+            tokio::spawn(parts.linger(Arc::clone(&self.inner)).in_current_span());
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use crate::apply::Parked;
 use crate::broker::delivery::Item;
@@ -176,9 +176,10 @@ impl Dispatcher {
         if due.is_empty() {
             return false;
         }
-        debug!(commands = due.len(), "bringing predecessors along");
+        let span = info_span!("chain", commands = due.len());
+        span.in_scope(|| debug!("bringing predecessors along"));
         let sequences = due.iter().map(Item::sequence).collect();
-        let task = self.running.spawn(Arc::clone(&self.work).chain(due)).id();
+        let task = self.running.spawn(Arc::clone(&self.work).chain(due).instrument(span)).id();
         self.take(task, sequences);
         self.bringing.insert(task);
         if free.ordinary == 0 {
@@ -203,8 +204,9 @@ impl Dispatcher {
             Lane::Bulk => &mut self.bulk,
         };
         let batch = first_of(queue, self.batch);
+        let span = info_span!("batch", %lane, commands = batch.len());
         let sequences = batch.iter().map(Item::sequence).collect();
-        let task = self.running.spawn(Arc::clone(&self.work).batch(batch)).id();
+        let task = self.running.spawn(Arc::clone(&self.work).batch(batch).instrument(span)).id();
         self.take(task, sequences);
         if lane == Lane::Urgent {
             self.urgent_running.insert(task);

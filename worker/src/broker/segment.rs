@@ -6,7 +6,7 @@ use backoff::{BackoffBuilder, ExponentialBuilder};
 use protocol::id::OperationId;
 use protocol::message::outcome::Outcome;
 use tokio::time::Instant;
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
 use crate::accepted::Accepted;
 use crate::apply::{self, Parked};
@@ -226,6 +226,8 @@ impl Work {
                 }
             };
             end.settled.push(command.sequence);
+            let trace = command.envelope.trace.as_deref();
+            debug!(%operation, trace, sequence = command.sequence, kind = command.envelope.body.kind(), "settled");
             if let Some(outcome) = outcome {
                 self.replies.answer(&command.envelope.ingress, operation, outcome).await;
             }
