@@ -15,6 +15,7 @@ use crate::credentials::Credentials;
 use crate::gateway::{Gateway, Timing};
 use crate::health::Health;
 use crate::pulse::Pulse;
+use crate::streamed::MemberPages;
 
 /// The state of the router; cheap to clone.
 #[derive(Clone)]
@@ -27,6 +28,8 @@ pub struct Edge {
     pub health: Arc<Health>,
     /// Whose bulk request is served next.
     pub bulk: Arc<BulkGate>,
+    /// How many pages of members are read at a time.
+    pub member_pages: MemberPages,
     /// Whether this process was standing still.
     pub pulse: Pulse,
     /// What the configuration says.

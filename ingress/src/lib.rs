@@ -26,7 +26,7 @@ mod resources;
 mod response;
 pub mod router;
 mod serve;
-mod streamed;
+pub mod streamed;
 mod telemetry;
 mod unread;
 

@@ -71,7 +71,10 @@ impl Recipient<'_> {
     fn streamed(self, status: StatusCode, base_url: &str, written: serde_json::Result<Pieces>) -> Response {
         let Ok(pieces) = written else { return not_written() };
         let gateway = Arc::clone(&self.edge.gateway);
-        with_headers(status, pieces.into_body(gateway, self.workspace.clone(), base_url.to_owned()))
+        with_headers(
+            status,
+            pieces.into_body(gateway, self.edge.member_pages.clone(), self.workspace.clone(), base_url.to_owned()),
+        )
     }
 }
 

@@ -19,6 +19,7 @@ use crate::edge::{Edge, Terms};
 use crate::gateway::{ConnectError, JetStream, Link};
 use crate::health::Health;
 use crate::pulse::Pulse;
+use crate::streamed::MemberPages;
 use crate::{application, credentials, identity, telemetry};
 
 /// Why the ingress cannot run.
@@ -85,7 +86,8 @@ async fn start(config: &Config, address: SocketAddr) -> Result<Edge, RunError> {
     let terms = Arc::new(terms(config, address, ingress));
     let pulse = Pulse::default();
     tokio::spawn(pulse.clone().run());
-    let edge = Edge { gateway, credentials, health, bulk: Arc::default(), pulse, terms };
+    let edge =
+        Edge { gateway, credentials, health, bulk: Arc::default(), member_pages: MemberPages::default(), pulse, terms };
     application::start(client, &namespace, edge.clone()).await?;
     Ok(edge)
 }

@@ -21,13 +21,23 @@ use crate::gateway::{Gateway, GatewayError};
 
 /// How many member rows a page holds at most.
 const PAGE: u64 = 1_000;
-/// How many pages this process asks for at a time: however many clients read large groups, workers have time for others.
-static TURNS: Semaphore = Semaphore::const_new(4);
+/// How many pages are asked for at a time: however many clients read large groups, workers have time for others.
+const MAX_CONCURRENT_PAGES: usize = 4;
 /// How long a page may take, the wait for its turn included.
 const PAGE_WITHIN: Duration = Duration::from_mins(1);
 /// How long a body may take altogether. A client that takes nothing for long loses its connection before
 /// (`serve/patience.rs`).
 const WITHIN: Duration = Duration::from_mins(10);
+
+/// Limits how many pages of members are asked for at a time.
+#[derive(Debug, Clone)]
+pub struct MemberPages(Arc<Semaphore>);
+
+impl Default for MemberPages {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MAX_CONCURRENT_PAGES)))
+    }
+}
 
 /// The pieces of a body, in their order.
 #[derive(Default)]
@@ -75,10 +85,16 @@ impl Pieces {
     }
 
     /// A body that asks for the members as it is read.
-    pub(crate) fn into_body(self, gateway: Arc<dyn Gateway>, workspace: WorkspaceId, base_url: String) -> Body {
+    pub(crate) fn into_body(
+        self,
+        gateway: Arc<dyn Gateway>,
+        pages: MemberPages,
+        workspace: WorkspaceId,
+        base_url: String,
+    ) -> Body {
         let Self { before: mut pieces, text } = self;
         pieces.push_back(Piece::Text(text));
-        let rest = Rest { gateway, workspace, base_url, pieces, after: None, until: Instant::now() + WITHIN };
+        let rest = Rest { gateway, pages, workspace, base_url, pieces, after: None, until: Instant::now() + WITHIN };
         Body::from_stream(try_unfold(rest, Rest::next))
     }
 }
@@ -99,6 +115,7 @@ enum Cut {
 /// What of a body is still to be written.
 struct Rest {
     gateway: Arc<dyn Gateway>,
+    pages: MemberPages,
     workspace: WorkspaceId,
     base_url: String,
     pieces: VecDeque<Piece>,
@@ -149,10 +166,10 @@ impl Rest {
         Ok(())
     }
 
-    /// A turn is held only until the page is there, not while the client takes it.
+    /// A permit is held only until the page is there, not while the client takes it.
     async fn ask(&self, group: &OpenGroup) -> Result<(Vec<Member>, Option<ResourceId>), GatewayError> {
         let query = Query::Members { group: group.id, after: self.after, count: PAGE, display: group.shows_display() };
-        let _turn = TURNS.acquire().await;
+        let _permit = self.pages.0.acquire().await;
         match self.gateway.ask(&self.workspace, query).await? {
             Answer::Members { members, next } => Ok((members, next)),
             _ => Err(GatewayError::UnexpectedAnswer),

@@ -149,6 +149,7 @@ impl Server {
             credentials,
             health: Arc::clone(&health),
             bulk: Arc::default(),
+            member_pages: ingress::streamed::MemberPages::default(),
             pulse: ingress::pulse::Pulse::default(),
             terms,
         };
