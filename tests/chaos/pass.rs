@@ -3,6 +3,7 @@
 //! A longer pass, with another seed, as fast as what is delivered:
 //! `ROSTERD_CHAOS_SECONDS=900 ROSTERD_CHAOS_SEED=7 cargo test --profile chaos -p rosterd --test chaos -- pass --nocapture`;
 //! its figures go beside the file that `ROSTERD_CHAOS_REPORT` names, which sums all seeds whose figures are there.
+//! `ROSTERD_CHAOS_HISTORY=rosterd-chaos-…/history.jsonl` judges what a failed pass has kept, and runs nothing.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -35,6 +36,9 @@ struct Settings {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_killed_nothing_acknowledged_is_lost_doubled_reordered_or_revived() {
     const { assert!(cfg!(debug_assertions), "without debug assertions there are no failpoints: use --profile chaos") };
+    if let Some(kept) = environment("ROSTERD_CHAOS_HISTORY") {
+        return judge_again(Path::new(&kept));
+    }
     let settings = Settings::read();
     let plan = System::plan(Database::Postgresql).own_postgresql().own_broker(LogSync::Always);
     let system = plan.proxied().ingresses(2).workers(3).start().await;
@@ -61,6 +65,13 @@ async fn whatever_is_killed_nothing_acknowledged_is_lost_doubled_reordered_or_re
         let kept = keep(&system, &history, &report.rest.snapshot, &text);
         panic!("{}\nhistory, logs and report are kept in {}", faults.join("\n"), kept.display());
     }
+}
+
+/// Judges the history of an earlier pass.
+fn judge_again(kept: &Path) {
+    let (history, snapshot) = History::load(kept).unwrap();
+    let violations = verify(&history, &snapshot.expect("a history with the state at rest"));
+    assert!(violations.is_empty(), "{}", violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
 }
 
 /// Load and faults side by side, until both have ended.

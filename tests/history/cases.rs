@@ -119,6 +119,29 @@ fn a_change_of_access_is_superseded_by_the_contrary_that_came_while_it_waited_an
 }
 
 #[test]
+fn a_reactivation_yields_to_a_deactivation_shortly_before_it_and_to_none_long_before() {
+    for (start, right) in [(3, true), (20, false)] {
+        let mut story = Story::begin();
+        story.ok(1, 2, active(false));
+        story.push(start, Some(30), active(true), Outcome::Fail { status: Some(409) });
+        check(&story.end("first", false), if right { &[] } else { &[Kind::WrongRefusal] });
+    }
+}
+
+#[test]
+fn a_deletion_that_is_on_its_way_may_take_access_away_already() {
+    let mut story = Story::begin();
+    story.ok(1, 2, active(true));
+    story.read(4, 5, "first", false);
+    check(&story.clone().end("first", true), &[Kind::StaleRead]);
+    let mut story = Story::begin();
+    story.ok(1, 2, active(true));
+    story.push(3, Some(8), Operation::DeleteUser { user: "u".to_owned() }, Outcome::Ok { shown: Vec::new() });
+    story.read(4, 5, "first", false);
+    check(&story.end_without(), &[]);
+}
+
+#[test]
 fn an_update_that_was_made_is_not_answered_404() {
     let mut story = Story::begin();
     story.push(2, Some(9), title("new"), Outcome::Fail { status: Some(404) });

@@ -7,8 +7,8 @@ use super::evidence::{Create, Evidence, Life};
 use super::moment::Moment;
 use crate::history::{Attempt, Kind, Micros, Operation, Outcome, Sight, UserSight, Violation};
 
-/// A change of access that waited for less is not superseded: an ingress takes half a second for a standstill.
-const NOTICEABLE: Micros = 500_000;
+/// How long a process may be frozen.
+const LONGEST_STANDSTILL: Micros = 11_000_000;
 
 pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Violation> {
     let names = Names::of(evidence);
@@ -26,14 +26,16 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Violation> {
     found.collect()
 }
 
-/// Whether a change of access waited for long, or while its ingress stood still, and somebody may have asked for the
-/// contrary meanwhile: then that is what counts.
+/// Whether somebody may have asked for the contrary while a change of access waited: then that is what counts. Of a
+/// reactivation that comes to an ingress which stood still, it is not known when it arrived: it may yield to a
+/// deactivation that was acknowledged a moment before (`protocol/src/access.rs`).
 fn is_superseded(evidence: &Evidence<'_>, attempt: &Attempt) -> bool {
     let Operation::SetActive { user, active } = &attempt.operation else { return false };
     let (start, end) = (attempt.start, attempt.end.unwrap_or(NEVER));
+    let doubt = if *active { LONGEST_STANDSTILL } else { 0 };
     let writes = evidence.switches.get(user.as_str()).into_iter().flat_map(|switch| &switch.writes);
     let mut contrary = writes.filter(|(value, write)| value != active && !write.is_refused());
-    end - start >= NOTICEABLE && contrary.any(|(_, write)| write.moment.start < end && write.accepted_by() > start)
+    contrary.any(|(_, write)| write.moment.start < end && write.accepted_by().saturating_add(doubt) > start)
 }
 
 /// A 2xx that shows something else than what was asked for.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::NEVER;
-use super::moment::{Moment, Write};
+use super::moment::{Moment, Standing, Write};
 use crate::history::{
     Attempt, Attribute, GroupSight, History, Micros, Operation, Outcome, Sight, Snapshot, UserSight, Values,
 };
@@ -127,7 +127,12 @@ impl<'a> Evidence<'a> {
             Operation::RenameGroup { group, name } => {
                 self.registers.entry((group, Field::GroupName)).or_default().writes.push((name, write));
             }
-            Operation::DeleteUser { user } => self.users.entry(user).or_default().deletes.push(write),
+            Operation::DeleteUser { user } => {
+                self.users.entry(user).or_default().deletes.push(write);
+                // Its first effect may take access away long before it is applied (`worker/src/apply/first_effect.rs`).
+                let standing = if write.is_refused() { Standing::Refused } else { Standing::Pending };
+                self.switches.entry(user).or_default().writes.push((false, Write { standing, ..write }));
+            }
             Operation::DeleteGroup { group } => self.groups.entry(group).or_default().deletes.push(write),
             Operation::AddMember { group, user } => self.members.entry((group, user)).or_default().push((true, write)),
             Operation::RemoveMember { group, user } => {
