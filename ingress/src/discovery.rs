@@ -13,7 +13,7 @@ use crate::edge::Edge;
 use crate::error::ApiError;
 use crate::response::scim_json;
 
-/// A request of discovery: one without a filter, so that nobody takes everything for what matches.
+/// A request of discovery: one without a filter, so that no client takes everything for what matches.
 pub(crate) struct Unfiltered(Caller);
 
 impl<S: Sync> FromRequestParts<S> for Unfiltered {

@@ -17,7 +17,7 @@ pub(crate) const SET_TXN: HeaderName = HeaderName::from_static("set-txn");
 pub(crate) enum ApiError {
     /// Refused, by us or by a worker.
     Scim(ScimError),
-    /// 401. One form for every reason: nobody learns whether a token or a workspace exists.
+    /// 401. One form for every reason: a caller does not learn whether a token or a workspace exists.
     Unauthorized,
     /// The log or the workers did not answer as they should.
     Gateway(GatewayError),

@@ -80,7 +80,7 @@ impl<S: Sync> FromRequestParts<S> for View {
     }
 }
 
-/// The query string, as name and value pairs. Names that nobody asks for are ignored (RFC 7644 §3.4.2).
+/// The query string, as name and value pairs. Unknown names are ignored (RFC 7644 §3.4.2).
 struct Parameters(Vec<(String, String)>);
 
 impl Parameters {

@@ -28,7 +28,7 @@ impl Health {
     pub const MAX_CLOCK_SKEW_MILLIS: u64 = 2_000;
 
     /// Why this process is not to get requests, in words. Its own state only: what hits all ingresses alike, such as a
-    /// broker that is away, would empty a load balancer's pool, and nobody would hold the requests until it is back.
+    /// broker that is away, would empty a load balancer's pool, and no ingress would hold the requests until it is back.
     pub fn not_ready(&self) -> Option<&'static str> {
         if self.draining.load(Ordering::Relaxed) {
             return Some("this process is stopping");

@@ -103,7 +103,7 @@ fn terms(config: &Config, address: SocketAddr, ingress: protocol::id::IngressId)
     }
 }
 
-/// For whoever started this process. That nobody reads it is no reason not to serve.
+/// For the supervisor of this process. An ingress serves also when its output is not read.
 fn announce(address: SocketAddr) {
     let mut stdout = std::io::stdout().lock();
     if writeln!(stdout, "listening http://{address}").and_then(|()| stdout.flush()).is_err() {

@@ -14,7 +14,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// How long to wait for another process that migrates.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Every process that migrates this schema takes this lock ("rosterd" in ASCII). Nobody else may use the number.
+/// Every process that migrates this schema takes this lock ("rosterd" in ASCII). No other program may use the number.
 const EXCLUDE: &str = "SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '300s'; \
                        SELECT pg_advisory_xact_lock(32210767402529380)";
 

@@ -35,8 +35,8 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// `active_arrived` is the bound of the arrival of the command that `active_seq` names, in milliseconds; NULL where nobody
-/// knows. `created_by` is the operation that created the resource, `provider_sequence` the sequence of the identity
+/// `active_arrived` is the bound of the arrival of the command that `active_seq` names, in milliseconds; NULL where that is not
+/// known. `created_by` is the operation that created the resource, `provider_sequence` the sequence of the identity
 /// provider's last command that changed it.
 ///
 /// `duplicate_of` is the create that a refused create repeats. A command that `yielded` was applied, but its word on access

@@ -44,7 +44,7 @@ pub struct Arrival {
 pub struct Standing {
     /// Its sequence in the log: the column `active_seq`.
     pub sequence: u64,
-    /// When it arrived, as [`Arrival::bound`] says: the column `active_arrived`. None if nobody knows.
+    /// When it arrived, as [`Arrival::bound`] says: the column `active_arrived`. None if it is not known.
     pub arrived: Option<Timestamp>,
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::scim::dialect::Dialect;
 use crate::scim::schema::Extensions;
 
-/// A workspace's settings of SCIM. They travel with its credentials, so that whoever may let a request in also knows how
+/// A workspace's settings of SCIM. They travel with its credentials, so that an ingress that lets a request in also knows how
 /// to read it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Profile {

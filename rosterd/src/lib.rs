@@ -14,6 +14,6 @@ use std::io::Write;
 
 /// Tells people what is going on, on standard error: standard output is for data.
 pub(crate) fn say(line: &str) {
-    // Without standard error there is nobody to tell.
+    // Without standard error there is no place to say it.
     drop(writeln!(std::io::stderr(), "{line}"));
 }

@@ -192,7 +192,7 @@ fn gone(row: &operation::Model, resource_type: ResourceType) -> Resource {
     }
 }
 
-/// A token that is not revoked, of a workspace that is enabled. Whether it has expired is for whoever knows the time.
+/// A token that is not revoked, of a workspace that is enabled. Whether it has expired is decided by the ingress, which knows the time.
 async fn live_credential(
     store: &Store,
     workspace: &WorkspaceId,

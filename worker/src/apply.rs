@@ -51,7 +51,7 @@ pub enum Ending {
     Answered(Outcome),
     /// It is a dead letter, with the reason.
     Dead(String),
-    /// Its outcome is committed, in a form that this build cannot read: whoever waits asks again.
+    /// Its outcome is committed, in a form that this build cannot read: the ingress that waits asks again.
     Committed,
     /// Nothing is committed of it, and its resource's later commands wait with it: it can be tried again, with
     /// [`apply_parked`].

@@ -145,7 +145,7 @@ impl Session {
     /// Works until everything that was pulled is settled. `ready` is called once all lanes pull.
     pub(crate) async fn run(self, stop: CancellationToken, ready: impl FnOnce()) -> Result<(), SessionError> {
         let Opened { soundness, generation, log, consumers, projection } = self.open().await?;
-        // Ends with `stop`, with the first lane whose consumer is lost, or when the log is numbered anew.
+        // Ends with `stop`, with the first lane whose consumer is lost, or when the log is renumbered.
         let (session, renumbered) = (stop.child_token(), CancellationToken::new());
         let services = Services::default();
         let progress = Progress::default();
@@ -271,7 +271,7 @@ async fn reconcile(projection: Arc<Projection>, store: Store, end: CancellationT
     projection.run(store, end).await;
 }
 
-/// The first lane that ends, ends the session. True if nobody asked it to.
+/// The first lane that ends, ends the session. True if it was not asked to.
 async fn until_first_ends(mut lanes: JoinSet<()>, session: &CancellationToken) -> bool {
     lanes.join_next().await;
     let lost = !session.is_cancelled();

@@ -74,7 +74,7 @@ pub enum LogFormat {
 /// Why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// Nobody said where the database is.
+    /// The database is not named.
     #[error("no database: set ROSTERD_DATABASE_URL or ROSTERD_DATABASE_URL_FILE")]
     NoDatabase,
     /// A file that holds a URL cannot be read.

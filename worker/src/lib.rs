@@ -147,7 +147,7 @@ fn default_slots(store: &Store) -> usize {
     }
 }
 
-/// One line on standard output for whoever supervises this process.
+/// One line on standard output for the supervisor of this process.
 fn announce() {
     let mut output = std::io::stdout();
     if let Err(failure) = writeln!(output, "ready").and_then(|()| output.flush()) {

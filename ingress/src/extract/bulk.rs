@@ -31,7 +31,7 @@ pub(crate) async fn read_bulk(body: Body, limits: BulkLimits) -> Result<BulkRequ
     }
 }
 
-/// Hands the body over, piece by piece, until its end, its limit, or until nobody wants more.
+/// Hands the body over, piece by piece, until its end, its limit, or until the reader has gone.
 async fn pump(mut body: Body, sender: mpsc::Sender<Bytes>, limit: usize) -> Result<(), ScimError> {
     let mut room = limit;
     loop {

@@ -129,7 +129,7 @@ impl Chain {
     /// has them all. Otherwise each is to be [appended](Self::append) by itself; what was stored nevertheless is a
     /// duplicate then.
     ///
-    /// They name no predecessor: nobody else knows these ids yet.
+    /// They name no predecessor: no other request knows these ids yet.
     pub(super) async fn append_together(&self, commands: &mut [&mut Outgoing]) -> Option<Vec<u64>> {
         failpoint::hit(Failpoint::IngressPublishBefore).await;
         let generation = self.link.connected().await;

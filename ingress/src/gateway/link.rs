@@ -33,7 +33,7 @@ pub struct Link {
     state: watch::Receiver<LinkState>,
 }
 
-/// Counts connections, so that whoever waits can tell a new one from the one it used.
+/// Counts connections, so that a waiter can tell a new one from the one it used.
 #[derive(Debug, Clone, Copy, Default)]
 struct LinkState {
     connected: bool,

@@ -75,7 +75,7 @@ impl PendingOutcomes {
         }
     }
 
-    /// Nobody may wait any more, or the same was heard before: both are normal.
+    /// The waiter may be gone, or the same was heard before: both are normal.
     fn tell(&self, operation: OperationId, notice: Notice) {
         if self.map().get(&operation).is_none_or(|sender| sender.try_send(notice).is_err()) {
             tracing::debug!(%operation, "nobody waits for what is heard of this operation any more");

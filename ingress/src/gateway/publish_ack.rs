@@ -21,7 +21,7 @@ pub(super) enum Said {
     Full,
     /// The log never takes a message of this size.
     TooLarge,
-    /// Nobody keeps the log yet: a worker declares it.
+    /// The log does not exist yet: a worker declares it.
     NoLog,
     /// Nothing was heard: it may be stored or not.
     Unknown,

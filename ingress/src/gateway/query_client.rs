@@ -39,7 +39,7 @@ pub(super) struct QueryClient {
 /// Why a query has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
-    /// Nobody is subscribed to queries.
+    /// No worker is subscribed to queries.
     #[error("no worker listens")]
     NoWorker,
     /// No worker has said that it took the query.

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 /// How long a worker may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// Whoever changes the dialect with each request makes workers write no more often than this.
+/// A client that changes the dialect with each request makes workers write no more often than this.
 const AT_MOST_EVERY: Duration = Duration::from_mins(1);
 /// How many workspaces are remembered.
 const MOST: usize = 10_000;

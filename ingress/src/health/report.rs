@@ -6,7 +6,7 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// A report is told again for so long: whoever asks often makes no more work for workers than this.
+/// A report is told again for so long: frequent requests make no more work for workers than this.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// The last report, and when it was made. Who asks meanwhile waits for the one that is being made.

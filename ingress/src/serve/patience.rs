@@ -1,4 +1,4 @@
-//! A connection that ends when its client takes too little of what is sent: nobody can hold an answer for ever.
+//! A connection that ends when its client takes too little of what is sent: a client cannot hold an answer for ever.
 
 use std::io;
 use std::pin::Pin;
@@ -133,7 +133,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         self.stream.is_write_vectored()
     }
 
-    /// Comes when everything is written: whoever took it all is not waited for.
+    /// Comes when everything is written: a client that took it all is not waited for.
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.rest();

@@ -231,11 +231,11 @@ pub struct DeadLetter {
     pub dead_at: Timestamp,
 }
 
-/// What became of every message that the log has stored since it was last numbered anew. Each is settled, pending or
+/// What became of every message that the log has stored since it was last renumbered. Each is settled, pending or
 /// missing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Balance {
-    /// How often the log was numbered anew, because the broker had lost what was settled.
+    /// How often the log was renumbered, because the broker had lost what was settled.
     pub epoch: u32,
     /// The first sequence of this numbering.
     pub first: u64,

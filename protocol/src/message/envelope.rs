@@ -59,7 +59,7 @@ pub enum DecodeError {
     /// Written by a newer build: a newer worker can read it.
     #[error("envelope version {0} is newer than {FORMAT_VERSION}")]
     TooNew(u16),
-    /// Nobody can read it, ever. Says where, never what: the bytes may hold personal data.
+    /// No version can read it. Says where, never what: the bytes may hold personal data.
     #[error("not an envelope: {0}")]
     Undecodable(String),
 }

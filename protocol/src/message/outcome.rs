@@ -8,7 +8,7 @@ use crate::id::{IngressId, OperationId};
 use crate::scim::error::ScimError;
 use crate::scim::resource::{Resource, Version};
 
-/// An outcome, addressed to whoever waits for that operation.
+/// An outcome, addressed to the ingress that waits for that operation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OutcomeMessage {
     /// The operation that is answered.
@@ -45,7 +45,7 @@ pub enum Outcome {
     },
     /// 409: the command was held on its way, and something newer was accepted meanwhile; nothing changed.
     Superseded,
-    /// A create that says what an earlier create of the same token said, whose resource nobody has changed since. The
+    /// A create that says what an earlier create of the same token said, whose resource is unchanged since. The
     /// ingress finds out whether that one was answered: if so, this is a 409, else the original 201.
     Duplicate {
         /// The earlier create.

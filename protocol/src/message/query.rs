@@ -51,7 +51,7 @@ pub enum Query {
         group: ResourceId,
         /// Only those after this id.
         after: Option<ResourceId>,
-        /// How many member rows are looked at, at most: those of nobody live are not answered.
+        /// How many member rows are looked at, at most: rows without a live user or group are not answered.
         count: u64,
         /// Whether the members' names for people are read.
         display: bool,

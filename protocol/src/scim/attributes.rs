@@ -158,7 +158,7 @@ fn checked_members(definition: &AttributeDefinition, value: Value) -> Result<Opt
     Ok(if members.is_empty() { None } else { Some(Value::Array(members)) })
 }
 
-/// 400 unless every element of `members` names somebody: nobody is left out in silence.
+/// 400 unless every element of `members` has an id: no element is left out in silence.
 pub(crate) fn check_named(members: &Value) -> Result<(), ScimError> {
     let elements = members.as_array().map_or_else(|| std::slice::from_ref(members), Vec::as_slice);
     let nameless = |member: &Value| {

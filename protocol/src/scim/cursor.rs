@@ -1,7 +1,7 @@
 //! Cursors (RFC 9865): after which resource a walk through a list goes on, as text that only this file reads.
 //!
 //! A cursor holds the place of the last resource that was shown, not a place in a list that the server keeps: nothing has
-//! to be remembered for it, it never expires, and what is created or deleted meanwhile shifts nobody. It is no secret and
+//! to be remembered for it, it never expires, and what is created or deleted meanwhile shifts no page. It is no secret and
 //! gives no access: every page is asked for with a token, and read in that token's workspace only.
 
 use base64::Engine;
@@ -111,7 +111,7 @@ impl Cursors {
         (fits && self.kinds.contains(&position.resource_type)).then_some(position)
     }
 
-    /// What shows a cursor that was damaged, or is another query's. It keeps nobody from making one up: what is read is
+    /// What shows a cursor that was damaged, or is another query's. It is no signature: what is read is
     /// checked as if there were no seal.
     fn seal(&self, content: &[u8]) -> [u8; 8] {
         let digest: [u8; 32] = self.query.clone().chain_update(content).finalize().into();

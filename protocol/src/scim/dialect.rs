@@ -1,6 +1,6 @@
 //! How identity providers speak: which one it is, and what is done where two of them need different answers.
 //!
-//! A leniency that harms nobody holds for every provider and lives with what it reads: capitalised operations, text for
+//! A harmless leniency holds for every provider and lives with what it reads: capitalised operations, text for
 //! booleans, dotted names (`patch/parse.rs`, `value.rs`), forms of filters (`filter/rewrite.rs`). Here is only what one
 //! provider needs and the standard, or another provider, forbids.
 
@@ -14,7 +14,7 @@ use serde_json::Value;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dialect {
-    /// Nobody in particular: the standard's word.
+    /// No provider in particular: the standard's word.
     #[default]
     Standard,
     /// Okta.

@@ -55,7 +55,7 @@ fn described(schema: &Schema, base_url: &str) -> Value {
 
 fn resource_type(kind: ResourceType, extensions: &Extensions, base_url: &str) -> Value {
     let schema = extensions.of(kind);
-    // Nobody has to send an extension.
+    // An extension is never required.
     let extensions: Vec<Value> =
         schema.extensions().map(|extension| json!({ "schema": extension.id, "required": false })).collect();
     json!({

@@ -17,7 +17,7 @@ pub struct Member {
     /// Its kind.
     #[serde(rename = "type")]
     pub resource_type: ResourceType,
-    /// Its name for people; none where nobody asked for it.
+    /// Its name for people; none where it was not asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display: Option<String>,
 }

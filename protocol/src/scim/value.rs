@@ -103,7 +103,7 @@ pub(crate) fn insert(
     let Some(value) = checked(definition, value, path)? else { return Ok(()) };
     match object.insert(definition.name.to_owned(), value) {
         None => Ok(()),
-        // Which of two spellings is meant, nobody can know.
+        // Which of two spellings is meant cannot be known.
         Some(_) => Err(invalid_value(path, "is given twice, in different letter case")),
     }
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::dev::board::{Board, Role};
 
-/// Appends messages to the log that nobody can decode.
+/// Appends messages to the log that no worker can decode.
 pub(super) async fn break_messages(
     nats_url: &str,
     namespace: &Namespace,

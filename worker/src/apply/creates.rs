@@ -42,7 +42,7 @@ pub(super) struct Create {
 pub(super) struct Creates(HashMap<Request, Vec<Create>>);
 
 impl Request {
-    /// The request of a command. None for the product's own: nobody sends those again.
+    /// The request of a command. None for the product's own, which are never sent again.
     pub(super) fn of(accepted: &Accepted) -> Option<Self> {
         let envelope = &accepted.envelope;
         let token = envelope.token.as_ref().filter(|_| envelope.source == Source::IdentityProvider)?.to_string();

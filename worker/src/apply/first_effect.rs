@@ -1,6 +1,6 @@
 //! The first effect: access is taken away at once, by a command that cannot be applied yet because of what is before it.
 //!
-//! Nothing else of the command takes effect, nobody is answered, and the ledger knows nothing of it: the command itself comes
+//! Nothing else of the command takes effect, no answer is sent, and the ledger knows nothing of it: the command itself comes
 //! in its turn. A user who is not there yet gets a [fence](crate::store::fence).
 
 use std::collections::BTreeSet;
@@ -74,7 +74,7 @@ async fn take_access(
     store.set_in(&transaction, "lock_timeout", LOCK_TIMEOUT).await?;
     let mut set = WorkingSet::default();
     lock_users(&transaction, &BTreeSet::from([key.clone()]), &mut set).await?;
-    // After the lock: whoever has applied the command meanwhile had it before.
+    // After the lock: a worker that has applied the command meanwhile had it before.
     let (epoch, known) = ledger::claim(&transaction, &[envelope.operation.0], &[]).await?;
     if epoch != accepted.epoch {
         return Err(StoreError::renumbered(DOING));
@@ -134,7 +134,7 @@ async fn raise_fence(
     accepted: &Accepted,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    // Whether the name is that of the user who is not there yet, nobody knows.
+    // Whether the name is that of the user who is not there yet is not known.
     if !claimed_names(ResourceType::User, &accepted.envelope.body).is_empty() {
         return Ok(false);
     }

@@ -18,7 +18,7 @@ use crate::store::{Doing, StoreError};
 /// The commands that need a row which another transaction has locked. Locks the rows that all commands need and that are
 /// free.
 ///
-/// On SQLite there is nothing to find: whoever writes has the whole database.
+/// On SQLite there is nothing to find: a writer has the whole database.
 pub(super) async fn find_locked(
     transaction: &DatabaseTransaction,
     commands: &[&Accepted],
@@ -35,7 +35,7 @@ pub(super) async fn find_locked(
     let users = held_by_others::<user::Entity>(transaction, key, &named.users).await?;
     let key = [group::Column::Workspace, group::Column::Id];
     let groups = held_by_others::<group::Entity>(transaction, key, &groups).await?;
-    // Whoever is in a group that is locked cannot be deleted now.
+    // A member of a locked group cannot be deleted now.
     let members = memberships.into_iter().filter(|(group, _)| groups.contains(group));
     let members: BTreeSet<Key> = members.map(|(group, member)| Key { id: member, ..group }).collect();
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use protocol::id::ResourceId;
 use protocol::scim::members::MemberDelta;
 
-/// The rows of one group that a batch may touch. Those that nobody names are not read.
+/// The rows of one group that a batch may touch. Rows that no command names are not read.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Membership {
     /// Of the ids that the batch names, those that have a row.

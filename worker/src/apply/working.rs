@@ -23,7 +23,7 @@ use crate::store::entity::operation;
 use crate::store::fence::Fence;
 use crate::store::row::{Image, Key, set_members};
 
-/// The most members that a command names and is answered with: an outcome has to fit into one message. Of more, nobody
+/// The most members that a command names and is answered with: an outcome has to fit into one message. Of more, none
 /// is looked up, and the ingress asks for them by pages.
 pub(super) const MOST_SHOWN: usize = 1_000;
 

@@ -83,7 +83,7 @@ impl Work {
     }
 
     /// A work queue removes only what was acknowledged, and that only after its commit. A sequence that is gone and that
-    /// nobody settled was deleted by hand: it is recorded, so that nothing waits for it again.
+    /// is not settled was deleted by hand: it is recorded, so that nothing waits for it again.
     async fn must_be_settled(&self, gone: &[u64]) -> Result<(), StoreError> {
         let settled = if gone.is_empty() { HashSet::new() } else { self.store.settled(gone).await? };
         let now_numbered = |sequence: &&u64| self.log.numbering.in_stream(**sequence).is_some();

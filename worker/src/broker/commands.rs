@@ -279,7 +279,7 @@ impl Dispatcher {
         self.work.hand_back_soon(items, Ending::Outage);
     }
 
-    /// The log was numbered anew: what was not begun comes again from it, or was lost with it and is sent again by the
+    /// The log was renumbered: what was not begun comes again from it, or was lost with it and is sent again by the
     /// ingress that waits.
     fn abandon(&mut self) {
         drop(self.held.take_all());

@@ -31,7 +31,7 @@ pub(crate) struct LogView {
 /// A message of the log, however it was come by.
 #[derive(Debug)]
 pub(crate) struct Logged {
-    /// Its number: the sequence in the stream, unless the log was numbered anew.
+    /// Its number: the sequence in the stream, unless the log was renumbered.
     pub(crate) sequence: u64,
     /// The number of its predecessor, 0 for none.
     pub(crate) predecessor: u64,
@@ -50,7 +50,7 @@ pub(crate) enum Reading {
     Late(Late),
     /// Something that a newer worker can read.
     TooNew(u16),
-    /// Something that nobody can read, with the workspace of its subject.
+    /// Something that no worker can read, with the workspace of its subject.
     Unreadable { raw: RawMessage, workspace: Option<WorkspaceId>, reason: String },
 }
 

@@ -22,12 +22,12 @@ const MAX_REMEMBERED: usize = 16_384;
 #[derive(Debug, Default)]
 pub(crate) struct FirstEffects {
     begun: Mutex<BTreeSet<u64>>,
-    /// Held by whoever gives first effects beside the batches, so that they take one connection at most.
+    /// Held by the task that gives first effects beside the batches, so that they take one connection at most.
     pub(super) turn: tokio::sync::Mutex<()>,
 }
 
 impl FirstEffects {
-    /// Whether the command is to have its first effect now: nobody has begun it.
+    /// Whether the command is to have its first effect now: it was not begun.
     pub(super) fn begin(&self, sequence: u64) -> bool {
         let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = begun.insert(sequence);

@@ -38,7 +38,7 @@ struct Chain {
 #[derive(Debug, Clone, Copy)]
 struct Parking {
     until: Instant,
-    /// It failed by itself: nobody else is tried with it.
+    /// It failed by itself: it is tried alone.
     alone: bool,
     /// It waits until another transaction frees a row.
     locked: bool,

@@ -85,7 +85,7 @@ impl Projection {
                 known.insert(key, entry);
                 return Ok(());
             }
-            // Compare-and-set: whoever reads an older row later cannot overwrite a newer one.
+            // Compare-and-set: a worker that reads an older row later cannot overwrite a newer one.
             match self.bucket.update(&key, value.clone().into(), entry.revision).await {
                 Ok(revision) => {
                     known.insert(key, Entry { version: credential.version, revision });

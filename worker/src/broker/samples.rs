@@ -18,7 +18,7 @@ use crate::accepted::{Accepted, RawMessage};
 use crate::broker::delivery::{Item, Logged, Reading, Ticket};
 use crate::broker::progress::Progress;
 
-/// A command on a user, with its place in the log; nobody's delivery.
+/// A command on a user, with its place in the log; not delivered.
 pub(crate) fn command(user: u128, sequence: u64, predecessor: u64) -> Item {
     let envelope = Envelope {
         version: FORMAT_VERSION,

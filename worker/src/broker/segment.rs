@@ -33,7 +33,7 @@ pub(super) struct SegmentEnd {
 
 /// What is done with a suspect.
 enum Attempt {
-    /// It was applied already: it crashes nobody any more.
+    /// It was applied already: it crashes no worker any more.
     Needless,
     /// The attempt is on record.
     Recorded,

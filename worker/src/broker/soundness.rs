@@ -4,7 +4,7 @@
 //! `--log-sync interval`. Its next messages would get sequences that were used before. SQL would take them for settled,
 //! their successors would overtake them, and `active` would stay as an older command left it. So the log is numbered
 //! anew then ([`Numbering`]): everything that it holds and will hold gets a number above all that SQL knows. What was
-//! applied before is found in the ledger by its operation; nothing has to be purged, and nobody has to stop publishing.
+//! applied before is found in the ledger by its operation; nothing has to be purged, and publishing goes on.
 
 use std::error::Error;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::telemetry::error_chain;
 const VERIFY_WITHIN: Duration = Duration::from_secs(2);
 /// How long until a check that failed is repeated.
 const RETRY: Duration = Duration::from_millis(250);
-/// How often a check may find that the log has to be numbered anew, before it is given up for this time.
+/// How often a check may find that the log has to be renumbered, before it is given up for this time.
 const RENUMBERINGS: usize = 4;
 
 /// Why the log could not be compared with SQL.
@@ -41,7 +41,7 @@ pub enum SoundnessError {
     /// The broker does not answer.
     #[error("reading the newest settled message from the log")]
     Message(#[from] RawMessageError),
-    /// It was numbered anew several times, and is behind SQL again.
+    /// It was renumbered several times, and is behind SQL again.
     #[error("the log is behind SQL, however it is numbered")]
     Behind,
 }
@@ -141,7 +141,7 @@ impl Soundness {
         let Some(sequence) = numbering.in_stream(number).filter(|sequence| *sequence >= first(state)) else {
             return Ok(true);
         };
-        // Nobody pulls before this check: a message that was stored after the loss is still there.
+        // No worker pulls before this check: a message that was stored after the loss is still there.
         match self.stream.get_raw_message(sequence).await {
             Ok(message) => Ok(names(&message, &operation.to_string())),
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(true),

@@ -33,7 +33,7 @@ impl Store {
         .await
     }
 
-    /// Forgets answered creates that nobody can repeat any more, at most 1,000 of them. Returns how many.
+    /// Forgets answered creates that cannot be repeated any more, at most 1,000 of them. Returns how many.
     pub async fn forget_answered(&self, now: Timestamp) -> Result<u64, StoreError> {
         use answered_create::Column::{AnsweredAt, Operation};
         let doing = "forgetting answered creates";

@@ -26,7 +26,7 @@ pub enum DeadMessage {
         /// Why; never quotes the message.
         reason: String,
     },
-    /// Nobody can read it.
+    /// No worker can read it.
     Unreadable {
         /// Its sequence in the stream.
         sequence: u64,
@@ -135,7 +135,7 @@ impl DeadMessage {
     }
 }
 
-/// Whoever published it may have said which operation it is.
+/// Its publisher may have said which operation it is.
 fn message_id(raw: &RawMessage) -> Option<Uuid> {
     let id = raw.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(header::MESSAGE_ID))?;
     // An attempt's number follows the operation.

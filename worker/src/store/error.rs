@@ -28,7 +28,7 @@ pub enum Class {
     Raced,
     /// The database refuses this command's own data.
     Poison,
-    /// Its number in the log is that of another message: the log has to be numbered anew, unless it was already.
+    /// Its number in the log is that of another message: the log has to be renumbered, unless it was already.
     Renumber,
 }
 
@@ -59,7 +59,7 @@ impl StoreError {
         Self { doing, class: Class::Renumber, cause }
     }
 
-    /// The log was numbered anew since the command was read.
+    /// The log was renumbered since the command was read.
     pub(crate) fn renumbered(doing: &'static str) -> Self {
         Self { doing, class: Class::Renumber, cause: Cause("the log is numbered anew".to_owned()) }
     }

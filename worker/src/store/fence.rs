@@ -1,4 +1,4 @@
-//! Fences: rows of `users` that stand for nobody. A command that takes access away and cannot be applied yet leaves one
+//! Fences: rows of `users` that stand for no person. A command that takes access away and cannot be applied yet leaves one
 //! where the user is not there yet, so that the create before it finds it in the way and makes the user inactive.
 //!
 //! The version of a fence is 0, which no resource has. Whatever reads users asks [`no_fence`], or [`Fence::of`] of a row.
@@ -35,7 +35,7 @@ pub(crate) fn no_fence_text(alias: &str) -> String {
     format!("{alias}.\"version\" > {VERSION}")
 }
 
-/// A name that nobody can have: it begins with a control character.
+/// A name that no user can have: it begins with a control character.
 pub(crate) fn nobodys_name(key: &Key) -> String {
     format!("\u{1}{}", key.id)
 }

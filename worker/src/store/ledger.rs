@@ -61,7 +61,7 @@ pub(crate) async fn find_creates(
     creates.all(connection).await.doing("reading creates that were held")
 }
 
-/// What a batch begins with: how often the log was numbered anew, and the rows of those operations and sequences that the
+/// What a batch begins with: how often the log was renumbered, and the rows of those operations and sequences that the
 /// ledger knows. A row that is named in both ways may come twice.
 pub(crate) async fn claim(
     transaction: &impl ConnectionTrait,

@@ -44,7 +44,7 @@ impl Numbering {
         if number < self.since { None } else { number.checked_sub(self.shift) }
     }
 
-    /// The last number of a message that the log had when it was numbered anew: up to here, what is gone was settled
+    /// The last number of a message that the log had when it was renumbered: up to here, what is gone was settled
     /// under an earlier number.
     pub const fn inherited(&self) -> u64 {
         self.inherited

@@ -168,7 +168,7 @@ fn fields<'de, A: MapAccess<'de>>(mut object: A) -> Result<Map<String, Value>, A
     Ok(fields)
 }
 
-/// What has more than its id stays as it is, so that whoever checks it sees all of it.
+/// What has more than its id stays as it is, so that the check sees all of it.
 fn member<'de, A: MapAccess<'de>>(mut object: A) -> Result<Value, A::Error> {
     let mut parts = Map::new();
     while let Some((name, value)) = object.next_entry::<String, Value>()? {

@@ -38,7 +38,7 @@ pub enum Ready {
 pub enum Settled {
     /// It was applied.
     Applied,
-    /// It was refused, or nobody knows.
+    /// It was refused, or that is not known.
     Failed,
     /// It was refused because another resource has the name (409 `uniqueness`).
     NameTaken,
@@ -156,7 +156,7 @@ impl Plan {
         wave
     }
 
-    /// The operations that wait for each other, and those between them: what is left when whatever nobody waits for is
+    /// The operations that wait for each other, and those between them: what is left when each operation without a waiting one is
     /// taken away, again and again.
     fn in_circles(&self) -> Vec<usize> {
         let is_waiting = |index: &usize| self.steps.get(*index).is_some_and(|step| step.state == State::Waiting);

@@ -70,7 +70,7 @@ pub enum Mutability {
     ReadWrite,
     /// Anybody, once.
     Immutable,
-    /// Anybody, and nobody reads it.
+    /// Any client; it is never read.
     WriteOnly,
 }
 

@@ -104,7 +104,7 @@ impl Place {
         }
     }
 
-    /// An id has one spelling; what is written otherwise is nobody's.
+    /// An id has one spelling; another spelling matches nothing.
     fn compare_id(&self, wanted: &str) -> Fragment {
         match wanted.parse::<ResourceId>() {
             Ok(id) if id.to_string() == wanted => Fragment::with(format!("{} = ?", self.sql), [Value::from(id.0)]),

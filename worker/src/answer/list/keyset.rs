@@ -1,6 +1,6 @@
 //! Walks by cursor (RFC 9865): what comes after a resource, in the very order of pages by index.
 //!
-//! Where a walk goes on is said by the last resource's sort key, kind and id, not by how many came before it: so nobody is
+//! Where a walk goes on is said by the last resource's sort key, kind and id, not by how many came before it: so no one is
 //! missed or shown twice because others come and go. No page counts but the first, and one row beyond the page tells
 //! whether there is another one.
 

@@ -1,4 +1,4 @@
-//! How the database would go about a list: for whoever asks why one is slow, and for the tests that say which index serves
+//! How the database would go about a list: for the operator who asks why one is slow, and for the tests that say which index serves
 //! which filter.
 
 use protocol::id::WorkspaceId;

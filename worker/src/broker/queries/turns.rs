@@ -18,7 +18,7 @@ pub(super) struct Attempt {
     query: Option<Query>,
     /// What the attempts of one query have in common; none from an ingress that does not number its attempts.
     query_id: Option<String>,
-    /// From then on nobody waits for the answer.
+    /// From then on no ingress waits for the answer.
     expires: Option<Instant>,
 }
 
