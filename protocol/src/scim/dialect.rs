@@ -1,7 +1,7 @@
 //! How identity providers speak: which one it is, and what is done where two of them need different answers.
 //!
 //! A harmless leniency holds for every provider and lives with what it reads: capitalised operations, text for
-//! booleans, dotted names (`patch/parse.rs`, `value.rs`), forms of filters (`filter/rewrite.rs`). Here is only what one
+//! booleans, dotted names (`patch/parse.rs`, `value.rs`), forms of filters (`filter/parse.rs`). Here is only what one
 //! provider needs and the standard, or another provider, forbids.
 
 use std::fmt;

@@ -1,16 +1,18 @@
 //! Filters (RFC 7644 §3.4.2.2): resolved once against the schema, then seen by everybody as this small tree.
 
 mod any_type;
+mod lexer;
 mod matches;
 mod parse;
-pub(crate) mod rewrite;
+mod resolve;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 pub(crate) use matches::matches_value;
-pub(crate) use parse::resolve_value_filter;
+pub(crate) use parse::parse_path;
+pub(crate) use resolve::resolve_value_filter;
 
 use crate::scim::error::ScimError;
 use crate::scim::path::AttributePath;
@@ -105,7 +107,7 @@ impl Filter {
 
     /// Reads a filter over resources of one kind: 400 `invalidFilter` says what is wrong and where.
     pub fn parse(schema: impl Into<ResourceSchema>, text: &str) -> Result<Self, ScimError> {
-        parse::parse(&schema.into(), text)
+        resolve::parse(&schema.into(), text)
     }
 
     /// Attribute and value, if the filter is one comparison by `eq`.
@@ -209,6 +211,13 @@ impl fmt::Display for Filter {
 }
 
 impl CompareOp {
+    const ALL: [Self; 9] = [Self::Eq, Self::Ne, Self::Co, Self::Sw, Self::Ew, Self::Gt, Self::Ge, Self::Lt, Self::Le];
+
+    /// The operator of that word, in any letter case.
+    fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|op| op.as_str().eq_ignore_ascii_case(word))
+    }
+
     /// The operator's word.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -271,6 +280,6 @@ impl TryFrom<FilterText> for Filter {
 
     fn try_from(filter: FilterText) -> Result<Self, ScimError> {
         // Not bounded in length again: the canonical form may be a little longer than what was sent.
-        parse::parse_unbounded(&filter.extensions.of(filter.resource_type), &filter.text)
+        resolve::parse_unbounded(&filter.extensions.of(filter.resource_type), &filter.text)
     }
 }

@@ -4,7 +4,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::scim::filter::rewrite;
 use crate::scim::resource_type::ResourceType;
 use crate::scim::schema::{AttributeDefinition, Extensions, Kind, ResourceSchema, Schema};
 
@@ -37,33 +36,72 @@ pub enum PathError {
     },
 }
 
+/// An attribute path as it is written, before the schema is asked (RFC 7644 §3.4.2.2, `attrPath`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct UnresolvedPath<'a> {
+    pub(crate) urn: Option<&'a str>,
+    pub(crate) name: &'a str,
+    pub(crate) sub_attribute: Option<&'a str>,
+}
+
+impl<'a> UnresolvedPath<'a> {
+    /// Reads a path without spaces around it; none if it is malformed.
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
+        let (urn, rest) = text.rsplit_once(':').map_or((None, text), |(urn, rest)| (Some(urn), rest));
+        let (name, sub_attribute) = rest.split_once('.').map_or((rest, None), |(name, sub)| (name, Some(sub)));
+        let is_urn = |urn: &str| urn.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":._-".contains(&byte));
+        let is_path = urn.is_none_or(is_urn) && is_attribute_name(name) && sub_attribute.is_none_or(is_attribute_name);
+        is_path.then_some(Self { urn, name, sub_attribute })
+    }
+
+    /// The path that is only a name.
+    pub(crate) const fn of_name(name: &'a str) -> Self {
+        Self { urn: None, name, sub_attribute: None }
+    }
+}
+
+impl fmt::Display for UnresolvedPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(urn) = self.urn {
+            write!(f, "{urn}:")?;
+        }
+        f.write_str(self.name)?;
+        self.sub_attribute.map_or(Ok(()), |sub_attribute| write!(f, ".{sub_attribute}"))
+    }
+}
+
+/// Whether an attribute may have that name: RFC 7644 §3.4.2.2 has `ATTRNAME`, and RFC 7643 §2.4 the name `$ref`.
+pub(crate) fn is_attribute_name(name: &str) -> bool {
+    let is_name_char = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    name.eq_ignore_ascii_case("$ref")
+        || name.starts_with(|first: char| first.is_ascii_alphabetic()) && name.bytes().all(is_name_char)
+}
+
 impl AttributePath {
     /// Reads a path such as `userName`, `name.givenName` or `urn:…:enterprise:2.0:User:manager.value`, in any letter
     /// case.
     pub fn parse(schema: impl Into<ResourceSchema>, text: &str) -> Result<Self, PathError> {
-        match rewrite::path(text).parse() {
-            Ok(scim_v2::filter::PatchPath::Attr(path)) => Self::resolve(&schema.into(), &path),
-            Ok(scim_v2::filter::PatchPath::Value(_)) | Err(_) => Err(PathError::Malformed),
-        }
+        let path = UnresolvedPath::parse(text.trim()).ok_or(PathError::Malformed)?;
+        Self::resolve(&schema.into(), &path)
     }
 
-    /// Looks a parsed path up in the schema.
-    pub(crate) fn resolve(schema: &ResourceSchema, path: &scim_v2::filter::AttrPath) -> Result<Self, PathError> {
+    /// Looks a path up in the schema.
+    pub(crate) fn resolve(schema: &ResourceSchema, path: &UnresolvedPath<'_>) -> Result<Self, PathError> {
         let resource_type = schema.resource_type();
         let unknown = || PathError::Unknown { resource_type, path: path.to_string() };
-        let (extension, attribute) = match path.uri.as_deref() {
-            None => (None, resource_type.attribute(&path.name)),
+        let (extension, attribute) = match path.urn {
+            None => (None, resource_type.attribute(path.name)),
             Some(urn) if urn.eq_ignore_ascii_case(resource_type.schema().id) => {
-                (None, resource_type.attribute(&path.name))
+                (None, resource_type.attribute(path.name))
             }
             Some(urn) => {
                 let extension = schema.extension(urn).ok_or_else(unknown)?;
-                (Some(extension), extension.attribute(&path.name))
+                (Some(extension), extension.attribute(path.name))
             }
         };
         let attribute =
             Self { resource_type, extension, attribute: attribute.ok_or_else(unknown)?, sub_attribute: None };
-        match path.sub_attr.as_deref() {
+        match path.sub_attribute {
             None => Ok(attribute),
             Some(name) => attribute.sub(name).ok_or_else(unknown),
         }

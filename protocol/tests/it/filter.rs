@@ -3,6 +3,7 @@
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 use protocol::scim::filter::{Filter, FilterValue};
+use protocol::scim::patch::PatchPath;
 use protocol::scim::resource_type::ResourceType;
 
 use crate::values::{json, shown};
@@ -68,9 +69,9 @@ fn the_printed_form_is_canonical() {
 #[test]
 fn what_is_not_supported_is_refused_and_never_quoted() {
     check(r#"shoeSize eq "secret""#, &expect!["400 invalidFilter: a User has no attribute 'shoeSize'"]);
-    check(r#"userName is "secret""#, &expect!["400 invalidFilter: the filter cannot be understood from byte 9 on"]);
-    check("userName eq", &expect!["400 invalidFilter: the filter cannot be understood from byte 9 on"]);
-    check("", &expect!["400 invalidFilter: the filter ends too early"]);
+    check(r#"userName is "secret""#, &expect!["400 invalidFilter: expected an operator at character 10"]);
+    check("userName eq", &expect!["400 invalidFilter: expected a JSON value at character 12"]);
+    check("", &expect!["400 invalidFilter: expected an attribute, 'not' or '(' at character 1"]);
     check("userName eq 7.5", &expect!["400 invalidFilter: userName cannot be compared with such a value"]);
     check("active gt true", &expect!["400 invalidFilter: 'gt' is not defined for active"]);
     check(r#"active eq "perhaps""#, &expect!["400 invalidFilter: active cannot be compared with such a value"]);
@@ -83,6 +84,41 @@ fn what_is_not_supported_is_refused_and_never_quoted() {
     );
     check("title gt null", &expect!["400 invalidFilter: 'gt' is not defined for title"]);
     check(r#"title eq "\u0000""#, &expect!["400 invalidFilter: title cannot be compared with such a value"]);
+}
+
+#[test]
+fn an_error_says_at_which_character_what_was_expected() {
+    let check = |text: &str, expected: Expect| {
+        let error = Filter::parse(ResourceType::User, text).unwrap_err();
+        expected.assert_eq(&shown(&error));
+    };
+    check("  title pr and", expect!["400 invalidFilter: expected an attribute, 'not' or '(' at character 15"]);
+    check("title pr active pr", expect!["400 invalidFilter: expected 'and', 'or' or the end at character 10"]);
+    check("title pr)", expect!["400 invalidFilter: expected 'and', 'or' or the end at character 9"]);
+    check("not title pr", expect!["400 invalidFilter: expected '(' at character 5"]);
+    check("(title pr", expect!["400 invalidFilter: expected 'and', 'or' or ')' at character 10"]);
+    check(r#"emails[type eq "work")"#, expect!["400 invalidFilter: expected 'and', 'or' or ']' at character 22"]);
+    check("emails[a[b pr]]", expect!["400 invalidFilter: expected an operator at character 9"]);
+    check("emails[type pr]. value pr", expect!["400 invalidFilter: expected a sub-attribute at character 16"]);
+    check("userName eq 'x'", expect!["400 invalidFilter: expected a JSON value at character 13"]);
+    check(r#"userName eq "x"#, expect!["400 invalidFilter: expected a JSON value at character 13"]);
+    // Characters, not bytes.
+    check(r#"title eq "é€😀" or title eq "\x""#, expect!["400 invalidFilter: expected a JSON value at character 28"]);
+    let text = "title\u{2003}pr and é pr";
+    check(text, expect!["400 invalidFilter: expected an attribute, 'not' or '(' at character 14"]);
+}
+
+#[test]
+fn an_error_in_a_path_says_where_as_well() {
+    let check = |text: &str, expected: Expect| {
+        let error = PatchPath::parse(&ResourceType::User.into(), text).unwrap_err();
+        expected.assert_eq(&shown(&error));
+    };
+    check("", expect!["400 invalidPath: expected an attribute at character 1"]);
+    check("name givenName", expect!["400 invalidPath: expected the end at character 6"]);
+    check(r#"emails[type eq "é"]value"#, expect!["400 invalidPath: expected the end at character 20"]);
+    check(r#"emails[type eq "é"].1"#, expect!["400 invalidPath: expected a sub-attribute at character 20"]);
+    check("emails[type eq].value", expect!["400 invalidPath: expected a JSON value at character 15"]);
 }
 
 #[test]
@@ -102,7 +138,10 @@ fn the_forms_that_providers_write_are_understood() {
         "manager.$ref pr and(active EQ true)",
         &expect!["urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.$ref pr and active eq true"],
     );
-    check("externalId eq jyoung and b*d eq 1", &expect!["400 invalidFilter: the filter cannot be understood"]);
+    check(
+        "externalId eq jyoung and b*d eq 1",
+        &expect!["400 invalidFilter: expected an attribute, 'not' or '(' at character 26"],
+    );
 }
 
 #[test]

@@ -228,7 +228,10 @@ fn what_cannot_be_written_is_said() {
         r#"[{"op":"add","path":"shoeSize","value":1}]"#,
         &expect!["400 invalidPath: a User has no attribute 'shoeSize'"],
     );
-    check(r#"[{"op":"add","path":"emails[","value":1}]"#, &expect!["400 invalidPath: the path cannot be understood"]);
+    check(
+        r#"[{"op":"add","path":"emails[","value":1}]"#,
+        &expect!["400 invalidPath: expected an attribute, 'not' or '(' at character 8"],
+    );
     check(
         r#"[{"op":"add","path":"emails[shoeSize eq 1]","value":1}]"#,
         &expect!["400 invalidFilter: emails has no sub-attribute 'shoeSize'"],

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::parse::{Lack, parse_lenient};
+use super::resolve::{Lack, parse_lenient};
 use super::{Filter, TypeFilter};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::resource_type::ResourceType;

@@ -2,11 +2,10 @@
 
 use std::fmt;
 
-use scim_v2::filter as grammar;
 use serde_json::Value;
 
 use crate::scim::error::{ScimError, ScimType};
-use crate::scim::filter::{Bracketed, Filter, resolve_value_filter, rewrite};
+use crate::scim::filter::{Bracketed, Filter, parse_path, resolve_value_filter};
 use crate::scim::path::AttributePath;
 use crate::scim::schema::{Kind, Mutability, ResourceSchema};
 use crate::scim::value;
@@ -25,18 +24,13 @@ impl PatchPath {
         if text.len() > Filter::MAX_LENGTH {
             return Err(invalid_path(format!("the path is longer than {} bytes", Filter::MAX_LENGTH)));
         }
-        let resolve = |path| AttributePath::resolve(schema, path).map_err(|error| invalid_path(error.to_string()));
-        match rewrite::path(text).parse() {
-            Ok(grammar::PatchPath::Attr(path)) => Ok(Self { attribute: resolve(&path)?, filter: None }),
-            Ok(grammar::PatchPath::Value(path)) => {
-                let attribute = resolve(&path.attr)?;
-                let filter = Some(resolve_value_filter(schema, &attribute, &path.filter)?);
-                let Some(name) = &path.sub_attr else { return Ok(Self { attribute, filter }) };
-                let unknown = || invalid_path(format!("{attribute} has no sub-attribute '{name}'"));
-                Ok(Self { attribute: attribute.sub(name).ok_or_else(unknown)?, filter })
-            }
-            Err(_) => Err(invalid_path("the path cannot be understood")),
-        }
+        let written = parse_path(text).map_err(|error| invalid_path(error.to_string()))?;
+        let attribute =
+            AttributePath::resolve(schema, &written.path).map_err(|error| invalid_path(error.to_string()))?;
+        let filter = written.filter.map(|filter| resolve_value_filter(schema, &attribute, &filter)).transpose()?;
+        let Some(name) = written.sub_attribute else { return Ok(Self { attribute, filter }) };
+        let unknown = || invalid_path(format!("{attribute} has no sub-attribute '{name}'"));
+        Ok(Self { attribute: attribute.sub(name).ok_or_else(unknown)?, filter })
     }
 
     pub(super) const fn whole(attribute: AttributePath) -> Self {

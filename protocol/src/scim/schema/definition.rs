@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::scim::filter::rewrite::REFERENCE;
-
 /// An attribute's characteristics.
 #[derive(Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "the standard's characteristics are these")]
@@ -105,8 +103,7 @@ pub enum Uniqueness {
 impl AttributeDefinition {
     /// The sub-attribute of that name, in any letter case.
     pub fn sub_attribute(&self, name: &str) -> Option<&'static Self> {
-        // The grammar of filters and paths cannot name `$ref`, so it reads another name in its place.
-        find(self.sub_attributes, name).or_else(|| (name == REFERENCE).then(|| find(self.sub_attributes, "$ref"))?)
+        find(self.sub_attributes, name)
     }
 
     const fn new(name: &'static str, kind: Kind) -> Self {
