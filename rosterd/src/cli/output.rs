@@ -8,7 +8,7 @@ use serde::Serialize;
 
 /// How the result is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
+pub enum Format {
     /// For people.
     Table,
     /// One JSON object.
@@ -16,7 +16,7 @@ pub(crate) enum Format {
 }
 
 /// Prints a result in the chosen form. Neither has colours.
-pub(crate) fn print(format: Format, value: &impl Serialize, table: impl FnOnce() -> String) -> anyhow::Result<()> {
+pub fn print(format: Format, value: &impl Serialize, table: impl FnOnce() -> String) -> anyhow::Result<()> {
     let mut output = std::io::stdout().lock();
     match format {
         Format::Table => writeln!(output, "{}", table())?,
@@ -29,7 +29,7 @@ pub(crate) fn print(format: Format, value: &impl Serialize, table: impl FnOnce()
 }
 
 /// Rows under a header, columns separated by spaces. Names and subjects cannot steer the terminal.
-pub(crate) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+pub fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header);
     for row in rows {
