@@ -20,6 +20,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use futures::future::LocalBoxFuture;
 
+use self::connection::OperatorCommand;
 use crate::{demo, dev, servers, simulate};
 
 const EXAMPLES: &str = "\
@@ -50,17 +51,17 @@ enum Command {
     /// Play an identity provider and verify the result.
     Simulate(simulate::Args),
     /// Create, list, show and enable workspaces.
-    Workspace(workspace::Args),
+    Workspace(OperatorCommand<workspace::Action>),
     /// Create, list and revoke bearer tokens.
-    Token(token::Args),
+    Token(OperatorCommand<token::Action>),
     /// Add a workspace's own schemas and list them.
-    Schema(schema::Args),
+    Schema(OperatorCommand<schema::Action>),
     /// Change people as the product does.
-    User(user::Args),
+    User(OperatorCommand<user::Action>),
     /// Look at messages that could not be applied.
-    DeadLetters(dead_letters::Args),
+    DeadLetters(OperatorCommand<dead_letters::Action>),
     /// Prove that nothing was lost.
-    Audit(audit::Args),
+    Audit(OperatorCommand<audit::Action>),
     /// Bring the database's schema to a state.
     Migrate(migrate::Args),
     /// Run one ingress.

@@ -4,7 +4,9 @@ use std::io::Write;
 
 use clap::ValueEnum;
 use comfy_table::{Table, presets};
+use protocol::time::Timestamp;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 /// How the result is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -26,6 +28,18 @@ pub fn print(format: Format, value: &impl Serialize, table: impl FnOnce() -> Str
         }
     }
     Ok(output.flush()?)
+}
+
+/// A value for machines; the members that are named are times, which people can read, too.
+pub(super) fn with_times(value: &impl Serialize, times: &[&str]) -> Value {
+    let mut value = json!(value);
+    for name in times {
+        let time = value.get(name).and_then(Value::as_i64).map(Timestamp::from_millis);
+        if let (Some(member), Some(time)) = (value.get_mut(name), time) {
+            *member = json!(time.to_string());
+        }
+    }
+    value
 }
 
 /// Rows under a header, columns separated by spaces. Names and subjects cannot steer the terminal.
