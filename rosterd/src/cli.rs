@@ -7,7 +7,7 @@ mod dead_letters;
 mod failure;
 pub mod management;
 mod migrate;
-pub(crate) mod output;
+pub mod output;
 mod schema;
 mod token;
 mod user;
@@ -20,7 +20,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use futures::future::LocalBoxFuture;
 
-use crate::{bench, demo, dev, servers, simulate};
+use self::connection::OperatorCommand;
+use crate::{demo, dev, servers, simulate};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,21 +51,19 @@ enum Command {
     /// Play an identity provider and verify the result.
     Simulate(simulate::Args),
     /// Create, list, show and enable workspaces.
-    Workspace(workspace::Args),
+    Workspace(OperatorCommand<workspace::Action>),
     /// Create, list and revoke bearer tokens.
-    Token(token::Args),
+    Token(OperatorCommand<token::Action>),
     /// Add a workspace's own schemas and list them.
-    Schema(schema::Args),
+    Schema(OperatorCommand<schema::Action>),
     /// Change people as the product does.
-    User(user::Args),
+    User(OperatorCommand<user::Action>),
     /// Look at messages that could not be applied.
-    DeadLetters(dead_letters::Args),
+    DeadLetters(OperatorCommand<dead_letters::Action>),
     /// Prove that nothing was lost.
-    Audit(audit::Args),
+    Audit(OperatorCommand<audit::Action>),
     /// Bring the database's schema to a state.
     Migrate(migrate::Args),
-    /// Measure on this machine.
-    Bench(bench::Args),
     /// Run one ingress.
     Ingress(Box<ingress::Config>),
     /// Run one worker.
@@ -115,7 +114,6 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         Command::User(args) => user::run(args).await?,
         Command::DeadLetters(args) => dead_letters::run(args).await?,
         Command::Migrate(args) => migrate::run(args).await?,
-        Command::Bench(args) => bench::run(args).await?,
         Command::Ingress(config) => ingress::run(*config).await?,
         Command::Worker(config) => worker::run(*config).await?,
     }
@@ -154,7 +152,6 @@ mod tests {
               dead-letters  Look at messages that could not be applied
               audit         Prove that nothing was lost
               migrate       Bring the database's schema to a state
-              bench         Measure on this machine
               ingress       Run one ingress
               worker        Run one worker
               help          Print this message or the help of the given subcommand(s)

@@ -58,6 +58,7 @@ pub async fn run(args: Args) -> anyhow::Result<bool> {
 
 fn plan(args: &Args, data: &std::path::Path) -> anyhow::Result<Plan> {
     Ok(Plan {
+        rosterd: std::env::current_exe().context("finding the rosterd binary")?,
         data: data.to_owned(),
         ingresses: 1,
         workers: usize::from(args.workers),

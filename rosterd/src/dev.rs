@@ -1,6 +1,6 @@
 //! `rosterd dev`: keeps a whole system running on this machine, for people and for test harnesses.
 
-pub(crate) mod access;
+pub mod access;
 pub mod board;
 pub mod part;
 mod supervisor;
@@ -69,6 +69,7 @@ impl Args {
         std::fs::create_dir_all(&self.data).with_context(|| format!("creating {}", self.data.display()))?;
         let data = self.data.canonicalize().with_context(|| format!("finding {}", self.data.display()))?;
         Ok(Plan {
+            rosterd: std::env::current_exe().context("finding the rosterd binary")?,
             data,
             ingresses: usize::from(self.ingresses),
             workers: usize::from(self.workers),

@@ -1,9 +1,8 @@
 //! The operator's command, as a library: what the binary does, and what end-to-end tests start.
 //!
 //! [`servers`] finds, fetches and starts nats-server and PostgreSQL; [`dev`] keeps a whole system running; [`simulate`]
-//! plays a provider; [`demo`] shows both in ten seconds; [`mod@bench`] measures; [`cli`] is the command line.
+//! plays a provider; [`demo`] shows both in ten seconds; [`cli`] is the command line.
 
-pub mod bench;
 pub mod cli;
 pub mod demo;
 pub mod dev;
@@ -13,7 +12,7 @@ pub mod simulate;
 use std::io::Write;
 
 /// Tells people what is going on, on standard error: standard output is for data.
-pub(crate) fn say(line: &str) {
+pub fn say(line: &str) {
     // Without standard error there is no place to say it.
     drop(writeln!(std::io::stderr(), "{line}"));
 }

@@ -65,15 +65,6 @@ pub enum ServerError {
         /// What the tool said.
         output: String,
     },
-    /// A statement failed.
-    #[error("creating the database {name}")]
-    CreateDatabase {
-        /// The database.
-        name: String,
-        /// Why.
-        #[source]
-        source: sea_orm::DbErr,
-    },
 }
 
 fn preparing<T>(path: &Path, result: std::io::Result<T>) -> Result<T, ServerError> {

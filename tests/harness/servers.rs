@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use protocol::id::Namespace;
 use rosterd::servers::nats::LogSync;
 use rosterd::servers::{nats, postgres};
+use sea_orm::ConnectionTrait;
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
@@ -105,8 +106,10 @@ async fn start_postgresql() -> (String, Option<postgres::Server>) {
 impl Postgresql {
     /// Creates a database and gives its URL.
     async fn create(&self, name: &str, template: Option<&String>) -> String {
-        let url = format!("{}/postgres", self.url);
-        postgres::create_database(&url, name, template.map(String::as_str)).await.unwrap();
+        let copy = template.map(|template| format!(" TEMPLATE \"{template}\"")).unwrap_or_default();
+        let server = sea_orm::Database::connect(format!("{}/postgres", self.url)).await.unwrap();
+        server.execute_unprepared(&format!("CREATE DATABASE \"{name}\"{copy}")).await.unwrap();
+        server.close().await.unwrap();
         format!("{}/{name}", self.url)
     }
 }

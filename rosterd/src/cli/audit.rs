@@ -1,25 +1,16 @@
 //! `rosterd audit`.
 
 use clap::Subcommand;
-use protocol::message::admin::{AdminCall, AdminReply, Balance, WorkspaceBalance};
-use serde_json::{Value, json};
+use protocol::message::admin::{AdminCall, AdminReply, Balance};
+use serde::Serialize;
+use serde_json::json;
 
-use super::connection::Connection;
+use super::connection::OperatorCommand;
 use super::management::CallError;
 use super::output::{print, table};
 
-/// Settings of `rosterd audit`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
-    #[command(flatten)]
-    connection: Connection,
-
-    #[command(subcommand)]
-    action: Action,
-}
-
 #[derive(Debug, Subcommand)]
-enum Action {
+pub(super) enum Action {
     /// Account for every message that the log has stored: settled, pending or missing. Exits with 1 if any is missing.
     #[command(after_help = "With -o json: {balanced, at_rest, stored, epoch, first, last, in_log, missing, \
                             missing_sequences, workspaces: [{workspace, applied, rejected, dead, copies, pending}]}.")]
@@ -27,40 +18,27 @@ enum Action {
 }
 
 /// Whether the balance holds.
-pub(super) async fn run(Args { connection, action: Action::Balance }: Args) -> anyhow::Result<bool> {
+pub(super) async fn run(
+    OperatorCommand { connection, action: Action::Balance }: OperatorCommand<Action>,
+) -> anyhow::Result<bool> {
     let management = connection.open().await?;
     let AdminReply::Balance(balance) = management.call(AdminCall::AuditBalance).await? else {
         return Err(CallError::UnexpectedReply.into());
     };
-    print(connection.output, &shown(&balance), || table_of(&balance))?;
-    Ok(balance.missing == 0)
+    let (balanced, at_rest, stored) = (balance.missing == 0, balance.in_log == 0, balance.stored());
+    let shown = Shown { balanced, at_rest, stored, balance: &balance };
+    print(connection.output, &json!(shown), || table_of(&balance))?;
+    Ok(balanced)
 }
 
-fn shown(balance: &Balance) -> Value {
-    let workspaces: Vec<Value> = balance.workspaces.iter().map(workspace).collect();
-    json!({
-        "balanced": balance.missing == 0,
-        "at_rest": balance.in_log == 0,
-        "stored": balance.stored(),
-        "epoch": balance.epoch,
-        "first": balance.first,
-        "last": balance.last,
-        "in_log": balance.in_log,
-        "missing": balance.missing,
-        "missing_sequences": balance.missing_sequences,
-        "workspaces": workspaces,
-    })
-}
-
-fn workspace(balance: &WorkspaceBalance) -> Value {
-    json!({
-        "workspace": balance.workspace,
-        "applied": balance.applied,
-        "rejected": balance.rejected,
-        "dead": balance.dead,
-        "copies": balance.copies,
-        "pending": balance.pending,
-    })
+/// A balance, and what follows from it.
+#[derive(Serialize)]
+struct Shown<'a> {
+    balanced: bool,
+    at_rest: bool,
+    stored: u64,
+    #[serde(flatten)]
+    balance: &'a Balance,
 }
 
 fn table_of(balance: &Balance) -> String {

@@ -3,12 +3,23 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use clap::Subcommand;
 use protocol::id::Namespace;
 
 use crate::cli::management::Management;
 use crate::cli::output::Format;
 
-/// Settings of every command that calls a running system. The broker's URL may hold a password: it has no flag.
+/// A command that calls a running system: where that is, and which action was chosen.
+#[derive(Debug, clap::Args)]
+pub(super) struct OperatorCommand<A: Subcommand> {
+    #[command(flatten)]
+    pub(super) connection: Connection,
+
+    #[command(subcommand)]
+    pub(super) action: A,
+}
+
+/// Where the system is, and how the result is printed. The broker's URL may hold a password: it has no flag.
 #[derive(Debug, clap::Args)]
 pub(super) struct Connection {
     /// File that holds the broker's URL [or: `ROSTERD_NATS_URL`].

@@ -4,11 +4,13 @@ use std::io::Write;
 
 use clap::ValueEnum;
 use comfy_table::{Table, presets};
+use protocol::time::Timestamp;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 /// How the result is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
+pub enum Format {
     /// For people.
     Table,
     /// One JSON object.
@@ -16,7 +18,7 @@ pub(crate) enum Format {
 }
 
 /// Prints a result in the chosen form. Neither has colours.
-pub(crate) fn print(format: Format, value: &impl Serialize, table: impl FnOnce() -> String) -> anyhow::Result<()> {
+pub fn print(format: Format, value: &impl Serialize, table: impl FnOnce() -> String) -> anyhow::Result<()> {
     let mut output = std::io::stdout().lock();
     match format {
         Format::Table => writeln!(output, "{}", table())?,
@@ -28,8 +30,20 @@ pub(crate) fn print(format: Format, value: &impl Serialize, table: impl FnOnce()
     Ok(output.flush()?)
 }
 
+/// A value for machines; the members that are named are times, which people can read, too.
+pub(super) fn with_times(value: &impl Serialize, times: &[&str]) -> Value {
+    let mut value = json!(value);
+    for name in times {
+        let time = value.get(name).and_then(Value::as_i64).map(Timestamp::from_millis);
+        if let (Some(member), Some(time)) = (value.get_mut(name), time) {
+            *member = json!(time.to_string());
+        }
+    }
+    value
+}
+
 /// Rows under a header, columns separated by spaces. Names and subjects cannot steer the terminal.
-pub(crate) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+pub fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header);
     for row in rows {

@@ -8,27 +8,17 @@ use protocol::id::WorkspaceId;
 use protocol::message::admin::{AdminCall, AdminReply};
 use protocol::scim::resource_type::ResourceType;
 use protocol::scim::schema::{ExtensionText, SchemaText};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::connection::Connection;
+use super::connection::OperatorCommand;
 use super::management::CallError;
 use super::output::{print, table};
 
 /// The largest file that is read, in bytes.
 const MOST_BYTES: u64 = 256 * 1024;
 
-/// Settings of `rosterd schema`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
-    #[command(flatten)]
-    connection: Connection,
-
-    #[command(subcommand)]
-    action: Action,
-}
-
 #[derive(Debug, Subcommand)]
-enum Action {
+pub(super) enum Action {
     /// Add an extension schema from a file, or add attributes to one.
     #[command(after_help = FILE)]
     Add {
@@ -56,12 +46,12 @@ What is left out has the standard's default. Requests may send the attributes fr
 at which the command returns. An attribute that is there stays as it is.";
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Kind {
+pub(super) enum Kind {
     User,
     Group,
 }
 
-pub(super) async fn run(Args { connection, action }: Args) -> anyhow::Result<()> {
+pub(super) async fn run(OperatorCommand { connection, action }: OperatorCommand<Action>) -> anyhow::Result<()> {
     let call = match action {
         Action::Add { workspace, file, kind } => {
             let resource_type = match kind {
@@ -77,8 +67,7 @@ pub(super) async fn run(Args { connection, action }: Args) -> anyhow::Result<()>
     let AdminReply::Schemas { schemas } = connection.open().await?.call(call).await? else {
         return Err(CallError::UnexpectedReply.into());
     };
-    let list: Vec<Value> = schemas.iter().map(|text| json!(text)).collect();
-    print(connection.output, &json!({ "schemas": list }), || table_of(&schemas))
+    print(connection.output, &json!({ "schemas": schemas }), || table_of(&schemas))
 }
 
 fn read(file: &Path) -> anyhow::Result<SchemaText> {

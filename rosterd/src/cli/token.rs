@@ -11,25 +11,15 @@ use protocol::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::clock;
-use super::connection::Connection;
+use super::connection::{Connection, OperatorCommand};
 use super::management::{CallError, Management, new_token};
 use super::output::{print, table};
 
 const ONE_AS_JSON: &str = "\
 With -o json: {id, workspace, label, created_at, expires_at, revoked_at}; times are RFC 3339.";
 
-/// Settings of `rosterd token`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
-    #[command(flatten)]
-    connection: Connection,
-
-    #[command(subcommand)]
-    action: Action,
-}
-
 #[derive(Debug, Subcommand)]
-enum Action {
+pub(super) enum Action {
     /// Add a token beside the one in use; prints it once.
     #[command(after_help = "With -o json: {workspace, id, label, expires_at, token}.")]
     Create {
@@ -78,7 +68,7 @@ pub(super) fn expires_at(expiry: Option<Expiry>) -> Option<Timestamp> {
     expiry.map(|Expiry(span)| clock::now().after(span))
 }
 
-pub(super) async fn run(Args { connection, action }: Args) -> anyhow::Result<()> {
+pub(super) async fn run(OperatorCommand { connection, action }: OperatorCommand<Action>) -> anyhow::Result<()> {
     let management = connection.open().await?;
     let call = match action {
         Action::Create { workspace, label, expires } => {

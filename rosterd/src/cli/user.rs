@@ -5,22 +5,12 @@ use protocol::id::WorkspaceId;
 use protocol::message::admin::{AdminCall, AdminReply};
 use serde_json::json;
 
-use super::connection::Connection;
+use super::connection::OperatorCommand;
 use super::management::CallError;
 use super::output::print;
 
-/// Settings of `rosterd user`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
-    #[command(flatten)]
-    connection: Connection,
-
-    #[command(subcommand)]
-    action: Action,
-}
-
 #[derive(Debug, Subcommand)]
-enum Action {
+pub(super) enum Action {
     /// Set a person's timezone as their own choice: from then on the provider's value changes nothing.
     #[command(after_help = "With -o json: {user, zone}; user is the id.")]
     SetTimezone {
@@ -33,7 +23,7 @@ enum Action {
     },
 }
 
-pub(super) async fn run(Args { connection, action }: Args) -> anyhow::Result<()> {
+pub(super) async fn run(OperatorCommand { connection, action }: OperatorCommand<Action>) -> anyhow::Result<()> {
     let management = connection.open().await?;
     let Action::SetTimezone { workspace, user, zone } = action;
     match management.call(AdminCall::UserSetTimezone { workspace, user, zone }).await? {

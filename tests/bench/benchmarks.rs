@@ -1,4 +1,4 @@
-//! `rosterd bench`: figures of this machine, each table from one run of one command.
+//! `cargo bench -p rosterd -- …`: figures of this machine, each table from one run of one command.
 
 mod deactivation;
 mod group_commit;
@@ -15,15 +15,23 @@ mod workers;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use rosterd::simulate::{Bearer, Options};
 
 use self::stage::Stage;
-use crate::simulate::{Bearer, Options};
 
-/// The settings of `rosterd bench`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
+/// The built binary, which the systems consist of that are measured.
+const ROSTERD: &str = env!("CARGO_BIN_EXE_rosterd");
+
+/// Measures on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "cargo bench -p rosterd --")]
+pub(crate) struct Cli {
     #[command(subcommand)]
     benchmark: Benchmark,
+
+    /// What cargo adds to the arguments of every benchmark.
+    #[arg(long, hide = true, global = true)]
+    bench: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -47,24 +55,17 @@ enum Benchmark {
 /// What [`Benchmark::All`] is.
 const ALL: [&str; 6] = ["requests", "groups", "workers", "group-commit", "deactivation", "memory"];
 
-/// A benchmark as it is without any flag.
-#[derive(Debug, Parser)]
-struct Defaults {
-    #[command(subcommand)]
-    benchmark: Benchmark,
-}
-
 /// Runs a benchmark and prints its figures.
-pub async fn run(args: Args) -> anyhow::Result<()> {
+pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
     if cfg!(debug_assertions) {
-        crate::say("this is a debug build: only a release build's figures mean anything");
+        rosterd::say("this is a debug build: only a release build's figures mean anything");
     }
-    match args.benchmark {
+    match cli.benchmark {
         Benchmark::All => {
             for name in ALL {
-                println!("== rosterd bench {name}\n");
-                let defaults = Defaults::try_parse_from(["bench", name]).context("reading the default settings")?;
-                Box::pin(run(Args { benchmark: defaults.benchmark })).await?;
+                println!("== cargo bench -p rosterd -- {name}\n");
+                let defaults = Cli::try_parse_from(["bench", name]).context("reading the default settings")?;
+                Box::pin(run(defaults)).await?;
                 println!();
             }
             Ok(())
@@ -89,5 +90,21 @@ fn provider(stage: &Stage, users: usize, in_flight: usize) -> Options {
         rate: None,
         probe: false,
         seed: 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn each_benchmark_runs_without_any_setting_and_ignores_what_cargo_adds() {
+        Cli::command().debug_assert();
+        for name in ALL {
+            // Not awaited, so nothing is measured.
+            drop(run(Cli::try_parse_from(["bench", name, "--bench"]).unwrap()));
+        }
     }
 }

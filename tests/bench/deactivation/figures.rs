@@ -3,16 +3,16 @@
 use std::fmt;
 use std::time::Duration;
 
+use rosterd::cli::output::table;
+use rosterd::servers::nats::LogSync;
 use serde::{Serialize, Serializer};
 
+use super::super::load::{Timing, rounded};
+use super::super::machine::Machine;
+use super::super::people::PORTION;
+use super::super::stage::{Database, flag};
 use super::background::{Count, Load};
 use super::sampler::Sample;
-use crate::bench::load::{Timing, rounded};
-use crate::bench::machine::Machine;
-use crate::bench::people::PORTION;
-use crate::bench::stage::{Database, flag};
-use crate::cli::output::table;
-use crate::servers::nats::LogSync;
 
 /// The goal, where the row without load is fast: milliseconds.
 const GOAL_MS: f64 = 150.0;

@@ -8,17 +8,18 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::ValueEnum;
 use protocol::id::WorkspaceId;
+use rosterd::dev::access;
+use rosterd::dev::board::{Process, Role};
+use rosterd::dev::part::Programs;
+use rosterd::dev::topology::{Plan, Topology};
+use rosterd::servers::nats::LogSync;
+use rosterd::servers::postgres;
 use serde::Serialize;
 use tempfile::TempDir;
 
+use super::ROSTERD;
 use super::load::Caller;
 use super::slow::SlowLink;
-use crate::dev::access;
-use crate::dev::board::{Process, Role};
-use crate::dev::part::Programs;
-use crate::dev::topology::{Plan, Topology};
-use crate::servers::nats::LogSync;
-use crate::servers::postgres;
 
 /// Which database is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
@@ -82,6 +83,16 @@ pub(super) const fn flag(log_sync: LogSync) -> &'static str {
     }
 }
 
+/// Measures beside a PostgreSQL with fsync, which ends afterwards.
+pub(super) async fn on_postgresql<T>(
+    measure: impl AsyncFnOnce(&postgres::Server) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let server = postgres::start(&postgres::Settings { guard: ROSTERD.into(), fsync: true }, rosterd::say).await?;
+    let measured = measure(&server).await;
+    server.stop().await.context("stopping PostgreSQL")?;
+    measured
+}
+
 /// A system that runs.
 #[derive(Debug)]
 pub(super) struct Stage {
@@ -108,6 +119,7 @@ impl Stage {
             database_url = Some(url);
         }
         let plan = Plan {
+            rosterd: ROSTERD.into(),
             data: folder.path().to_owned(),
             ingresses: setup.ingresses,
             workers: setup.workers,

@@ -1,4 +1,4 @@
-//! `rosterd bench deactivation`: how soon a GET shows that somebody's access is gone, at rest and under load.
+//! `cargo bench -p rosterd -- deactivation`: how soon a GET shows that somebody's access is gone, at rest and under load.
 
 mod background;
 mod figures;
@@ -8,6 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use rosterd::cli::output::{self, Format};
+use rosterd::servers::nats::LogSync;
+use rosterd::servers::postgres;
 use tokio::time::{Instant, sleep};
 
 use self::background::{Background, Count, Load};
@@ -16,10 +19,7 @@ use self::sampler::{Sample, Sampler, WARM_UP};
 use super::load::Caller;
 use super::machine::Machine;
 use super::people::{self, PORTION};
-use super::stage::{Database, Setup, Stage};
-use crate::cli::output::{self, Format};
-use crate::servers::nats::LogSync;
-use crate::servers::postgres;
+use super::stage::{Database, Setup, Stage, on_postgresql};
 
 /// How many users are there for each sample that is asked for: the load may take longer than the samples.
 const SPARE: usize = 5;
@@ -40,7 +40,7 @@ With -o json: {machine, settings, rows: [{database, load, samples, p50_ms, p99_m
 goal_ms, patch_p99_ms, get_p99_ms, repeated_gets, load_done, load_refused, load_per_second}]}; loads
 count users, bulk operations or lists; load_refused are those without success, such as 503.";
 
-/// The settings of `rosterd bench deactivation`.
+/// The settings of `cargo bench -p rosterd -- deactivation`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = HOW)]
 pub(super) struct Args {
@@ -84,13 +84,10 @@ pub(super) struct Args {
 /// Measures and prints.
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let machine = Machine::this();
-    let guard = std::env::current_exe().context("finding the rosterd binary")?;
-    let server = postgres::start(&postgres::Settings { guard, fsync: true }, crate::say).await?;
-    let rows = measure(&args, &server).await;
-    server.stop().await.context("stopping PostgreSQL")?;
+    let rows = on_postgresql(async |server| measure(&args, server).await).await?;
     let Args { samples, creates, in_flight, operations, readers, log_sync, .. } = args;
     let settings = Settings { samples, creates, in_flight, operations, readers, log_sync };
-    let figures = Figures::new(machine, settings, rows?);
+    let figures = Figures::new(machine, settings, rows);
     output::print(args.output, &figures, || figures.to_string())
 }
 
@@ -104,7 +101,7 @@ async fn measure(args: &Args, server: &postgres::Server) -> anyhow::Result<Vec<R
             let measured = play(args, database, load, &stage).await;
             stage.stop().await?;
             let row = measured.with_context(|| format!("measuring with {load} on {database}"))?;
-            crate::say(&format!("{database}, {load}: p99 {} ms", row.p99_ms));
+            rosterd::say(&format!("{database}, {load}: p99 {} ms", row.p99_ms));
             rows.push(row);
         }
     }

@@ -1,16 +1,15 @@
-//! `rosterd bench requests`: how fast single requests and bulk requests are answered.
+//! `cargo bench -p rosterd -- requests`: how fast single requests and bulk requests are answered.
 
-use anyhow::Context;
+use rosterd::cli::output::{self, Format, table};
+use rosterd::servers::nats::LogSync;
+use rosterd::servers::postgres;
 use serde::Serialize;
 use serde_json::json;
 
 use super::load::{Call, Caller, Timing};
 use super::machine::Machine;
 use super::people;
-use super::stage::{Database, Setup, Stage};
-use crate::cli::output::{self, Format, table};
-use crate::servers::nats::LogSync;
-use crate::servers::postgres;
+use super::stage::{Database, Setup, Stage, on_postgresql};
 
 const HOW: &str = "\
 For SQLite and PostgreSQL (fsync on), and for a log that is synced every two minutes and one
@@ -22,7 +21,7 @@ userName, and changes. Rates count users, not requests.
 With -o json: {machine, users, rows: [{database, log_sync, what, in_flight, per_second,
 p50_ms, p99_ms}]}; latencies are those of requests.";
 
-/// The settings of `rosterd bench requests`.
+/// The settings of `cargo bench -p rosterd -- requests`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = HOW)]
 pub(super) struct Args {
@@ -55,11 +54,8 @@ struct Row {
 /// Measures and prints.
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let machine = Machine::this();
-    let guard = std::env::current_exe().context("finding the rosterd binary")?;
-    let server = postgres::start(&postgres::Settings { guard, fsync: true }, crate::say).await?;
-    let rows = measure(&args, &server).await;
-    server.stop().await.context("stopping PostgreSQL")?;
-    let figures = Figures { machine, users: args.users, rows: rows? };
+    let rows = on_postgresql(async |server| measure(&args, server).await).await?;
+    let figures = Figures { machine, users: args.users, rows };
     output::print(args.output, &figures, || shown(&figures))
 }
 
@@ -73,7 +69,7 @@ async fn measure(args: &Args, server: &postgres::Server) -> anyhow::Result<Vec<R
             stage.stop().await?;
             let row = |(what, in_flight, timing)| Row { database, log_sync: word, what, in_flight, timing };
             rows.extend(timings?.into_iter().map(row));
-            crate::say(&format!("measured {database} with --log-sync {word}"));
+            rosterd::say(&format!("measured {database} with --log-sync {word}"));
         }
     }
     Ok(rows)

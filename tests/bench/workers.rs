@@ -1,20 +1,19 @@
-//! `rosterd bench workers`: what further workers bring, with a database nearby and one far away.
+//! `cargo bench -p rosterd -- workers`: what further workers bring, with a database nearby and one far away.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use anyhow::Context;
+use rosterd::cli::output::{self, Format, table};
+use rosterd::dev::board::Role;
+use rosterd::servers::postgres;
 use serde::Serialize;
 
 use super::load::Timing;
 use super::machine::Machine;
 use super::people;
 use super::processor::ticks_of;
-use super::stage::{Database, Setup, Stage};
-use crate::cli::output::{self, Format, table};
-use crate::dev::board::Role;
-use crate::servers::postgres;
+use super::stage::{Database, Setup, Stage, on_postgresql};
 
 /// How many workers are compared.
 const WORKERS: [usize; 3] = [1, 2, 4];
@@ -28,7 +27,7 @@ used in any round; none should be idle.
 With -o json: {machine, users, in_flight, ingresses, slots, batch, rows: [{latency_ms, workers,
 per_second, p50_ms, p99_ms, rates, least_share}]}; rates are those of the rounds.";
 
-/// The settings of `rosterd bench workers`.
+/// The settings of `cargo bench -p rosterd -- workers`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = HOW)]
 pub(super) struct Args {
@@ -91,12 +90,9 @@ struct Row {
 /// Measures and prints.
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let machine = Machine::this();
-    let guard = std::env::current_exe().context("finding the rosterd binary")?;
-    let server = postgres::start(&postgres::Settings { guard, fsync: true }, crate::say).await?;
-    let rows = measure(&args, &server).await;
-    server.stop().await.context("stopping PostgreSQL")?;
+    let rows = on_postgresql(async |server| measure(&args, server).await).await?;
     let Args { users, in_flight, ingresses, slots, batch, .. } = args;
-    let figures = Figures { machine, users, in_flight, ingresses, slots, batch, rows: rows? };
+    let figures = Figures { machine, users, in_flight, ingresses, slots, batch, rows };
     output::print(args.output, &figures, || shown(&figures))
 }
 
@@ -111,7 +107,7 @@ async fn measure(args: &Args, server: &postgres::Server) -> anyhow::Result<Vec<R
                 stage.stop().await?;
                 let run = played?;
                 let rate = run.timing.per_second;
-                crate::say(&format!("round {round}, {workers} workers, {latency_ms} ms: {rate} creates/s"));
+                rosterd::say(&format!("round {round}, {workers} workers, {latency_ms} ms: {rate} creates/s"));
                 runs.entry((latency_ms, workers)).or_default().push(run);
             }
         }

@@ -1,10 +1,13 @@
-//! `rosterd bench groups`: what a large group costs.
+//! `cargo bench -p rosterd -- groups`: what a large group costs.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 use reqwest::Method;
+use rosterd::cli::output::{self, Format, table};
+use rosterd::dev::board::Role;
+use rosterd::servers::postgres;
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
@@ -13,24 +16,21 @@ use super::load::{Call, Caller, Timing, rounded};
 use super::machine::Machine;
 use super::memory::{binaries, resident};
 use super::people::{self, PORTION};
-use super::stage::{Database, Setup, Stage};
-use crate::cli::output::{self, Format, table};
-use crate::dev::board::Role;
-use crate::servers::postgres;
+use super::stage::{Database, Setup, Stage, on_postgresql};
 
 const HOW: &str = "\
 For SQLite and PostgreSQL (fsync on): the standalone ingress and worker; people are created by
 bulk requests, and groups of nobody, of 10 and of all of them. Then one member is added and
 removed again, by one request after the other, in each group in turn; the largest group is
 read; and a PUT of half of its members replaces them. Build the binaries first:
-cargo build --release -p rosterd -p ingress -p worker
+cargo build --release -p ingress -p worker
 
 With -o json: {machine, members, rows: [{database, members, add, remove: {per_second, p50_ms,
 p99_ms}}], largest: [{database, creates_per_second, read_ms, read_mib, put_ms,
 ingress_peak_mib, worker_peak_mib}]}; peaks (VmHWM) are those of a system that was started
 again after the group was made.";
 
-/// The settings of `rosterd bench groups`.
+/// The settings of `cargo bench -p rosterd -- groups`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = HOW)]
 pub(super) struct Args {
@@ -84,12 +84,8 @@ struct Largest {
 /// Measures and prints.
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let machine = Machine::this();
-    let guard = std::env::current_exe().context("finding the rosterd binary")?;
-    let binaries = binaries(args.binaries.as_deref(), &guard)?;
-    let server = postgres::start(&postgres::Settings { guard, fsync: true }, crate::say).await?;
-    let measured = measure_both(&args, &binaries, &server).await;
-    server.stop().await.context("stopping PostgreSQL")?;
-    let (rows, largest) = measured?;
+    let binaries = binaries(args.binaries.as_deref())?;
+    let (rows, largest) = on_postgresql(async |server| measure_both(&args, &binaries, server).await).await?;
     let figures = Figures { machine, members: args.members, rows, largest };
     output::print(args.output, &figures, || shown(&figures))
 }
@@ -104,7 +100,7 @@ async fn measure_both(
         let setup = Setup { binaries: Some(binaries.to_owned()), ..Setup::on(database) };
         let stage = Stage::start("groups", &setup, server).await?;
         let directory = Directory::fill(args, &stage, database).await?;
-        crate::say(&format!("{} users and three groups are there on {database}", args.members));
+        rosterd::say(&format!("{} users and three groups are there on {database}", args.members));
         // A system that was only asked for the group: what filling it took is not in its memory.
         let stage = stage.again().await?;
         let read = directory.read(&stage).await?;

@@ -10,8 +10,8 @@ use reqwest::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::bench::load::{Call, Caller};
-use crate::bench::people::{self, PORTION};
+use super::super::load::{Call, Caller};
+use super::super::people::{self, PORTION};
 
 /// The kinds of load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

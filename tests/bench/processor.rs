@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use rosterd::dev::board::{Board, Role};
 use serde::Serialize;
-
-use crate::dev::board::{Board, Role};
 
 /// The unit of `/proc/<pid>/stat`, `USER_HZ`: 100 a second wherever Linux runs.
 const MS_A_TICK: f64 = 10.0;

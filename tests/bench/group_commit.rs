@@ -1,20 +1,20 @@
-//! `rosterd bench group-commit`: how much faster a worker is that commits what is ready together.
+//! `cargo bench -p rosterd -- group-commit`: how much faster a worker is that commits what is ready together.
 
 mod figures;
 
 use std::cell::OnceCell;
 use std::ffi::OsString;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
+use rosterd::cli::output::{self, Format};
+use rosterd::servers::nats::LogSync;
+use rosterd::servers::postgres;
+use rosterd::simulate::measure::Operation;
+use rosterd::simulate::{self, Progress, Report};
 
 use super::machine::Machine;
 use super::processor::Used;
-use super::stage::{Database, Setup, Stage};
-use crate::cli::output::{self, Format};
-use crate::servers::nats::LogSync;
-use crate::servers::postgres;
-use crate::simulate::measure::Operation;
-use crate::simulate::{self, Progress, Report};
+use super::stage::{Database, Setup, Stage, on_postgresql};
 use figures::{Figures, Run, Settings};
 
 const HOW: &str = "\
@@ -27,7 +27,7 @@ With -o json: {machine, settings, runs: [{round, batch, creates_per_second, p50_
 p99_ms, processor_ms}], medians: {grouped, single}, ratio, ratios}; processor_ms is
 processor time for each create, by who used it, and in the medians that of all.";
 
-/// The settings of `rosterd bench group-commit`.
+/// The settings of `cargo bench -p rosterd -- group-commit`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = HOW)]
 pub(super) struct Args {
@@ -59,12 +59,9 @@ pub(super) struct Args {
 /// Measures and prints.
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let machine = Machine::this();
-    let guard = std::env::current_exe().context("finding the rosterd binary")?;
-    let database = postgres::start(&postgres::Settings { guard, fsync: true }, crate::say).await?;
-    let runs = measure(&args, &database).await;
-    database.stop().await.context("stopping PostgreSQL")?;
+    let runs = on_postgresql(async |server| measure(&args, server).await).await?;
     let Args { users, in_flight, ingresses, rounds, log_sync, output } = args;
-    let figures = Figures::new(machine, Settings { users, in_flight, ingresses, rounds, log_sync }, runs?);
+    let figures = Figures::new(machine, Settings { users, in_flight, ingresses, rounds, log_sync }, runs);
     output::print(output, &figures, || figures.to_string())
 }
 
@@ -74,7 +71,7 @@ async fn measure(args: &Args, database: &postgres::Server) -> anyhow::Result<Vec
     for round in 1..=args.rounds {
         for batch in [figures::GROUPED, figures::SINGLE] {
             let run = play(args, database, round, batch).await?;
-            crate::say(&format!("round {round}, batch {batch}: {:.0} creates/s", run.creates_per_second));
+            rosterd::say(&format!("round {round}, batch {batch}: {:.0} creates/s", run.creates_per_second));
             runs.push(run);
         }
     }

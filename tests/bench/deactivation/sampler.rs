@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use tokio::runtime::Builder;
 use tokio::time::{Instant, sleep};
 
+use super::super::load::{Call, Caller};
+use super::super::people;
 use super::background::Count;
-use crate::bench::load::{Call, Caller};
-use crate::bench::people;
 
 /// Deactivations that are not measured: the first requests open connections.
 pub(super) const WARM_UP: usize = 10;

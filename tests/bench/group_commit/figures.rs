@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use rosterd::cli::output::table;
+use rosterd::servers::nats::LogSync;
 use serde::{Serialize, Serializer};
 
-use crate::bench::machine::Machine;
-use crate::bench::processor::Who;
-use crate::bench::stage::flag;
-use crate::cli::output::table;
-use crate::servers::nats::LogSync;
+use super::super::machine::Machine;
+use super::super::processor::Who;
+use super::super::stage::flag;
 
 /// The batch of a worker that is not told otherwise.
 pub(super) const GROUPED: usize = worker::apply::MOST;

@@ -1,18 +1,19 @@
-//! `rosterd bench memory`: what the standalone `ingress` and `worker` hold in memory.
+//! `cargo bench -p rosterd -- memory`: what the standalone `ingress` and `worker` hold in memory.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use rosterd::cli::output::{self, Format, table};
+use rosterd::dev::board::{Process, Role};
+use rosterd::servers::postgres;
+use rosterd::simulate;
 use serde::Serialize;
 use tokio::time::sleep;
 
+use super::ROSTERD;
 use super::machine::Machine;
-use super::stage::{Database, Setup, Stage};
-use crate::cli::output::{self, Format, table};
-use crate::dev::board::{Process, Role};
-use crate::servers::postgres;
-use crate::simulate;
+use super::stage::{Database, Setup, Stage, on_postgresql};
 
 /// How many requests are under way at a time.
 const IN_FLIGHT: usize = 256;
@@ -20,12 +21,12 @@ const IN_FLIGHT: usize = 256;
 const HOW: &str = "\
 Starts a broker, one ingress and one worker as binaries of their own, on SQLite and then
 on PostgreSQL; lets them rest, plays a provider, lets them rest again. Build the binaries
-first: cargo build --release -p rosterd -p ingress -p worker
+first: cargo build --release -p ingress -p worker
 
 With -o json: {machine, users, rest_seconds, processes: [{database, process, rest_mib,
 peak_mib, afterwards_mib}]}; the resident set in MiB, as /proc says (VmRSS and VmHWM).";
 
-/// The settings of `rosterd bench memory`.
+/// The settings of `cargo bench -p rosterd -- memory`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = HOW)]
 pub(super) struct Args {
@@ -70,17 +71,14 @@ struct Weights {
 /// Measures and prints.
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let machine = Machine::this();
-    let guard = std::env::current_exe().context("finding the rosterd binary")?;
-    let binaries = binaries(args.binaries.as_deref(), &guard)?;
-    let server = postgres::start(&postgres::Settings { guard, fsync: true }, crate::say).await?;
-    let weighed = weigh_on_both(&args, &binaries, &server).await;
-    server.stop().await.context("stopping PostgreSQL")?;
-    let figures = Figures { machine, users: args.users, rest_seconds: args.rest, processes: weighed? };
+    let binaries = binaries(args.binaries.as_deref())?;
+    let processes = on_postgresql(async |server| weigh_on_both(&args, &binaries, server).await).await?;
+    let figures = Figures { machine, users: args.users, rest_seconds: args.rest, processes };
     output::print(args.output, &figures, || shown(&figures))
 }
 
-pub(super) fn binaries(given: Option<&Path>, rosterd: &Path) -> anyhow::Result<PathBuf> {
-    let folder = given.or_else(|| rosterd.parent()).context("rosterd lies in no folder")?;
+pub(super) fn binaries(given: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let folder = given.or_else(|| Path::new(ROSTERD).parent()).context("rosterd lies in no folder")?;
     for name in ["ingress", "worker"] {
         if !folder.join(name).is_file() {
             bail!("no {name} in {}: cargo build --release -p ingress -p worker", folder.display());
@@ -105,7 +103,7 @@ async fn rest_and_load(args: &Args, stage: &Stage, database: Database) -> anyhow
     let rest = Duration::from_secs(args.rest);
     sleep(rest).await;
     let at_rest = parts(stage).map(|process| resident(process.pid, "VmRSS")).collect::<anyhow::Result<Vec<_>>>()?;
-    crate::say(&format!("weighed at rest on {database}, playing a provider"));
+    rosterd::say(&format!("weighed at rest on {database}, playing a provider"));
     let options = super::provider(stage, usize::try_from(args.users)?, IN_FLIGHT);
     let report = simulate::run(options, |_| ()).await?;
     if !report.is_clean() {
