@@ -15,9 +15,10 @@ mod workers;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use runtime::settings::Secret;
 
 use self::stage::Stage;
-use crate::simulate::{Bearer, Options};
+use crate::simulate::Options;
 
 /// The settings of `rosterd bench`.
 #[derive(Debug, clap::Args)]
@@ -82,7 +83,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 fn provider(stage: &Stage, users: usize, in_flight: usize) -> Options {
     Options {
         base_urls: stage.base_urls(),
-        token: Bearer::new(stage.topology.ready.token.clone()),
+        token: Secret::new(stage.topology.ready.token.clone()),
         users,
         groups: 0,
         concurrency: in_flight,
