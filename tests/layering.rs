@@ -24,8 +24,13 @@ fn the_protocol_does_no_io() {
 }
 
 #[test]
+fn the_runtime_knows_neither_http_nor_sql() {
+    forbid("runtime", &["axum", "axum-core", "hyper", "sea-orm", "sqlx-core", "ingress", "worker"]);
+}
+
+#[test]
 fn migrations_know_only_sql() {
-    forbid("migrations", &["protocol", "axum", "async-nats", "worker", "ingress"]);
+    forbid("migrations", &["protocol", "runtime", "axum", "async-nats", "worker", "ingress"]);
 }
 
 #[test]
@@ -57,7 +62,7 @@ fn the_store_knows_nothing_of_what_uses_it() {
 
 #[test]
 fn no_files_of_a_crate_name_each_other_in_a_circle() {
-    for package in ["protocol", "ingress", "worker", "migrations", "rosterd"] {
+    for package in ["protocol", "runtime", "ingress", "worker", "migrations", "rosterd"] {
         let circles = imports::circles(&imports::imports(&sources(package)));
         assert!(circles.is_empty(), "{package}: {circles:?}");
     }

@@ -4,7 +4,8 @@
 use std::cell::RefCell;
 
 use rand::seq::IndexedRandom;
-use rosterd::simulate::{self, Bearer, Options, Progress};
+use rosterd::simulate::{self, Options, Progress};
+use runtime::settings::Secret;
 
 use crate::harness::{Database, Dev, System, on_both};
 
@@ -17,7 +18,7 @@ async fn a_company_is_onboarded_while_workers_are_killed(database: Database) {
     let dev = Dev::start(database, &["--ingresses", "2", "--workers", "3"]).await;
     let options = Options {
         base_urls: dev.base_urls(),
-        token: Bearer::new(dev.ready().token),
+        token: Secret::new(dev.ready().token),
         users: USERS,
         groups: GROUPS,
         concurrency: 32,

@@ -19,12 +19,13 @@ use protocol::scim::precondition::Precondition;
 use protocol::scim::resource::Resource;
 use protocol::scim::resource_type::ResourceType;
 use protocol::scim::schema::Extensions;
+use runtime::ids;
 use serde_json::json;
 use tokio::time::Instant;
 
 use crate::edge::Edge;
+use crate::extract;
 use crate::gateway::GatewayError;
-use crate::{extract, identity};
 
 /// Calls that are served at a time.
 const AT_A_TIME: usize = 16;
@@ -132,7 +133,7 @@ fn envelope(
     let request = PatchRequest::parse(ResourceType::User, body).map_err(refused)?;
     Ok(Envelope {
         version: FORMAT_VERSION,
-        operation: identity::operation(),
+        operation: ids::operation(),
         workspace,
         resource_type: ResourceType::User,
         resource: user,
@@ -141,7 +142,7 @@ fn envelope(
         fingerprint,
         ingress: edge.terms.ingress.clone(),
         deadline: edge.terms.publish_deadline(Instant::now()),
-        trace: Some(identity::trace_parent()),
+        trace: Some(ids::trace_parent()),
         extensions,
         body: Command::Patch { request, precondition: Precondition::None },
     })

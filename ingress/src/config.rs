@@ -1,12 +1,11 @@
 //! Configuration: one struct, every setting documented on its field.
 
-use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
-use protocol::id::Namespace;
+use clap::Parser;
+use runtime::settings::BrokerSettings;
+use runtime::telemetry::LogFormat;
 
 /// Speaks SCIM over HTTP and appends every change to the log.
 ///
@@ -24,17 +23,9 @@ pub struct Config {
     #[arg(long, env = "ROSTERD_PUBLIC_URL", value_parser = public_url)]
     pub public_url: Option<String>,
 
-    /// File that holds the broker's URL.
-    #[arg(long, env = "ROSTERD_NATS_URL_FILE")]
-    pub nats_url_file: Option<PathBuf>,
-
-    /// The broker's URL, when the caller knows it; never an argument.
-    #[arg(skip)]
-    pub nats_url: Option<NatsUrl>,
-
-    /// What all subjects, streams and buckets of this installation begin with.
-    #[arg(long, env = "ROSTERD_NAMESPACE", default_value = "rosterd")]
-    pub namespace: Namespace,
+    /// Where the broker is.
+    #[command(flatten)]
+    pub broker: BrokerSettings,
 
     /// The largest body of a request on a user, in bytes.
     #[arg(long, env = "ROSTERD_MAX_BODY", default_value_t = 1024 * 1024)]
@@ -72,84 +63,6 @@ pub struct Config {
     pub log: Option<LogFormat>,
 }
 
-/// How logs look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Lines for people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// Why the configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file named by `ROSTERD_NATS_URL_FILE` cannot be read.
-    #[error("reading the broker's URL from {path}")]
-    NatsUrlFile {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-}
-
-/// The broker's URL, which may hold a password: it prints without one.
-#[derive(Clone, PartialEq, Eq)]
-pub struct NatsUrl(String);
-
-impl NatsUrl {
-    /// Takes a URL, or several separated by commas.
-    pub fn new(url: impl Into<String>) -> Self {
-        Self(url.into())
-    }
-
-    /// The servers' URLs, secrets included.
-    pub fn reveal(&self) -> Vec<String> {
-        self.0.split(',').map(|url| url.trim().to_owned()).filter(|url| !url.is_empty()).collect()
-    }
-}
-
-impl fmt::Debug for NatsUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl fmt::Display for NatsUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, url) in self.reveal().iter().enumerate() {
-            let comma = if index == 0 { "" } else { "," };
-            let (scheme, rest) = url.split_once("://").unwrap_or(("nats", url));
-            let shown = rest.rsplit_once('@').map_or_else(|| rest.to_owned(), |(_, host)| format!("***@{host}"));
-            write!(f, "{comma}{scheme}://{shown}")?;
-        }
-        Ok(())
-    }
-}
-
-impl Config {
-    /// The broker's URL: the caller's, the file's, the environment's, or the local default.
-    pub fn broker(&self) -> Result<NatsUrl, ConfigError> {
-        if let Some(url) = &self.nats_url {
-            return Ok(url.clone());
-        }
-        if let Some(path) = &self.nats_url_file {
-            let read = std::fs::read_to_string(path);
-            let text = read.map_err(|source| ConfigError::NatsUrlFile { path: path.clone(), source })?;
-            return Ok(NatsUrl::new(text.trim()));
-        }
-        let named = ["ROSTERD_NATS_URL", "NATS_URL"].into_iter().find_map(environment);
-        Ok(NatsUrl::new(named.unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned())))
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a secret must not be an argument, so it is no clap field")]
-fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
 fn public_url(text: &str) -> Result<String, String> {
     let url = text.trim_end_matches('/');
     let parsed: http::Uri = url.parse().map_err(|_| "not a URL".to_owned())?;
@@ -184,12 +97,6 @@ fn drain_delay(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_broker_url_prints_without_its_password() {
-        let url = NatsUrl::new("nats://alice:s3cret@one:4222, tls://t0ken@two:4222,nats://three:4222");
-        assert_eq!(format!("{url:?}"), "nats://***@one:4222,tls://***@two:4222,nats://three:4222");
-    }
 
     #[test]
     fn a_public_url_loses_its_trailing_slash_and_must_be_http() {

@@ -11,10 +11,10 @@ use protocol::id::{TokenId, WorkspaceId};
 use protocol::message::query::{Answer, Query};
 use protocol::profile::Profile;
 use protocol::time::Timestamp;
+use runtime::clock;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::clock;
 use crate::gateway::{Gateway, GatewayError};
 
 pub(crate) use watch::watch;

@@ -7,10 +7,10 @@ use protocol::id::{IngressId, WorkspaceId};
 use protocol::scim::bulk::BulkLimits;
 use protocol::scim::resource_type::ResourceType;
 use protocol::time::Timestamp;
+use runtime::clock;
 use tokio::time::Instant;
 
 use crate::bulk_gate::BulkGate;
-use crate::clock;
 use crate::credentials::Credentials;
 use crate::gateway::{Gateway, Timing};
 use crate::health::Health;

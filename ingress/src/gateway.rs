@@ -5,7 +5,6 @@ mod answered_creates;
 mod broker_clock;
 mod chain;
 mod jetstream;
-mod link;
 mod log_fill;
 mod observer;
 mod outgoing;
@@ -32,7 +31,6 @@ use tokio::time::Instant;
 
 pub use admission::MOST_TOGETHER;
 pub use jetstream::JetStream;
-pub use link::{ConnectError, Link};
 pub use query_client::QueryError;
 
 /// What handlers need of the log and the workers. Object-safe, so that tests can record instead.

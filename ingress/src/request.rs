@@ -15,6 +15,7 @@ use protocol::ownership::Source;
 use protocol::scim::error::ScimError;
 use protocol::scim::precondition::Precondition;
 use protocol::scim::projection::Projection;
+use runtime::{failpoint, ids};
 use tokio::time::Instant;
 use tracing::Span;
 use tracing::field::display;
@@ -25,7 +26,6 @@ use crate::error::{ApiError, refusal};
 use crate::extract::{Began, Target, View};
 use crate::last_answer::LastAnswer;
 use crate::response::Recipient;
-use crate::{failpoint, identity};
 
 /// Who asks, since when, and in which trace.
 #[derive(Clone)]
@@ -61,7 +61,7 @@ impl Origin {
     ) -> Envelope<Command> {
         Envelope {
             version: FORMAT_VERSION,
-            operation: identity::operation(),
+            operation: ids::operation(),
             workspace: self.caller.workspace.clone(),
             resource_type: target.resource_type,
             resource: target.id,
@@ -161,7 +161,7 @@ async fn read_again(
 /// The request's own `traceparent` if it is one (W3C Trace Context §3.2), else a new one.
 fn trace_of(headers: &HeaderMap) -> String {
     let sent = headers.get("traceparent").and_then(|value| value.to_str().ok());
-    sent.filter(|text| is_trace_parent(text)).map_or_else(identity::trace_parent, str::to_owned)
+    sent.filter(|text| is_trace_parent(text)).map_or_else(ids::trace_parent, str::to_owned)
 }
 
 fn is_trace_parent(text: &str) -> bool {
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn only_a_well_formed_trace_context_is_passed_on() {
         assert!(is_trace_parent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
-        assert!(is_trace_parent(&identity::trace_parent()));
+        assert!(is_trace_parent(&ids::trace_parent()));
         for text in [
             "",
             "00-00000000000000000000000000000000-00f067aa0ba902b7-01",

@@ -11,12 +11,12 @@ use protocol::scim::error::ScimError;
 use protocol::scim::list::Paging;
 use protocol::scim::patch::PatchRequest;
 use protocol::scim::render::{ListResponse, Place};
+use runtime::ids;
 
 use crate::auth::Caller;
 use crate::edge::Edge;
 use crate::error::{ApiError, refusal};
 use crate::extract::{Bodiless, Conditional, Kind, Posted, ScimBody, Search, Target, View};
-use crate::identity;
 use crate::request::Asking;
 use crate::response::{Recipient, not_modified};
 
@@ -27,7 +27,7 @@ pub(crate) async fn create(
     Kind(resource_type): Kind,
     body: ScimBody<Attributes>,
 ) -> Result<Response, ApiError> {
-    let target = Target { resource_type, id: identity::resource() };
+    let target = Target { resource_type, id: ids::resource() };
     let command = Command::Create { attributes: body.value };
     asking.submit(&edge, target, command, body.fingerprint).await
 }

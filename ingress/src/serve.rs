@@ -7,27 +7,31 @@ mod patience;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use protocol::id::InvalidId;
 use protocol::scim::bulk::BulkLimits;
+use runtime::connection::{ConnectError, Connection};
+use runtime::{ids, telemetry};
 
 use self::accept::Timing;
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::edge::{Edge, Terms};
-use crate::gateway::{ConnectError, JetStream, Link};
+use crate::gateway::JetStream;
 use crate::health::Health;
 use crate::pulse::Pulse;
 use crate::streamed::MemberPages;
-use crate::{application, credentials, identity, telemetry};
+use crate::{application, credentials};
+
+/// How long the broker may take for the answer to a request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why the ingress cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The configuration is not usable.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
     /// No connection can be made, ever.
     #[error(transparent)]
     Connect(#[from] ConnectError),
@@ -73,15 +77,17 @@ async fn serve(config: Config) -> Result<(), RunError> {
 /// Connects, and starts what runs beside the requests: outcomes, credentials, the product's own calls, the clock check.
 async fn start(config: &Config, address: SocketAddr) -> Result<Edge, RunError> {
     let health = Arc::new(Health::default());
-    let ingress = identity::ingress()?;
-    let link = Link::connect(&config.broker()?, Arc::clone(&health)).await?;
-    let client = link.client().clone();
-    let (namespace, answer_within) = (config.namespace.clone(), config.answer_deadline);
-    let gateway = JetStream::new(link, namespace, &ingress, Arc::clone(&health), answer_within).await?;
+    let ingress = ids::ingress()?;
+    let seen = Arc::clone(&health);
+    let hear = move |connected| seen.broker.store(connected, Ordering::Relaxed);
+    let connection = Connection::open(&config.broker, "rosterd ingress", REQUEST_TIMEOUT, hear).await?;
+    let client = connection.client().clone();
+    let (namespace, answer_within) = (config.broker.namespace.clone(), config.answer_deadline);
+    let gateway = JetStream::new(connection, namespace, &ingress, Arc::clone(&health), answer_within).await?;
     let gateway = Arc::new(gateway);
     let credentials = Arc::new(Credentials::default());
     let context = async_nats::jetstream::new(client.clone());
-    let namespace = config.namespace.clone();
+    let namespace = config.broker.namespace.clone();
     tokio::spawn(credentials::watch(context, namespace.clone(), Arc::clone(&credentials), Arc::clone(&health)));
     let terms = Arc::new(terms(config, address, ingress));
     let pulse = Pulse::default();

@@ -1,7 +1,6 @@
 //! The command line: what there is, what it exits with.
 
 mod audit;
-mod clock;
 mod connection;
 mod dead_letters;
 mod failure;
@@ -19,6 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use futures::future::LocalBoxFuture;
+use runtime::telemetry::error_chain;
 
 use self::connection::OperatorCommand;
 use crate::{demo, dev, servers, simulate};
@@ -93,7 +93,7 @@ struct Guard {
 pub fn run(cli: Cli) -> LocalBoxFuture<'static, ExitCode> {
     Box::pin(async move {
         carry_out(cli.command).await.unwrap_or_else(|error| {
-            crate::say(&format!("error: {}", failure::sentence(&error)));
+            crate::say(&format!("error: {}", error_chain(&*error)));
             ExitCode::from(failure::exit_code(&error))
         })
     })

@@ -12,6 +12,7 @@ use anyhow::{Context, bail};
 use comfy_table::{Table, presets};
 use protocol::id::{Namespace, WorkspaceId};
 use protocol::message::admin::{AdminCall, AdminReply, DeadLetter};
+use runtime::settings::{BrokerSettings, Secret};
 use tokio::time::Instant;
 
 use crate::cli::management::Management;
@@ -20,7 +21,7 @@ use crate::dev::topology::{Plan, Topology};
 use crate::servers::nats::LogSync;
 use crate::simulate::display::Display;
 use crate::simulate::plan::Plan as Onboarding;
-use crate::simulate::{self, Bearer, Options, Phase, Progress, Report};
+use crate::simulate::{self, Options, Phase, Progress, Report};
 
 /// How many messages are broken on purpose.
 const BROKEN: usize = 3;
@@ -76,7 +77,7 @@ fn plan(args: &Args, data: &std::path::Path) -> anyhow::Result<Plan> {
 async fn play(args: &Args, plan: &Plan, topology: &Topology) -> anyhow::Result<(Report, Vec<DeadLetter>)> {
     let options = Options {
         base_urls: vec![topology.ready.base_url.clone()],
-        token: Bearer::new(topology.ready.token.clone()),
+        token: Secret::new(topology.ready.token.clone()),
         users: args.users,
         groups: args.groups,
         concurrency: 32,
@@ -101,7 +102,8 @@ async fn play(args: &Args, plan: &Plan, topology: &Topology) -> anyhow::Result<(
     let (broken, report) = tokio::join!(breaking, onboarding);
     display.finish();
     broken.context("breaking messages on purpose")?;
-    let management = Management::connect(&topology.ready.nats_url, plan.namespace.clone()).await?;
+    let management =
+        Management::connect(&BrokerSettings::known(&topology.ready.nats_url, plan.namespace.clone())).await?;
     Ok((report.context("onboarding")?, dead_letters(&management).await?))
 }
 

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use protocol::id::{Namespace, WorkspaceId};
-use tokio::signal::unix::{SignalKind, signal};
+use runtime::signals::Signals;
 
 use crate::dev::board::Ready;
 use crate::dev::part::Programs;
@@ -87,22 +87,18 @@ impl Args {
 
 /// Runs a system until SIGINT or SIGTERM, then stops it in order.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut signals = Signals::listen()?;
     let plan = args.plan()?;
     crate::say(&format!("data       {}", plan.data.display()));
     let topology = tokio::select! {
         started = Topology::start(&plan, crate::say) => started?,
-        _ = interrupt.recv() => return Ok(()),
-        _ = terminate.recv() => return Ok(()),
+        () = signals.next() => return Ok(()),
     };
     if let Some(path) = args.ready_file {
         topology.board.keep_in(path, topology.ready.clone()).context("writing the ready file")?;
     }
     introduce(&topology.ready).context("writing to standard output")?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+    signals.next().await;
     crate::say("stopping");
     topology.stop().await;
     Ok(())

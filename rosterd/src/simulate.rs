@@ -19,6 +19,7 @@ mod verification;
 use std::fmt;
 use std::time::Duration;
 
+use runtime::settings::{Secret, SettingsError};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -34,7 +35,7 @@ pub struct Options {
     /// The Base URL of one workspace, as each ingress serves it; requests go to them in turn.
     pub base_urls: Vec<String>,
     /// The workspace's bearer token.
-    pub token: Bearer,
+    pub token: Secret,
     /// How many people join.
     pub users: usize,
     /// How many groups there are.
@@ -47,27 +48,6 @@ pub struct Options {
     pub probe: bool,
     /// Makes the names, so that runs of different seeds do not meet.
     pub seed: u64,
-}
-
-/// A bearer token in the clear; it prints as `***`.
-#[derive(Clone)]
-pub struct Bearer(String);
-
-impl Bearer {
-    /// Takes a token.
-    pub fn new(token: impl Into<String>) -> Self {
-        Self(token.into())
-    }
-
-    fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Bearer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Bearer(***)")
-    }
 }
 
 /// How far a run is; told after every write that was answered or has failed for good.
@@ -128,14 +108,8 @@ pub enum SimulateError {
     #[error("the token has characters that no token has")]
     Token,
     /// The token's file cannot be read.
-    #[error("reading the token from {path}")]
-    TokenFile {
-        /// The file.
-        path: std::path::PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
+    #[error("finding the token")]
+    TokenFile(#[from] SettingsError),
     /// The HTTP client cannot be made.
     #[error("preparing the HTTP client")]
     Client {

@@ -15,7 +15,8 @@ mod workers;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use rosterd::simulate::{Bearer, Options};
+use rosterd::simulate::Options;
+use runtime::settings::Secret;
 
 use self::stage::Stage;
 
@@ -83,7 +84,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
 fn provider(stage: &Stage, users: usize, in_flight: usize) -> Options {
     Options {
         base_urls: stage.base_urls(),
-        token: Bearer::new(stage.topology.ready.token.clone()),
+        token: Secret::new(stage.topology.ready.token.clone()),
         users,
         groups: 0,
         concurrency: in_flight,

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use protocol::id::Namespace;
 use rosterd::servers::nats::LogSync;
 use rosterd::servers::{nats, postgres};
+use runtime::telemetry::error_chain;
 use sea_orm::ConnectionTrait;
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
@@ -78,7 +79,7 @@ async fn start_broker() -> Broker {
     let sweeper = sweep_at_end(&directory);
     let settings = nats::Settings { guard: ROSTERD.into(), directory, port: None, log_sync: LogSync::Interval };
     let server = nats::start(&settings, |line| eprintln!("{line}")).await;
-    Broker { server: server.unwrap_or_else(|error| panic!("{}", chain(&error))), _sweeper: sweeper }
+    Broker { server: server.unwrap_or_else(|error| panic!("{}", error_chain(&error))), _sweeper: sweeper }
 }
 
 /// Uses the server that `ROSTERD_TEST_POSTGRES_URL` names, or starts one.
@@ -99,7 +100,7 @@ async fn prepare_postgresql() -> Postgresql {
 async fn start_postgresql() -> (String, Option<postgres::Server>) {
     let settings = postgres::Settings { guard: ROSTERD.into(), fsync: true };
     let server = postgres::start(&settings, |line| eprintln!("{line}")).await;
-    let server = server.unwrap_or_else(|error| panic!("{}", chain(&error)));
+    let server = server.unwrap_or_else(|error| panic!("{}", error_chain(&error)));
     (server.url(""), Some(server))
 }
 
@@ -120,11 +121,4 @@ fn sweep_at_end(folder: &Path) -> Child {
     let mut sweeper = Command::new("sh");
     sweeper.args(["-c", script]).arg(folder).stdin(Stdio::piped()).stdout(Stdio::null());
     std::os::unix::process::CommandExt::process_group(&mut sweeper, 0).spawn().unwrap()
-}
-
-/// An error with its causes: it says how to get what is missing.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes: Vec<String> =
-        std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
-    causes.join("\n")
 }

@@ -7,10 +7,10 @@ use futures::future::BoxFuture;
 use protocol::id::OperationId;
 use protocol::message::outcome::Outcome;
 use protocol::ownership::OwnershipPolicy;
+use runtime::clock::Clock;
 use tracing::warn;
 
 use crate::accepted::Accepted;
-use crate::clock::Clock;
 use crate::store::redo::redone;
 use crate::store::{Class, Store, StoreError, within};
 

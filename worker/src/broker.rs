@@ -29,15 +29,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use async_nats::connection::State;
-use async_nats::{Client, ConnectOptions, Event, jetstream};
+use async_nats::jetstream;
 use protocol::message::lane::Lane;
 use protocol::ownership::OwnershipPolicy;
+use runtime::clock::Clock;
+use runtime::connection::Connection;
 use tokio::sync::{RwLock, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::warn;
 
 pub use self::declare::DeclareError;
 pub use self::soundness::SoundnessError;
@@ -57,7 +58,6 @@ use self::replies::Replies;
 use self::settled::RecentlySettled;
 use self::soundness::Soundness;
 use self::work::Work;
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::store::Store;
 
@@ -76,61 +76,6 @@ pub enum SessionError {
     /// Queries cannot be subscribed to.
     #[error("subscribing to queries")]
     Subscribe(#[from] async_nats::SubscribeError),
-}
-
-/// The connection, kept through every restart of the broker.
-#[derive(Debug, Clone)]
-pub(crate) struct Connection {
-    pub(crate) client: Client,
-    /// Counts connections, and doubts about the log.
-    generation: Arc<watch::Sender<u64>>,
-}
-
-impl Connection {
-    /// The present connection: what was asked for on an earlier one is not answered any more.
-    fn generation(&self) -> u64 {
-        *self.generation.borrow()
-    }
-
-    /// Whether what is sent now leaves now: the client keeps what is sent meanwhile, and sends it to the next broker.
-    fn is_up(&self) -> bool {
-        self.client.connection_state() == State::Connected
-    }
-
-    /// Something failed that may mean that the log is another one: it is looked at again, as on a new connection.
-    fn doubt(&self) {
-        self.generation.send_modify(|generation| *generation += 1);
-    }
-
-    /// Waits until the connection is a later one than this.
-    async fn later_than(&self, generation: u64) {
-        // Cannot end otherwise: this connection holds the sender.
-        drop(self.generation.subscribe().wait_for(|now| *now > generation).await);
-    }
-}
-
-/// Connects; does not wait for the broker.
-pub(crate) async fn connect(urls: Vec<String>) -> Result<Connection, async_nats::ConnectError> {
-    let generation = Arc::new(watch::channel(0).0);
-    let connected = Arc::clone(&generation);
-    let options = ConnectOptions::new()
-        .name("rosterd worker")
-        .connection_timeout(Duration::from_secs(5))
-        .request_timeout(Some(Duration::from_secs(5)))
-        .ping_interval(Duration::from_secs(5))
-        .retry_on_initial_connect()
-        .max_reconnects(None)
-        .reconnect_delay_callback(|attempts| Duration::from_millis(50 * u64::try_from(attempts.min(20)).unwrap_or(20)))
-        .event_callback(move |event| {
-            match event {
-                Event::Connected | Event::Disconnected => connected.send_modify(|generation| *generation += 1),
-                Event::ClientError(_) => return std::future::ready(()),
-                _ => {}
-            }
-            info!("broker: {event}");
-            std::future::ready(())
-        });
-    Ok(Connection { client: options.connect(urls).await?, generation })
 }
 
 /// One session: from the declaration of the log until `stop`, or until its consumers are lost.
@@ -155,8 +100,8 @@ impl Session {
         let queries = self.queries(projection, soundness.clone(), log.clone(), gate.clone());
         let subscriptions = queries.subscribe().await?;
         services.tasks.spawn(queries.run(subscriptions, session.clone()));
-        let answered = AnsweredCreates { client: self.connection.client.clone(), store: self.store.clone() };
-        let reports = answered.subscribe(&self.config.namespace).await?;
+        let answered = AnsweredCreates { client: self.connection.client().clone(), store: self.store.clone() };
+        let reports = answered.subscribe(&self.config.broker.namespace).await?;
         services.tasks.spawn(answered.run(reports, session.clone()));
 
         let (verified, sound) = watch::channel(generation);
@@ -164,7 +109,7 @@ impl Session {
         let ends = Ends { session: session.clone(), renumbered: renumbered.clone() };
         let stream = soundness.stream.clone();
         services.tasks.spawn(soundness.watch(log.numbering, self.connection.clone(), verified, ends));
-        let leftovers = Leftovers::new(stream, self.config.namespace.clone());
+        let leftovers = Leftovers::new(stream, self.config.broker.namespace.clone());
         services.tasks.spawn(leftovers.watch(session.clone()));
         let (items, received) = mpsc::channel(LANE_ROOM);
         let mut lanes = JoinSet::new();
@@ -189,18 +134,18 @@ impl Session {
     }
 
     async fn open(&self) -> Result<Opened, SessionError> {
-        let context = jetstream::new(self.connection.client.clone());
+        let context = jetstream::new(self.connection.client().clone());
         let generation = self.connection.generation();
         let stream = declare::log(&context, &self.config).await?;
-        if self.config.replicas == 1 && self.connection.client.server_info().cluster.is_some() {
+        if self.config.replicas == 1 && self.connection.client().server_info().cluster.is_some() {
             warn!("the broker is a cluster and keeps the log once: with --replicas 3 it survives the loss of a server");
         }
         let store = self.store.for_settling();
         let soundness = Soundness { stream: stream.clone(), store, clock: Clock::System };
         // Before there is a consumer to pull from.
         let numbering = soundness.verify().await?;
-        let log = LogView { namespace: self.config.namespace.clone(), numbering };
-        let consumers = declare::consumers(&stream, &self.config.namespace).await?;
+        let log = LogView { namespace: self.config.broker.namespace.clone(), numbering };
+        let consumers = declare::consumers(&stream, &self.config.broker.namespace).await?;
         let projection = Arc::new(Projection::new(declare::bucket(&context, &self.config).await?));
         Ok(Opened { soundness, generation, log, consumers, projection })
     }
@@ -212,13 +157,13 @@ impl Session {
         log: LogView,
         open: watch::Receiver<bool>,
     ) -> Arc<Queries> {
-        let (client, store) = (self.connection.client.clone(), self.store.clone());
+        let (client, store) = (self.connection.client().clone(), self.store.clone());
         let (clock, failures) = (Clock::System, AtomicU32::new(0));
         Arc::new(Queries { client, log, store, projection, soundness, clock, open, failures })
     }
 
     fn work(&self, soundness: Soundness, log: LogView, sound: watch::Receiver<u64>) -> Arc<Work> {
-        let replies = Replies { connection: self.connection.clone(), namespace: self.config.namespace.clone() };
+        let replies = Replies { connection: self.connection.clone(), namespace: self.config.broker.namespace.clone() };
         Arc::new(Work {
             store: self.store.for_settling(),
             replies,

@@ -1,10 +1,9 @@
 //! What a worker is told at start: one struct, each field a flag and an environment variable.
 
-use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use protocol::id::Namespace;
+use runtime::settings::{BrokerSettings, DatabaseSettings};
+use runtime::telemetry::LogFormat;
 
 /// Applies the log to SQL, each operation exactly once and in order, and answers what is read.
 ///
@@ -12,19 +11,15 @@ use protocol::id::Namespace;
 /// `sqlite://path`; the broker through `ROSTERD_NATS_URL` (or `NATS_URL`), several servers separated by commas, without
 /// any `nats://127.0.0.1:4222`. Both may hold passwords, so there is no flag for them; `…_FILE` names a file that holds
 /// the value.
-#[derive(Clone, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct Config {
-    /// File that holds the broker's URL.
-    #[arg(long, env = "ROSTERD_NATS_URL_FILE")]
-    pub nats_url_file: Option<PathBuf>,
+    /// Where the broker is.
+    #[command(flatten)]
+    pub broker: BrokerSettings,
 
-    /// File that holds the database's URL.
-    #[arg(long, env = "ROSTERD_DATABASE_URL_FILE")]
-    pub database_url_file: Option<PathBuf>,
-
-    /// What all subjects, streams and buckets of this installation begin with.
-    #[arg(long, env = "ROSTERD_NAMESPACE", default_value = "rosterd")]
-    pub namespace: Namespace,
+    /// Where the database is.
+    #[command(flatten)]
+    pub database: DatabaseSettings,
 
     /// Bring the database's schema up to date before the start.
     #[arg(long, env = "ROSTERD_MIGRATE")]
@@ -62,80 +57,6 @@ pub struct Config {
     pub log: Option<LogFormat>,
 }
 
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// For machines: one object a line.
-    Json,
-}
-
-/// Why the configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The database is not named.
-    #[error("no database: set ROSTERD_DATABASE_URL or ROSTERD_DATABASE_URL_FILE")]
-    NoDatabase,
-    /// A file that holds a URL cannot be read.
-    #[error("reading a URL from {path}")]
-    UrlFile {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-}
-
-impl Config {
-    /// The broker's servers: from the file, the environment, or the local default.
-    pub fn nats_urls(&self) -> Result<Vec<String>, ConfigError> {
-        let given = match &self.nats_url_file {
-            Some(path) => Some(read(path)?),
-            None => ["ROSTERD_NATS_URL", "NATS_URL"].into_iter().find_map(environment),
-        };
-        let urls = given.unwrap_or_else(|| "nats://127.0.0.1:4222".to_owned());
-        Ok(urls.split(',').map(|url| url.trim().to_owned()).filter(|url| !url.is_empty()).collect())
-    }
-
-    /// The database's URL: from the file or the environment.
-    pub fn database_url(&self) -> Result<String, ConfigError> {
-        match &self.database_url_file {
-            Some(path) => read(path),
-            None => ["ROSTERD_DATABASE_URL", "DATABASE_URL"]
-                .into_iter()
-                .find_map(environment)
-                .ok_or(ConfigError::NoDatabase),
-        }
-    }
-}
-
 fn seconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
     text.parse().map(|seconds: u32| Duration::from_secs(seconds.into()))
-}
-
-fn read(path: &PathBuf) -> Result<String, ConfigError> {
-    let text = std::fs::read_to_string(path);
-    text.map(|text| text.trim().to_owned()).map_err(|source| ConfigError::UrlFile { path: path.clone(), source })
-}
-
-#[expect(clippy::disallowed_methods, reason = "a secret must not be an argument, so it is no clap field")]
-fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-/// URLs can hold passwords: they are never printed.
-impl fmt::Debug for Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config")
-            .field("namespace", &self.namespace)
-            .field("migrate", &self.migrate)
-            .field("batch", &self.batch)
-            .field("slots", &self.slots)
-            .field("dead_letter_after", &self.dead_letter_after)
-            .field("replicas", &self.replicas)
-            .field("log_max_bytes", &self.log_max_bytes)
-            .finish_non_exhaustive()
-    }
 }

@@ -9,33 +9,34 @@ pub mod admin;
 pub mod answer;
 pub mod apply;
 mod broker;
-pub mod clock;
 pub mod config;
 pub mod disposition;
-mod failpoint;
 pub mod store;
-mod telemetry;
 mod watchdog;
 
 use std::io::Write;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use tokio::signal::unix::{SignalKind, signal};
+use runtime::connection::{ConnectError, Connection};
+use runtime::settings::SettingsError;
+use runtime::signals::Signals;
+use runtime::telemetry::{self, error_chain};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::broker::Session;
 pub use crate::broker::{DeclareError, SessionError, SoundnessError};
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::store::{DatabaseKind, Store, StoreError, StoreOptions};
-use crate::telemetry::error_chain;
 
 /// How long a worker waits before it tries again what failed at start.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long the last acknowledgements may take to be written.
 const FLUSH_WITHIN: Duration = Duration::from_secs(2);
+/// How long the broker may take for the answer to a request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections for reads, beside those for transactions.
 const READERS: usize = 4;
 
@@ -44,7 +45,7 @@ const READERS: usize = 4;
 pub enum WorkerError {
     /// A setting is missing or cannot be read.
     #[error("reading the configuration")]
-    Config(#[from] ConfigError),
+    Config(#[from] SettingsError),
     /// The database's URL is wrong, or its schema cannot be used.
     #[error("opening the database")]
     Database(#[from] StoreError),
@@ -54,9 +55,9 @@ pub enum WorkerError {
     /// The schema is older or newer than this worker.
     #[error("the database's schema does not fit this worker: run `rosterd migrate up`, or start with --migrate")]
     Schema,
-    /// The broker's URL is wrong.
-    #[error("connecting to the broker")]
-    Connect(#[from] async_nats::ConnectError),
+    /// No connection to the broker can be made, ever.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// The process cannot listen for signals, or start a thread.
     #[error("listening for signals, or starting the watchdog")]
     Signals(#[from] std::io::Error),
@@ -83,7 +84,7 @@ pub fn run_until(config: Config, stop: CancellationToken) -> BoxFuture<'static, 
 
 async fn work(config: Config, stop: CancellationToken) -> Result<(), WorkerError> {
     let Some(store) = open_store(&config, &stop).await? else { return Ok(()) };
-    let connection = broker::connect(config.nats_urls()?).await?;
+    let connection = Connection::open(&config.broker, "rosterd worker", REQUEST_TIMEOUT, |_| {}).await?;
     let slots = config.slots.map_or_else(|| default_slots(&store), usize::from);
     while !stop.is_cancelled() {
         let (connection, store, config) = (connection.clone(), store.clone(), config.clone());
@@ -94,7 +95,7 @@ async fn work(config: Config, stop: CancellationToken) -> Result<(), WorkerError
         }
     }
     // Acknowledgements are on their way until the last byte is written.
-    if !matches!(timeout(FLUSH_WITHIN, connection.client.flush()).await, Ok(Ok(()))) {
+    if !matches!(timeout(FLUSH_WITHIN, connection.client().flush()).await, Ok(Ok(()))) {
         warn!("the last acknowledgements may not have been sent; the ledger knows them");
     }
     info!("worker stopped");
@@ -103,9 +104,9 @@ async fn work(config: Config, stop: CancellationToken) -> Result<(), WorkerError
 
 /// Waits for the database as long as it takes; none if the worker was stopped meanwhile.
 async fn open_store(config: &Config, stop: &CancellationToken) -> Result<Option<Store>, WorkerError> {
-    let url = config.database_url()?;
+    let url = config.database.url()?;
     while !stop.is_cancelled() {
-        match try_open(config, &url).await {
+        match try_open(config, url.reveal()).await {
             Ok(store) => return Ok(Some(store)),
             Err(failure @ (WorkerError::Database(_) | WorkerError::Migrate(_))) if may_pass(&failure) => {
                 warn!(error = %error_chain(&failure), "the database cannot be opened, trying again");
@@ -164,13 +165,10 @@ async fn pause(stop: &CancellationToken) {
 }
 
 fn stop_at_signal(stop: CancellationToken) -> std::io::Result<impl Future<Output = ()>> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut signals = Signals::listen()?;
     Ok(async move {
         for cancelled_before in [false, true] {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+            signals.next().await;
             if cancelled_before {
                 error!("stopped by a second signal; what was pulled will be delivered again");
                 std::process::exit(130);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use protocol::failpoint::Failpoint;
+use runtime::failpoint;
 use sea_orm::{
     AccessMode, ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait,
     IsolationLevel, QueryFilter, SqliteTransactionMode, TransactionOptions, TransactionTrait,
@@ -10,7 +11,6 @@ use sea_orm::{
 
 use self::connect::{Doubt, LOCK_TIMEOUT, Purpose};
 use self::entity::attempt;
-use crate::failpoint;
 
 pub(crate) mod answered;
 mod attempts;

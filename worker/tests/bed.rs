@@ -10,12 +10,12 @@ use protocol::scim::list::Include;
 use protocol::scim::precondition::Precondition;
 use protocol::scim::resource::Resource;
 use protocol::scim::resource_type::ResourceType;
+use runtime::clock::Clock;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, TryGetable};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use worker::accepted::Accepted;
 use worker::apply::{Ending, apply};
-use worker::clock::Clock;
 use worker::store::{Store, StoreOptions};
 
 use crate::log::NOW;

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use protocol::ownership::OwnershipPolicy;
 use protocol::scim::resource_type::ResourceType;
+use runtime::clock::Clock;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, TransactionTrait};
 use serde_json::json;
 use tokio::time::sleep;
 use worker::accepted::Accepted;
 use worker::apply::{Applied, Ending, apply};
-use worker::clock::Clock;
 use worker::store::Store;
 
 use crate::bed::{Bed, on_both, status};

@@ -7,10 +7,10 @@ use protocol::ownership::OwnershipPolicy;
 use protocol::scim::list::Include;
 use protocol::scim::precondition::Precondition;
 use protocol::scim::resource_type::ResourceType;
+use runtime::clock::Clock;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, TransactionTrait};
 use worker::accepted::Accepted;
 use worker::apply::{Ending, Parked, apply_parked};
-use worker::clock::Clock;
 
 use crate::bed::{Bed, on_both, postgres_bed, status};
 use crate::log::{Log, NOW, add_members, delete, new_group, new_user, put_user, set, user};

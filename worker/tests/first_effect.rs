@@ -16,11 +16,11 @@ use protocol::scim::resource::Version;
 use protocol::scim::resource_type::ResourceType::{self, Group, User};
 use protocol::scim::schema::Extensions;
 use protocol::scim::sort::Sort;
+use runtime::clock::Clock;
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::json;
 use worker::accepted::Accepted;
 use worker::apply::{apply, first_effect};
-use worker::clock::Clock;
 use worker::store::Class;
 
 use crate::bed::{Bed, on_both, postgres_bed, resource, status, statuses};

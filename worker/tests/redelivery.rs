@@ -6,10 +6,10 @@ use protocol::message::outcome::Outcome;
 use protocol::message::query::{Answer, Fate, Query};
 use protocol::ownership::OwnershipPolicy;
 use protocol::scim::resource_type::ResourceType;
+use runtime::clock::Clock;
 use serde_json::json;
 use worker::accepted::Accepted;
 use worker::apply::apply;
-use worker::clock::Clock;
 use worker::store::{Class, CopyReason, Newest, SettledCopy};
 
 use crate::bed::{Bed, on_both, resource, statuses};

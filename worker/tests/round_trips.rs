@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use protocol::ownership::OwnershipPolicy;
 use protocol::scim::resource_type::ResourceType;
+use runtime::clock::Clock;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use worker::accepted::Accepted;
 use worker::apply::apply;
-use worker::clock::Clock;
 use worker::store::{Store, StoreOptions};
 
 use crate::bed::postgres_database;

@@ -19,6 +19,7 @@ use protocol::scim::patch::PatchRequest;
 use protocol::scim::precondition::Precondition;
 use protocol::scim::resource::Version;
 use protocol::scim::resource_type::ResourceType;
+use runtime::ids;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -26,7 +27,6 @@ use crate::edge::Edge;
 use crate::error::refusal_of;
 use crate::extract::{FromJson, Target, of_request};
 use crate::gateway::{GatewayError, MOST_TOGETHER, Timing};
-use crate::identity;
 use crate::request::Origin;
 
 /// Parts of a wave that are under way at once; what they have in the log is bounded by admission.
@@ -78,7 +78,7 @@ impl Run {
         let plan = Plan::of(&operations, fail_on_errors);
         let (mut ids, mut by_bulk_id) = (Vec::with_capacity(operations.len()), HashMap::new());
         for operation in &operations {
-            let id = matches!(operation.action, Ok(Action::Create { .. })).then(identity::resource);
+            let id = matches!(operation.action, Ok(Action::Create { .. })).then(ids::resource);
             if let (Some(id), Some(bulk_id)) = (id, &operation.bulk_id) {
                 by_bulk_id.entry(bulk_id.clone()).or_insert(id);
             }

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::kv::{Entry, Operation};
-use backoff::{BackoffBuilder, ExponentialBuilder};
 use futures::StreamExt;
 use protocol::credential::Credential;
 use protocol::id::{Namespace, TokenId};
+use runtime::backoff;
+use runtime::telemetry::error_chain;
 
 use crate::credentials::Credentials;
 use crate::health::Health;
-use crate::telemetry::chain;
 
 /// The bucket's keys of credentials: `token.<token id>`.
 const KEY_PREFIX: &str = "token.";
@@ -26,8 +26,7 @@ type WatchError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Keeps `credentials` as the bucket says, for ever. The bucket may not be there yet: a worker makes it.
 pub(crate) async fn watch(context: Context, namespace: Namespace, credentials: Arc<Credentials>, health: Arc<Health>) {
-    let delays = || ExponentialBuilder::default().with_min_delay(Duration::from_millis(100));
-    let delays = || delays().with_max_delay(Duration::from_secs(2)).without_max_times().with_jitter().build();
+    let delays = || backoff::delays(Duration::from_millis(100), Duration::from_secs(2));
     let mut delay = delays();
     let mut said = false;
     loop {
@@ -36,7 +35,7 @@ pub(crate) async fn watch(context: Context, namespace: Namespace, credentials: A
             Err(error) => {
                 health.credentials_watched.store(false, Ordering::Relaxed);
                 if !std::mem::replace(&mut said, true) {
-                    tracing::warn!(error = %chain(error.as_ref()), "credentials cannot be watched, trying again");
+                    tracing::warn!(error = %error_chain(error.as_ref()), "credentials cannot be watched, trying again");
                 }
                 tokio::time::sleep(delay.next().unwrap_or(OPEN_WITHIN)).await;
             }

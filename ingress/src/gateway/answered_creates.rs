@@ -10,10 +10,9 @@ use async_nats::{Client, Message, SubscribeError};
 use futures::StreamExt;
 use protocol::id::{Namespace, OperationId};
 use protocol::message::answered::{Answered, AnsweredReport, WasAnswered};
+use runtime::connection::Connection;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
-
-use super::link::Link;
 
 /// How long an ingress that asks waits, and how long an answer that is just being written is waited for here.
 const ASK_TIMEOUT: Duration = Duration::from_millis(250);
@@ -87,10 +86,15 @@ impl AnsweredCreates {
     }
 
     /// Whether a create's answer went out, here or through any other ingress.
-    pub(super) async fn was_answered(&self, link: &Link, namespace: &Namespace, operation: OperationId) -> bool {
+    pub(super) async fn was_answered(
+        &self,
+        connection: &Connection,
+        namespace: &Namespace,
+        operation: OperationId,
+    ) -> bool {
         tokio::select! {
             () = self.becomes_answered(operation) => true,
-            () = ask_others(link.client(), namespace, operation) => true,
+            () = ask_others(connection.client(), namespace, operation) => true,
             () = sleep(ASK_TIMEOUT) => false,
         }
     }
@@ -129,21 +133,21 @@ impl AnsweredCreates {
     }
 
     /// Reports to workers, for as long as the process lives.
-    pub(super) async fn report(self, link: Link, namespace: Namespace) {
+    pub(super) async fn report(self, connection: Connection, namespace: Namespace) {
         loop {
             sleep(REPORT_INTERVAL).await;
-            while self.report_some(&link, &namespace, REPORT_AGE).await {}
+            while self.report_some(&connection, &namespace, REPORT_AGE).await {}
             self.tidy();
         }
     }
 
     /// Reports everything that is left, before the process ends.
-    pub(super) async fn report_rest(&self, link: &Link, namespace: &Namespace) {
-        while self.report_some(link, namespace, Duration::ZERO).await {}
+    pub(super) async fn report_rest(&self, connection: &Connection, namespace: &Namespace) {
+        while self.report_some(connection, namespace, Duration::ZERO).await {}
     }
 
     /// True if a full report was taken: there may be more.
-    async fn report_some(&self, link: &Link, namespace: &Namespace, age: Duration) -> bool {
+    async fn report_some(&self, connection: &Connection, namespace: &Namespace, age: Duration) -> bool {
         let due = |mark: &Mark| mark.reported.is_none() && mark.answered.elapsed() >= age;
         let operations: Vec<OperationId> = {
             let marks = self.marks();
@@ -155,7 +159,7 @@ impl AnsweredCreates {
         }
         let report = AnsweredReport { operations };
         let Ok(payload) = serde_json::to_vec(&report) else { return false };
-        let asked = link.client().request(namespace.answered_reports(), payload.into());
+        let asked = connection.client().request(namespace.answered_reports(), payload.into());
         let taken =
             timeout(REPORT_TIMEOUT, asked).await.is_ok_and(|reply| reply.is_ok_and(|reply| reply.payload.is_empty()));
         if taken {

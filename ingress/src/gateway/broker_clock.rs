@@ -5,10 +5,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use protocol::time::Timestamp;
+use runtime::clock;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
-
-use crate::clock;
 
 /// How long an append on a new connection waits for the broker's time to be measured there.
 const MEASURE_TIMEOUT: Duration = Duration::from_millis(500);

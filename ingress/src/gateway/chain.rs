@@ -6,19 +6,18 @@ use std::time::Duration;
 
 use async_nats::client::Request;
 use async_nats::header::{NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID, NATS_BATCH_SEQUENCE};
-use backoff::{BackoffBuilder, ExponentialBuilder};
 use protocol::failpoint::Failpoint;
 use protocol::id::OperationId;
 use protocol::message::lane::Lane;
+use runtime::connection::Connection;
+use runtime::{backoff, failpoint, ids};
 use tokio::time::{Instant, timeout_at};
 
 use super::GatewayError;
-use super::link::Link;
 use super::observer::Observed;
 use super::outgoing::{ATTEMPT_VALIDITY, Outgoing};
 use super::publish_ack::{self, Said};
 use super::window::Window;
-use crate::{failpoint, identity};
 
 /// How long a sequence that the cluster is just assigning takes to be known.
 const ASSIGNMENT_PAUSE: Duration = Duration::from_millis(4);
@@ -38,7 +37,7 @@ pub(super) struct Appended {
 /// The end of the log at which commands are appended.
 #[derive(Debug)]
 pub(super) struct Chain {
-    link: Link,
+    connection: Connection,
     observed: Arc<Observed>,
     window: Window,
     /// The broker's last refusal for a reason that is not foreseen, so that it is logged once; 0 for none.
@@ -65,17 +64,17 @@ struct Tries<D> {
 }
 
 impl Chain {
-    pub(super) fn new(link: Link, observed: Arc<Observed>) -> Self {
+    pub(super) fn new(connection: Connection, observed: Arc<Observed>) -> Self {
         let window = Window::default();
-        Self { link, observed, window, refusal: AtomicU64::new(0), silence: Mutex::default() }
+        Self { connection, observed, window, refusal: AtomicU64::new(0), silence: Mutex::default() }
     }
 
     /// Appends a command in as many attempts as it takes, until its time has come; dropping this ends that. Nothing is
     /// sent while the broker is not connected.
     pub(super) async fn append(&self, command: &mut Outgoing) -> Result<Appended, GatewayError> {
         let publish_by = command.timing.publish_by;
-        let mut tries =
-            Tries { predecessor: 0, conflicts: 0, unknown: command.was_sent(), refused: None, delays: delays() };
+        let delays = backoff::delays(Duration::from_millis(20), Duration::from_secs(1));
+        let mut tries = Tries { predecessor: 0, conflicts: 0, unknown: command.was_sent(), refused: None, delays };
         let appended = timeout_at(publish_by, self.try_until_stored(command, &mut tries)).await;
         appended.unwrap_or_else(|_| Err(self.given_up(&tries)))
     }
@@ -106,7 +105,7 @@ impl Chain {
                 }
                 Said::InFlight => tokio::time::sleep(ASSIGNMENT_PAUSE).await,
                 Said::TooLarge if !tries.unknown => {
-                    return Err(GatewayError::TooLarge { limit: self.link.client().max_payload() });
+                    return Err(GatewayError::TooLarge { limit: self.connection.client().max_payload() });
                 }
                 Said::Unknown => {
                     tries.unknown = true;
@@ -132,12 +131,12 @@ impl Chain {
     /// They name no predecessor: no other request knows these ids yet.
     pub(super) async fn append_together(&self, commands: &mut [&mut Outgoing]) -> Option<Vec<u64>> {
         failpoint::hit(Failpoint::IngressPublishBefore).await;
-        let generation = self.link.connected().await;
+        let generation = self.connection.connected().await;
         self.observed.clock.measured_on(generation).await;
         let slot = self.window.enter(commands.len(), false).await;
         let said = tokio::select! {
             said = self.publish_together(commands) => said,
-            _ = self.link.reconnected(generation) => Said::Unknown,
+            _ = self.connection.reconnected(generation) => Said::Unknown,
         };
         let Said::Stored { sequence: last, .. } = said else {
             tracing::debug!(?said, commands = commands.len(), "not stored together, appending one by one");
@@ -150,7 +149,7 @@ impl Chain {
     }
 
     async fn publish_together(&self, commands: &mut [&mut Outgoing]) -> Said {
-        let (batch, clock) = (identity::batch(), &self.observed.clock);
+        let (batch, clock) = (ids::batch(), &self.observed.clock);
         let Some((last, others)) = commands.split_last_mut() else {
             return Said::Stored { sequence: 0, duplicate: false };
         };
@@ -160,7 +159,7 @@ impl Chain {
             headers.insert(NATS_BATCH_SEQUENCE, index.saturating_add(1).to_string());
             headers
         };
-        let client = self.link.client();
+        let client = self.connection.client();
         let count = others.len();
         for (index, command) in others.iter_mut().enumerate() {
             let (subject, payload) = (command.subject.clone(), command.payload.clone());
@@ -223,19 +222,19 @@ impl Chain {
 
     async fn publish(&self, command: &mut Outgoing, predecessor: u64) -> Said {
         failpoint::hit(Failpoint::IngressPublishBefore).await;
-        let generation = self.link.connected().await;
+        let generation = self.connection.connected().await;
         self.observed.clock.measured_on(generation).await;
         let slot = self.window.enter(1, command.lane == Lane::Urgent).await;
         let sent = Instant::now();
         let request = command.request(&self.observed.clock, predecessor);
-        let request = self.link.client().send_request(command.subject.clone(), request);
+        let request = self.connection.client().send_request(command.subject.clone(), request);
         let said = tokio::select! {
             reply = request => match reply {
                 Ok(message) => publish_ack::read(&message.payload),
                 Err(error) => publish_ack::failed(error.kind()),
             },
             // The answer went to the connection that is gone.
-            _ = self.link.reconnected(generation) => return Said::Unknown,
+            _ = self.connection.reconnected(generation) => return Said::Unknown,
         };
         self.note_silence(sent, said != Said::Unknown);
         if said != Said::Unknown {
@@ -250,9 +249,4 @@ async fn give_way(conflicts: u32) {
     if conflicts > 1 {
         tokio::time::sleep(Duration::from_micros(rand::random_range(0..500 * u64::from(conflicts.min(10))))).await;
     }
-}
-
-fn delays() -> impl Iterator<Item = Duration> {
-    let builder = ExponentialBuilder::default().with_min_delay(Duration::from_millis(20));
-    builder.with_max_delay(Duration::from_secs(1)).without_max_times().with_jitter().build()
 }

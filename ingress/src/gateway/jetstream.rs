@@ -12,13 +12,13 @@ use protocol::message::outcome::Outcome;
 use protocol::message::query::{Answer, Query};
 use protocol::scim::dialect::Dialect;
 use protocol::scim::error::ScimError;
+use runtime::connection::Connection;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 
 use super::admission::{Admission, Queued};
 use super::answered_creates::AnsweredCreates;
 use super::chain::Chain;
-use super::link::Link;
 use super::observer::Observed;
 use super::outgoing::Outgoing;
 use super::pending_outcomes::PendingOutcomes;
@@ -41,31 +41,31 @@ pub struct JetStream {
 impl JetStream {
     /// Subscribes to outcomes, before anything is published, and listens from then on. A read is held for `answer_within`.
     pub async fn new(
-        link: Link,
+        connection: Connection,
         namespace: Namespace,
         ingress: &IngressId,
         health: Arc<Health>,
         answer_within: Duration,
     ) -> Result<Self, async_nats::SubscribeError> {
         let (pending, creates) = (PendingOutcomes::default(), AnsweredCreates::default());
-        let outcomes = link.client().subscribe(namespace.outcomes(ingress)).await?;
-        let late_copies = link.client().subscribe(namespace.late_copies(ingress)).await?;
+        let outcomes = connection.client().subscribe(namespace.outcomes(ingress)).await?;
+        let late_copies = connection.client().subscribe(namespace.late_copies(ingress)).await?;
         tokio::spawn(pending.clone().hear_outcomes(outcomes));
         tokio::spawn(pending.clone().hear_late_copies(late_copies));
-        creates.listen(link.client().clone(), &namespace).await?;
-        tokio::spawn(creates.clone().report(link.clone(), namespace.clone()));
+        creates.listen(connection.client().clone(), &namespace).await?;
+        tokio::spawn(creates.clone().report(connection.clone(), namespace.clone()));
         // Other servers of a cluster have to hear of the subscription. A broker that is away hears of it when it is back.
-        if timeout(Duration::from_secs(2), link.client().flush()).await.is_err() {
+        if timeout(Duration::from_secs(2), connection.client().flush()).await.is_err() {
             tracing::warn!("the broker cannot be reached yet; requests wait until it can");
         }
         let observed = Arc::new(Observed::default());
-        tokio::spawn(Arc::clone(&observed).run(link.clone(), namespace.clone(), health));
-        let chain = Chain::new(link.clone(), Arc::clone(&observed));
-        let asking = QueryClient::new(link.clone(), namespace.clone());
+        tokio::spawn(Arc::clone(&observed).run(connection.clone(), namespace.clone(), health));
+        let chain = Chain::new(connection.clone(), Arc::clone(&observed));
+        let asking = QueryClient::new(connection.clone(), namespace.clone());
         let (admission, turns, sightings) = (Admission::default(), Turns::default(), Sightings::default());
         let inner = Shared {
             namespace,
-            link,
+            connection,
             chain,
             pending,
             asking,
@@ -115,7 +115,7 @@ impl Gateway for JetStream {
     }
 
     fn report_answers(&self) -> BoxFuture<'_, ()> {
-        Box::pin(self.inner.creates.report_rest(&self.inner.link, &self.inner.namespace))
+        Box::pin(self.inner.creates.report_rest(&self.inner.connection, &self.inner.namespace))
     }
 
     fn ask<'a>(&'a self, workspace: &'a WorkspaceId, query: Query) -> BoxFuture<'a, Result<Answer, GatewayError>> {
@@ -128,12 +128,12 @@ impl Gateway for JetStream {
     }
 
     fn saw(&self, workspace: &WorkspaceId, dialect: Dialect) {
-        let Shared { sightings, link, namespace, .. } = self.inner.as_ref();
-        sightings.tell(link.client(), namespace, workspace, dialect);
+        let Shared { sightings, connection, namespace, .. } = self.inner.as_ref();
+        sightings.tell(connection.client(), namespace, workspace, dialect);
     }
 
     fn max_payload(&self) -> usize {
-        match self.inner.link.client().max_payload() {
+        match self.inner.connection.client().max_payload() {
             // Not connected yet: nothing is known, and nothing is sent either.
             0 => usize::MAX,
             limit => limit,
@@ -238,7 +238,7 @@ impl Shared {
         match outcome {
             Outcome::Superseded => Outcome::Rejected { error: ScimError::superseded() },
             Outcome::Duplicate { operation: original, resource, .. } => {
-                if self.creates.was_answered(&self.link, &self.namespace, original).await {
+                if self.creates.was_answered(&self.connection, &self.namespace, original).await {
                     return Outcome::Rejected { error: ScimError::duplicate(resource.resource_type) };
                 }
                 tracing::info!(%operation, %original, "a repeated create is answered with the original");

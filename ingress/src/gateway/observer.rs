@@ -8,11 +8,11 @@ use async_nats::client::Request;
 use chrono::{DateTime, Utc};
 use protocol::id::Namespace;
 use protocol::time::Timestamp;
+use runtime::connection::Connection;
 use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 
 use super::broker_clock::BrokerClock;
-use super::link::Link;
 use super::log_fill::LogFill;
 use crate::health::Health;
 
@@ -58,10 +58,10 @@ impl Observed {
 
     /// Observes for as long as the process lives: at each new connection, whenever a measurement is wanted, and every so
     /// often.
-    pub(super) async fn run(self: Arc<Self>, link: Link, namespace: Namespace, health: Arc<Health>) {
+    pub(super) async fn run(self: Arc<Self>, connection: Connection, namespace: Namespace, health: Arc<Health>) {
         loop {
-            let generation = link.connected().await;
-            let pause = if self.ask(&link, &namespace, generation, &health).await.is_none() {
+            let generation = connection.connected().await;
+            let pause = if self.ask(&connection, &namespace, generation, &health).await.is_none() {
                 RETRY_INTERVAL
             } else if self.fill.is_half_full() {
                 INTERVAL_WHEN_FULL
@@ -70,17 +70,23 @@ impl Observed {
             };
             tokio::select! {
                 () = sleep(pause) => {}
-                _ = link.reconnected(generation) => {}
+                _ = connection.reconnected(generation) => {}
                 () = self.clock.wanted() => {}
             }
         }
     }
 
-    async fn ask(&self, link: &Link, namespace: &Namespace, generation: u64, health: &Health) -> Option<()> {
+    async fn ask(
+        &self,
+        connection: &Connection,
+        namespace: &Namespace,
+        generation: u64,
+        health: &Health,
+    ) -> Option<()> {
         let subject = format!("$JS.API.STREAM.INFO.{}", namespace.command_stream());
         let sent = Instant::now();
         let request = Request::new().timeout(Some(ANSWER_TIMEOUT));
-        let reply = link.client().send_request(subject, request).await.ok()?;
+        let reply = connection.client().send_request(subject, request).await.ok()?;
         let info: Info = serde_json::from_slice(&reply.payload).ok()?;
         *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(sent);
         let said = Timestamp::from_millis(info.ts.timestamp_millis());

@@ -15,12 +15,12 @@ use futures::StreamExt;
 use protocol::id::{Namespace, WorkspaceId};
 use protocol::message::header;
 use protocol::message::query::{Answer, Query};
+use runtime::connection::Connection;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use self::attempts::Attempts;
 use self::parts::Parts;
 use super::GatewayError;
-use super::link::Link;
 
 /// How long a look-up in the ledger is tried.
 const LEDGER_TIMEOUT: Duration = Duration::from_secs(3);
@@ -32,7 +32,7 @@ const PROBE_WORKSPACE: &str = "healthz";
 /// Asks workers.
 #[derive(Debug)]
 pub(super) struct QueryClient {
-    link: Link,
+    connection: Connection,
     namespace: Namespace,
 }
 
@@ -69,8 +69,8 @@ enum OnFailure {
 }
 
 impl QueryClient {
-    pub(super) const fn new(link: Link, namespace: Namespace) -> Self {
-        Self { link, namespace }
+    pub(super) const fn new(connection: Connection, namespace: Namespace) -> Self {
+        Self { connection, namespace }
     }
 
     /// Asks until there is an answer, or `deadline` has come.
@@ -120,8 +120,8 @@ impl QueryClient {
         on_failure: OnFailure,
     ) -> Result<Answer, QueryError> {
         // Nothing is sent, and nothing counts as silence, while the broker is away.
-        let mut generation = self.link.connected().await;
-        let client = self.link.client();
+        let mut generation = self.connection.connected().await;
+        let client = self.connection.client();
         let inbox = client.new_inbox();
         let mut replies = client.subscribe(format!("{inbox}.*")).await.map_err(|_| QueryError::NotSent)?;
         loop {
@@ -142,9 +142,9 @@ impl QueryClient {
                     return Ok(answer);
                 },
                 // What was replied meanwhile is lost: a worker that has answered is asked again.
-                newer = self.link.reconnected(generation) => generation = newer,
+                newer = self.connection.reconnected(generation) => generation = newer,
             }
-            generation = generation.max(self.link.connected().await);
+            generation = generation.max(self.connection.connected().await);
         }
     }
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::id::Namespace;
+use runtime::connection::Connection;
 
 use super::admission::Admission;
 use super::answered_creates::AnsweredCreates;
 use super::chain::Chain;
-use super::link::Link;
 use super::observer::Observed;
 use super::pending_outcomes::PendingOutcomes;
 use super::query_client::QueryClient;
@@ -19,7 +19,7 @@ use super::turns::Turns;
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) namespace: Namespace,
-    pub(super) link: Link,
+    pub(super) connection: Connection,
     pub(super) chain: Chain,
     pub(super) pending: PendingOutcomes,
     pub(super) asking: QueryClient,

@@ -208,7 +208,7 @@ impl Parts {
     /// Waits for the outcome, and asks a worker every so often and on every new connection: the log may have come back
     /// without it.
     async fn follow(&mut self, inner: &Shared, interval: Duration, until: Instant) -> Followed {
-        let mut generation = inner.link.generation();
+        let mut generation = inner.connection.generation();
         if self.notices.has_heard_late(|attempt| self.command.is_newest(attempt)) {
             return Followed::Lost;
         }
@@ -216,7 +216,7 @@ impl Parts {
             let question = async {
                 let newer = tokio::select! {
                     () = sleep(interval) => generation,
-                    newer = inner.link.reconnected(generation) => newer,
+                    newer = inner.connection.reconnected(generation) => newer,
                 };
                 (newer, ask(inner, &self.command, self.sequence).await)
             };

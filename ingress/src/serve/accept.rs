@@ -14,8 +14,8 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use runtime::signals::Signals;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::util::MapRequest;
 
@@ -59,8 +59,7 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// Serves until a signal. Then it is not ready, so that load balancers look elsewhere, and goes on accepting for a while,
 /// because they take time to see it; then it lets requests in flight finish. A second signal ends that at once.
 pub(super) async fn serve(listener: TcpListener, edge: Edge, timing: Timing) -> io::Result<()> {
-    let mut signals =
-        Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
+    let mut signals = Signals::listen()?;
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let (gateway, health) = (Arc::clone(&edge.gateway), Arc::clone(&edge.health));
     let within = Within { app: router::app(edge), gateway: Arc::clone(&gateway), idle_timeout: timing.idle_timeout };
@@ -89,20 +88,6 @@ pub(super) async fn serve(listener: TcpListener, edge: Edge, timing: Timing) -> 
     }
     gateway.report_answers().await;
     Ok(())
-}
-
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }
 
 /// Where connections come in.

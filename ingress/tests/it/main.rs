@@ -1,9 +1,8 @@
-//! The router in process, with a gateway that records instead of a broker, and what must not be in the dependency tree.
+//! The router in process, with a gateway that records instead of a broker.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails is what a panic is for")]
 
 mod authentication;
-mod dependencies;
 mod health;
 mod recording;
 mod refusals;

@@ -35,27 +35,16 @@ fn of_call(error: &CallError) -> u8 {
         CallError::Unanswered { .. } | CallError::Refused(AdminError::Unavailable { .. }) => UNREACHABLE,
         CallError::Refused(AdminError::NotFound { .. }) => NOT_FOUND,
         CallError::Refused(AdminError::Conflict { .. } | AdminError::Invalid { .. })
+        | CallError::Settings(_)
         | CallError::Message { .. }
         | CallError::UnexpectedReply => FAILED,
     }
 }
 
-/// The error and its causes in one line.
-pub(super) fn sentence(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| {
-        // async-nats and others print their cause themselves.
-        if said.is_empty() {
-            cause
-        } else if said.ends_with(&cause) {
-            said
-        } else {
-            format!("{said}: {cause}")
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use runtime::telemetry::error_chain;
+
     use super::*;
 
     fn code(error: CallError) -> u8 {
@@ -84,8 +73,8 @@ mod tests {
     fn a_cause_is_said_once() {
         let refused = || std::io::Error::other("connection refused");
         let source = async_nats::ConnectError::with_source(ConnectErrorKind::Io, refused());
-        let said = sentence(&CallError::Connect { source }.into());
+        let said = error_chain(&CallError::Connect { source });
         assert_eq!(said, "connecting to the broker (ROSTERD_NATS_URL): IO error: connection refused");
-        assert_eq!(sentence(&anyhow::Error::from(refused()).context("reading")), "reading: connection refused");
+        assert_eq!(error_chain(&*anyhow::Error::from(refused()).context("reading")), "reading: connection refused");
     }
 }

@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, RequestErrorKind};
+use async_nats::{Client, RequestErrorKind};
 use protocol::credential::Token;
 use protocol::id::Namespace;
 use protocol::message::admin::{AdminCall, AdminError, AdminReply, AdminResult, NewToken};
 use protocol::time::Timestamp;
 use rand::TryRng;
 use rand::rngs::SysRng;
+use runtime::connection;
+use runtime::settings::{BrokerSettings, SettingsError};
 use tokio::time::{Instant, sleep};
 
-/// How long the broker may take to accept a connection.
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// How long a call may take.
-const CALL_WITHIN: Duration = Duration::from_secs(10);
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to ask again while nobody listens: whoever answers may be starting just now.
 const LISTENER_WITHIN: Duration = Duration::from_secs(3);
 /// Between two attempts.
@@ -30,6 +30,9 @@ pub struct Management {
 /// Why a call was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
+    /// A setting cannot be used.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     /// The broker cannot be reached.
     #[error("connecting to the broker (ROSTERD_NATS_URL)")]
     Connect {
@@ -72,13 +75,12 @@ pub enum TokenError {
 }
 
 impl Management {
-    /// Connects to the broker; several servers are separated by commas.
-    pub async fn connect(nats_url: &str, namespace: Namespace) -> Result<Self, CallError> {
-        let servers: Vec<String> = nats_url.split(',').map(|url| url.trim().to_owned()).collect();
-        let options = ConnectOptions::new().name("rosterd").connection_timeout(CONNECT_WITHIN);
-        let options = options.request_timeout(Some(CALL_WITHIN));
-        let client = options.connect(servers).await.map_err(|source| CallError::Connect { source })?;
-        Ok(Self { client, namespace })
+    /// Connects to the broker.
+    pub async fn connect(broker: &BrokerSettings) -> Result<Self, CallError> {
+        let options = connection::options(broker, "rosterd", CALL_TIMEOUT).await?;
+        let connected = options.connect(broker.url()?.reveal()).await;
+        let client = connected.map_err(|source| CallError::Connect { source })?;
+        Ok(Self { client, namespace: broker.namespace.clone() })
     }
 
     /// Makes a call.

@@ -1,22 +1,19 @@
 //! `rosterd migrate`: the only command that opens the database.
 
-use std::path::PathBuf;
-
-use anyhow::Context;
 use clap::Subcommand;
 use migrations::Step;
+use runtime::settings::DatabaseSettings;
 use serde_json::{Value, json};
 
-use super::connection::given;
 use super::output::{Format, print};
 
 /// Settings of `rosterd migrate`. The database's URL may hold a password: it has no flag.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "All print the steps as they are then; with -o json: {steps: [{name, applied}]}.")]
 pub(super) struct Args {
-    /// File that holds the database's URL [or: `ROSTERD_DATABASE_URL`].
-    #[arg(long, env = "ROSTERD_DATABASE_URL_FILE", global = true, value_name = "FILE")]
-    database_url_file: Option<PathBuf>,
+    /// Where the database is.
+    #[command(flatten)]
+    database: DatabaseSettings,
 
     /// How the result is printed.
     #[arg(short, long, value_enum, default_value_t = Format::Table, global = true)]
@@ -40,15 +37,15 @@ enum Action {
     Status,
 }
 
-pub(super) async fn run(Args { database_url_file, output, action }: Args) -> anyhow::Result<()> {
-    let url = given(database_url_file.as_deref(), &["ROSTERD_DATABASE_URL", "DATABASE_URL"])?;
-    let url = url.context("no database: set ROSTERD_DATABASE_URL or ROSTERD_DATABASE_URL_FILE")?;
+pub(super) async fn run(Args { database, output, action }: Args) -> anyhow::Result<()> {
+    let secret = database.url()?;
+    let url = secret.reveal();
     match action {
-        Action::Up => migrations::up(&url).await?,
-        Action::Down { steps } => migrations::down(&url, steps).await?,
+        Action::Up => migrations::up(url).await?,
+        Action::Down { steps } => migrations::down(url, steps).await?,
         Action::Status => {}
     }
-    let steps = migrations::status(&url).await?;
+    let steps = migrations::status(url).await?;
     let list: Vec<Value> = steps.iter().map(|step| json!({ "name": step.name, "applied": step.applied })).collect();
     print(output, &json!({ "steps": list }), || lines(&steps))
 }

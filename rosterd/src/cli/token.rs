@@ -10,10 +10,10 @@ use protocol::message::admin::{AdminCall, AdminReply};
 use protocol::time::Timestamp;
 use serde_json::{Value, json};
 
-use super::clock;
 use super::connection::{Connection, OperatorCommand};
 use super::management::{CallError, Management, new_token};
 use super::output::{print, table};
+use runtime::clock;
 
 const ONE_AS_JSON: &str = "\
 With -o json: {id, workspace, label, created_at, expires_at, revoked_at}; times are RFC 3339.";

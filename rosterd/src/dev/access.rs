@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use protocol::credential::Token;
 use protocol::id::{Namespace, WorkspaceId};
 use protocol::message::admin::{AdminCall, AdminReply, NewToken};
+use runtime::settings::BrokerSettings;
 
 use crate::cli::management::{CallError, Management, new_token};
 
@@ -21,7 +22,7 @@ pub async fn open(
     workspace: &WorkspaceId,
     data: &Path,
 ) -> anyhow::Result<String> {
-    let management = Management::connect(nats_url, namespace.clone()).await?;
+    let management = Management::connect(&BrokerSettings::known(nats_url, namespace.clone())).await?;
     let enabled = ensure(&management, workspace).await?;
     let file = data.join(format!("{namespace}.token"));
     if let Some(token) = kept(&file)

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
+use runtime::settings::Secret;
 
 use super::display::Display;
 use super::plan::Plan;
-use super::{Bearer, Options, Report, SimulateError, run};
+use super::{Options, Report, SimulateError, run};
 
 /// Plays an identity provider: creates made-up people and groups as Okta and Entra do, changes some, removes a few, and
 /// verifies through the API that everything which was acknowledged is there exactly once with the right values.
@@ -88,7 +89,7 @@ impl Args {
     fn options(self) -> Result<Options, SimulateError> {
         Ok(Options {
             base_urls: self.base_urls,
-            token: token(self.token_file)?,
+            token: Secret::given(self.token_file.as_deref(), &["ROSTERD_TOKEN"])?.ok_or(SimulateError::NoToken)?,
             users: self.users,
             groups: self.groups,
             concurrency: self.concurrency,
@@ -107,19 +108,6 @@ fn print(report: &Report, output: Format) -> Result<ExitCode, SimulateError> {
     };
     written.map_err(SimulateError::Output)?;
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn token(file: Option<PathBuf>) -> Result<Bearer, SimulateError> {
-    if let Some(path) = file {
-        let read = std::fs::read_to_string(&path);
-        return read.map(|text| Bearer::new(text.trim())).map_err(|source| SimulateError::TokenFile { path, source });
-    }
-    environment_token().ok_or(SimulateError::NoToken)
-}
-
-#[expect(clippy::disallowed_methods, reason = "a secret must not be an argument, so it is no clap field")]
-fn environment_token() -> Option<Bearer> {
-    std::env::var("ROSTERD_TOKEN").ok().filter(|token| !token.is_empty()).map(Bearer::new)
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use protocol::id::OperationId;
 use protocol::ownership::OwnershipPolicy;
 use protocol::time::Timestamp;
+use runtime::clock::Clock;
 use sea_orm::{DatabaseTransaction, TransactionTrait};
 
 use super::attach::Attempts;
@@ -15,7 +16,6 @@ use super::batch::{Claim, apply_new};
 use super::locked::find_locked;
 use super::{Applied, Ending, Parked};
 use crate::accepted::Accepted;
-use crate::clock::Clock;
 use crate::store::dead::{self, DeadMessage};
 use crate::store::redo::redone;
 use crate::store::settled::insert_copies;

@@ -10,6 +10,7 @@ use protocol::ownership::OwnershipPolicy;
 use protocol::scim::resource::Resource;
 use protocol::scim::resource_type::ResourceType;
 use protocol::time::Timestamp;
+use runtime::failpoint;
 use sea_orm::DatabaseTransaction;
 
 use super::attach::Attempts;
@@ -17,13 +18,13 @@ use super::load::load;
 use super::working::{Ended, WorkingSet};
 use super::{Applied, Ending, effects};
 use crate::accepted::Accepted;
+use crate::answer;
 use crate::store::entity::operation;
 use crate::store::ledger::State;
 use crate::store::members::groups_of;
 use crate::store::row::set_groups;
 use crate::store::settled::{CopyReason, SettledCopy, insert_copies};
 use crate::store::{Store, StoreError, column, commit, ledger};
-use crate::{answer, failpoint};
 
 /// Applies the whole batch or nothing of it.
 pub(super) async fn together(

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use runtime::telemetry::error_chain;
 use tracing::{info, warn};
 
 use super::first_effect::{Due, Order, behind_suspects, resource, urgent};
@@ -10,7 +11,6 @@ use super::work::{Work, WorkEnd};
 use crate::apply::{Parked, first_effect};
 use crate::broker::delivery::Item;
 use crate::store::Class;
-use crate::telemetry::error_chain;
 
 /// How many commands may wait for a row in vain. The rest is tried when its chain is.
 const MAX_LOCK_WAITS: usize = 4;

@@ -7,11 +7,11 @@ use bytes::Bytes;
 use futures::StreamExt;
 use protocol::id::Namespace;
 use protocol::message::answered::AnsweredReport;
+use runtime::clock::Clock;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::clock::Clock;
 use crate::store::{Store, StoreError};
 
 /// The queue group in which workers share reports.

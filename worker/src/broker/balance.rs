@@ -5,12 +5,12 @@ use futures::{StreamExt, TryStreamExt, stream};
 use protocol::id::WorkspaceId;
 use protocol::message::admin::{AdminError, AdminReply, AdminResult, Balance};
 use protocol::message::subject::CommandSubject;
+use runtime::telemetry::error_chain;
 
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 
 use crate::broker::delivery::LogView;
 use crate::broker::soundness::{Soundness, SoundnessError};
-use crate::telemetry::error_chain;
 
 /// The most sequences that are looked for in the log.
 const MOST_UNSETTLED: usize = 10_000;

@@ -6,11 +6,11 @@ use std::collections::HashSet;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, RawMessageError};
 use futures::{StreamExt, stream};
 use protocol::failpoint::Failpoint;
+use runtime::failpoint;
 use tracing::warn;
 
 use crate::broker::delivery::Item;
 use crate::broker::work::Work;
-use crate::failpoint;
 use crate::store::{CopyReason, SettledCopy, StoreError};
 
 /// The most predecessors that are fetched for one batch of chains.

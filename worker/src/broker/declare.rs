@@ -73,7 +73,7 @@ pub enum DeclareError {
 
 /// The log: created if it is missing.
 pub(crate) async fn log(context: &jetstream::Context, config: &Config) -> Result<stream::Stream, DeclareError> {
-    let name = config.namespace.command_stream();
+    let name = config.broker.namespace.command_stream();
     let existing = match context.get_stream(&name).await {
         Ok(stream) => stream,
         Err(error) if missing(&error) => create(context, config).await?,
@@ -116,7 +116,7 @@ pub(crate) async fn consumers(
 
 /// The bucket of what every ingress keeps in memory.
 pub(crate) async fn bucket(context: &jetstream::Context, config: &Config) -> Result<kv::Store, DeclareError> {
-    let name = config.namespace.config_bucket();
+    let name = config.broker.namespace.config_bucket();
     let settings = kv::Config {
         bucket: name.clone(),
         history: 1,
@@ -132,10 +132,10 @@ fn missing(error: &jetstream::context::GetStreamError) -> bool {
 }
 
 async fn create(context: &jetstream::Context, config: &Config) -> Result<stream::Stream, DeclareError> {
-    let name = config.namespace.command_stream();
+    let name = config.broker.namespace.command_stream();
     let settings = stream::Config {
         name: name.clone(),
-        subjects: vec![config.namespace.all_commands()],
+        subjects: vec![config.broker.namespace.all_commands()],
         retention: RetentionPolicy::WorkQueue,
         storage: StorageType::File,
         discard: DiscardPolicy::New,

@@ -4,10 +4,10 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use backoff::{BackoffBuilder, ExponentialBuilder};
 use protocol::id::{ResourceId, WorkspaceId};
 use protocol::message::lane::Lane;
 use protocol::scim::resource_type::ResourceType;
+use runtime::backoff::doubled;
 use tokio::time::Instant;
 
 use crate::apply::Parked;
@@ -241,9 +241,7 @@ fn retry_delay(parked: &Parked, parkings: u32) -> Duration {
         Parked::Failed(_) | Parked::Waiting => FAILED_RETRY,
     };
     // Half of the delay is by chance, so that those that failed together do not come together.
-    let whole = soonest.saturating_mul(1 << parkings.min(16)).min(latest);
-    let delays = ExponentialBuilder::default().with_min_delay(whole / 2).with_max_delay(whole / 2).with_jitter();
-    delays.build().next().unwrap_or(whole)
+    doubled(soonest, latest, parkings)
 }
 
 #[cfg(test)]

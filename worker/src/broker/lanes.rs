@@ -5,21 +5,21 @@ mod stall;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backoff::BackoffBuilder;
 use futures::StreamExt;
 use protocol::failpoint::Failpoint;
 use protocol::message::lane::Lane;
+use runtime::backoff;
+use runtime::connection::Connection;
+use runtime::failpoint;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use self::stall::{Seen, Stall};
-use crate::broker::Connection;
 use crate::broker::declare::LaneConsumer;
 use crate::broker::delivery::{Item, LogView};
 use crate::broker::progress::Progress;
-use crate::failpoint;
 
 /// How long one pull waits. Short, so that a drain loses no message that is on its way here: the last pull ends by
 /// itself.
@@ -51,7 +51,8 @@ impl LanePull {
     /// Pulls until `stop` (the last pull ends by itself) or until the consumer is lost.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut failures = 0;
-        let mut delays = pause_between_failures();
+        let pauses = || backoff::delays(Duration::from_millis(50), Duration::from_secs(1));
+        let mut delays = pauses();
         let mut stall = Stall::new(Instant::now());
         while !stop.is_cancelled() && failures < FAILURES_UNTIL_LOST {
             let gate = async { self.open.wait_for(|open| *open).await.is_ok() };
@@ -68,11 +69,11 @@ impl LanePull {
                 tokio::time::sleep(delays.next().unwrap_or(PULL_EXPIRES)).await;
             } else {
                 failures = 0;
-                delays = pause_between_failures();
+                delays = pauses();
             }
             if self.is_stalled(&mut stall).await {
                 warn!(lane = %self.lane, "messages wait in lane {} and none is delivered, connecting anew", self.lane);
-                drop(self.connection.client.force_reconnect().await);
+                drop(self.connection.client().force_reconnect().await);
                 return;
             }
         }
@@ -143,13 +144,4 @@ impl LanePull {
         }
         Ok(())
     }
-}
-
-fn pause_between_failures() -> impl Iterator<Item = Duration> {
-    backoff::ExponentialBuilder::default()
-        .with_jitter()
-        .with_min_delay(Duration::from_millis(50))
-        .with_max_delay(Duration::from_secs(1))
-        .without_max_times()
-        .build()
 }

@@ -14,11 +14,10 @@ use async_nats::jetstream::context::ConsumerInfoError;
 use async_nats::jetstream::stream::{ConsumerResetError, LastRawMessageErrorKind, RawMessageError, Stream};
 use protocol::id::Namespace;
 use protocol::message::lane::Lane;
+use runtime::telemetry::error_chain;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
-
-use crate::telemetry::error_chain;
 
 /// How often each lane is looked at.
 const INTERVAL: Duration = Duration::from_secs(5);

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use async_nats::Subject;
 use async_nats::jetstream::AckKind;
+use runtime::connection::Connection;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-
-use crate::broker::Connection;
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -44,7 +43,7 @@ impl Progress {
             for reply in self.due() {
                 // Not connected: the broker will redeliver, and the ledger makes that harmless.
                 if connection.is_up() {
-                    drop(connection.client.publish(reply, AckKind::Progress.into()).await);
+                    drop(connection.client().publish(reply, AckKind::Progress.into()).await);
                 }
             }
         }

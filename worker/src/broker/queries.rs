@@ -17,6 +17,8 @@ use protocol::message::admin::{AdminCall, AdminError, AdminResult};
 use protocol::message::header;
 use protocol::message::query::{Answer, Query};
 use protocol::scim::error::ScimError;
+use runtime::clock::Clock;
+use runtime::failpoint;
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -30,9 +32,8 @@ use crate::broker::balance::balance;
 use crate::broker::delivery::LogView;
 use crate::broker::projection::Projection;
 use crate::broker::soundness::Soundness;
-use crate::clock::Clock;
 use crate::store::Store;
-use crate::{admin, answer, failpoint};
+use crate::{admin, answer};
 
 /// The queue group in which workers share queries.
 const QUEUE: &str = "worker";

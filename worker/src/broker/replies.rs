@@ -3,12 +3,12 @@
 use protocol::failpoint::Failpoint;
 use protocol::id::{IngressId, Namespace, OperationId};
 use protocol::message::outcome::{Outcome, OutcomeMessage};
+use runtime::connection::Connection;
+use runtime::failpoint;
 use tracing::{debug, warn};
 
-use crate::broker::Connection;
 use crate::broker::delivery::{Late, Ticket};
 use crate::disposition::{Ending, disposition};
-use crate::failpoint;
 
 /// Where outcomes and acknowledgements are sent.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub(crate) struct Replies {
 impl Replies {
     /// Answers the ingress that waits. At most once by nature: an ingress that hears nothing asks for the ledger.
     pub(crate) async fn answer(&self, ingress: &IngressId, operation: OperationId, outcome: Outcome) {
-        let payload = match payload(OutcomeMessage { operation, outcome }, self.connection.client.max_payload()) {
+        let payload = match payload(OutcomeMessage { operation, outcome }, self.connection.client().max_payload()) {
             Ok(Some(payload)) => payload,
             Ok(None) => return debug!(%operation, "not answered: too large for a message; the ingress will ask"),
             Err(error) => return warn!(%operation, %error, "the outcome of {operation} cannot be written as JSON"),
@@ -29,7 +29,7 @@ impl Replies {
             return debug!(%operation, "not answered: the broker is away; the ingress will ask");
         }
         failpoint::hit(Failpoint::WorkerAnswerBefore).await;
-        if let Err(error) = self.connection.client.publish(self.namespace.outcomes(ingress), payload.into()).await {
+        if let Err(error) = self.connection.client().publish(self.namespace.outcomes(ingress), payload.into()).await {
             warn!(%operation, %error, "the outcome of {operation} was not sent; the ingress will ask for it");
         }
         failpoint::hit(Failpoint::WorkerAnswerAfter).await;
@@ -43,7 +43,7 @@ impl Replies {
             return debug!(%operation, "a late copy is not told of: the broker is away; the ingress will ask");
         }
         let subject = self.namespace.late_copies(&late.ingress);
-        if let Err(error) = self.connection.client.publish(subject, payload.into()).await {
+        if let Err(error) = self.connection.client().publish(subject, payload.into()).await {
             warn!(%operation, %error, "a late copy of {operation} was not told of; the ingress will ask");
         }
     }
@@ -56,7 +56,7 @@ impl Replies {
             return debug!(?ending, "not acknowledged: the connection is another one now");
         }
         failpoint::hit(Failpoint::WorkerAckBefore).await;
-        if let Err(error) = self.connection.client.publish(ticket.reply.clone(), disposition(ending).into()).await {
+        if let Err(error) = self.connection.client().publish(ticket.reply.clone(), disposition(ending).into()).await {
             warn!(?ending, %error, "an acknowledgement was not sent; the message will come again and find the ledger");
         }
         failpoint::hit(Failpoint::WorkerAckAfter).await;

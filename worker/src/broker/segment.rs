@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use backoff::{BackoffBuilder, ExponentialBuilder};
 use protocol::id::OperationId;
 use protocol::message::outcome::Outcome;
+use runtime::backoff;
+use runtime::telemetry::error_chain;
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
@@ -15,7 +16,6 @@ use crate::broker::held::RETRY;
 use crate::broker::work::Work;
 use crate::disposition::Ending;
 use crate::store::{Class, DeadMessage, Store, StoreError};
-use crate::telemetry::error_chain;
 
 /// How many attempts that ended in a crash prove it.
 const CRASHES_PROVE: u32 = 3;
@@ -92,12 +92,7 @@ impl Work {
 
     /// Retries while the database is away, with the deliveries kept alive meanwhile. `again` if some were parked before.
     async fn apply(&self, commands: &[Accepted], again: bool) -> Result<Vec<apply::Ending>, StoreError> {
-        let mut pauses = ExponentialBuilder::default()
-            .with_jitter()
-            .with_min_delay(Duration::from_millis(20))
-            .with_max_delay(Duration::from_millis(500))
-            .without_max_times()
-            .build();
+        let mut pauses = backoff::delays(Duration::from_millis(20), Duration::from_millis(500));
         // Attempts take time, too: a limit on the pauses alone would be minutes in all.
         let until = Instant::now() + OUTAGE_PATIENCE;
         loop {

@@ -13,14 +13,15 @@ use async_nats::jetstream;
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{InfoError, LastRawMessageErrorKind, RawMessageError, State, Stream};
 use protocol::message::header;
+use runtime::clock::Clock;
+use runtime::connection::Connection;
+use runtime::telemetry::error_chain;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{error, warn};
 
-use crate::broker::{Connection, Ends};
-use crate::clock::Clock;
+use crate::broker::Ends;
 use crate::store::{Newest, Numbering, Store, StoreError};
-use crate::telemetry::error_chain;
 
 /// How long a check may take before it is made again: a lost reply would hold up everything.
 const VERIFY_WITHIN: Duration = Duration::from_secs(2);

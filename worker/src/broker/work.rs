@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use protocol::message::lane::Lane;
 use protocol::ownership::OwnershipPolicy;
+use runtime::clock::Clock;
+use runtime::telemetry::error_chain;
 use tokio::sync::{RwLock, watch};
 use tokio::time::Instant;
 use tracing::{error, warn};
@@ -18,10 +20,8 @@ use crate::broker::held::{Held, RETRY};
 use crate::broker::replies::Replies;
 use crate::broker::settled::RecentlySettled;
 use crate::broker::soundness::Soundness;
-use crate::clock::Clock;
 use crate::disposition::Ending;
 use crate::store::{Class, DeadMessage, SettledCopy, Store, StoreError};
-use crate::telemetry::error_chain;
 
 /// What a batch needs.
 pub(crate) struct Work {

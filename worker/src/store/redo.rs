@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backoff::{BackoffBuilder, ExponentialBuilder};
+use runtime::backoff;
 use tokio::time::Instant;
 
 use super::{Class, StoreError};
@@ -17,12 +17,8 @@ pub(crate) async fn redone<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, St
 where
     F: Future<Output = Result<T, StoreError>>,
 {
-    let pauses = ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(1))
-        .with_max_delay(Duration::from_millis(20))
-        .with_max_times(REDOS)
-        .with_jitter();
-    let (mut pauses, until) = (pauses.build(), Instant::now() + REDO_WITHIN);
+    let mut pauses = backoff::delays(Duration::from_millis(1), Duration::from_millis(20)).take(REDOS);
+    let until = Instant::now() + REDO_WITHIN;
     loop {
         match attempt().await {
             Err(failure) if failure.class() == Class::Raced && Instant::now() < until => match pauses.next() {

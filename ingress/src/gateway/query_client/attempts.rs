@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_nats::Message;
 use bytes::Bytes;
+use runtime::backoff::doubled;
 use tokio::time::Instant;
 
 use super::{Parts, QueryError};
@@ -141,8 +142,7 @@ fn slowness(others: usize) -> Duration {
 /// It doubles at every second failure: the first may all come from the one worker that has lost its database. Half of it
 /// is chance, so that those who wait for a database do not come back in step.
 fn pause(failures: u32) -> Duration {
-    let doubled = FIRST_PAUSE.saturating_mul(1 << (failures / 2).min(10)).min(LONGEST_PAUSE);
-    doubled.mul_f64(rand::random_range(0.5..1.0))
+    doubled(FIRST_PAUSE, LONGEST_PAUSE, failures / 2)
 }
 
 #[cfg(test)]

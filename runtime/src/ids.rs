@@ -1,36 +1,36 @@
-//! Where ids are made: the only source of randomness for names in this crate.
+//! Where ids are made: the only source of randomness for names.
 
 use protocol::id::{IngressId, InvalidId, OperationId, ResourceId};
 use rand::distr::{Alphanumeric, SampleString};
 
 /// A new operation.
-pub(crate) fn operation() -> OperationId {
+pub fn operation() -> OperationId {
     OperationId(time_ordered())
 }
 
 /// The id of a resource that is about to be created.
-pub(crate) fn resource() -> ResourceId {
+pub fn resource() -> ResourceId {
     ResourceId(time_ordered())
 }
 
 /// The name of a batch of messages, unlike all others of this server.
-pub(crate) fn batch() -> String {
+pub fn batch() -> String {
     Alphanumeric.sample_string(&mut rand::rng(), 22)
 }
 
 /// The name of this process, new at each start.
-pub(crate) fn ingress() -> Result<IngressId, InvalidId> {
+pub fn ingress() -> Result<IngressId, InvalidId> {
     Alphanumeric.sample_string(&mut rand::rng(), 16).parse()
 }
 
 /// A W3C trace context for a request that came without one; its sampled flag is off.
-pub(crate) fn trace_parent() -> String {
+pub fn trace_parent() -> String {
     // The specification forbids ids of zeros only.
     let (trace, span) = (rand::random::<u128>().max(1), rand::random::<u64>().max(1));
     format!("00-{trace:032x}-{span:016x}-00")
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place where the ingress makes ids")]
+#[expect(clippy::disallowed_methods, reason = "the one place where ids are made")]
 fn time_ordered() -> uuid::Uuid {
     uuid::Uuid::now_v7()
 }

@@ -4,7 +4,7 @@ use protocol::failpoint::Failpoint;
 
 /// Passes a failpoint: goes on, later, or never.
 #[cfg(debug_assertions)]
-pub(crate) async fn hit(point: Failpoint) {
+pub async fn hit(point: Failpoint) {
     use protocol::failpoint::Action;
     match armed::TRAPS.hit(point) {
         Some(Action::Abort) => std::process::abort(),
@@ -16,7 +16,7 @@ pub(crate) async fn hit(point: Failpoint) {
 
 /// Hits a failpoint a moment later: when what was just handed to the socket has left.
 #[cfg(debug_assertions)]
-pub(crate) fn hit_soon(point: Failpoint) {
+pub fn hit_soon(point: Failpoint) {
     tokio::spawn(async move {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         hit(point).await;
@@ -25,7 +25,7 @@ pub(crate) fn hit_soon(point: Failpoint) {
 
 /// Hits a failpoint a moment later.
 #[cfg(not(debug_assertions))]
-pub(crate) const fn hit_soon(_: Failpoint) {}
+pub const fn hit_soon(_: Failpoint) {}
 
 /// Blocks every thread of the runtime, this one last.
 #[cfg(debug_assertions)]
@@ -39,7 +39,7 @@ fn hang() {
 /// Passes a failpoint.
 #[cfg(not(debug_assertions))]
 #[expect(clippy::unused_async, reason = "the same signature as in builds where it can wait")]
-pub(crate) async fn hit(_: Failpoint) {}
+pub async fn hit(_: Failpoint) {}
 
 #[cfg(debug_assertions)]
 mod armed {

@@ -1,0 +1,11 @@
+//! What every rosterd process has: settings and secrets, logs, the clock and ids, the connection to the broker, delays
+//! between attempts, signals, failpoints. It knows neither HTTP nor SQL.
+
+pub mod backoff;
+pub mod clock;
+pub mod connection;
+pub mod failpoint;
+pub mod ids;
+pub mod settings;
+pub mod signals;
+pub mod telemetry;
