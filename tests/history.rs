@@ -29,6 +29,8 @@ pub(crate) type Micros = u64;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct History {
     pub(crate) attempts: Vec<Attempt>,
+    /// When the broker's clock stepped.
+    pub(crate) clock_steps: Vec<Micros>,
 }
 
 /// One request.

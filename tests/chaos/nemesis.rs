@@ -34,6 +34,17 @@ pub(crate) struct Record {
     pub(crate) unexpected: Vec<String>,
 }
 
+impl Record {
+    /// When the broker's clock went forth and back, in microseconds since the beginning.
+    pub(crate) fn clock_steps(&self) -> Vec<u64> {
+        let both = |done: &Done| match done.step.lasting {
+            Some((Lasting::Clock(_), time)) => vec![done.began, done.began + time],
+            _ => Vec::new(),
+        };
+        self.steps.iter().flat_map(both).map(|at| u64::try_from(at.as_micros()).unwrap()).collect()
+    }
+}
+
 /// A step that was carried out.
 #[derive(Debug)]
 pub(crate) struct Done {

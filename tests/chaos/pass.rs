@@ -95,7 +95,9 @@ async fn run(system: &System, settings: &Settings) -> (History, Record) {
         until.cancel();
         nemesis.record
     };
-    futures::join!(load, harm)
+    let (mut history, record) = futures::join!(load, harm);
+    history.clock_steps = record.clock_steps();
+    (history, record)
 }
 
 /// Keeps what is needed to find out why.

@@ -129,6 +129,19 @@ fn a_reactivation_yields_to_a_deactivation_shortly_before_it_and_to_none_long_be
 }
 
 #[test]
+fn an_abandoned_deactivation_may_count_where_the_clock_stepped_while_it_was_on_its_way() {
+    for abandoned in [true, false] {
+        let mut story = Story::begin();
+        story.ok(1, 2, active(!abandoned));
+        story.unanswered(2, 3, active(abandoned));
+        story.ok(7, 8, active(!abandoned));
+        story.0.clock_steps.push(9 * SECOND);
+        let wrong: &[Kind] = if abandoned { &[Kind::StuckActive] } else { &[] };
+        check(&story.end("first", abandoned), wrong);
+    }
+}
+
+#[test]
 fn a_deletion_that_is_on_its_way_may_take_access_away_already() {
     let mut story = Story::begin();
     story.ok(1, 2, active(true));

@@ -5,12 +5,13 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, History, Snapshot};
+use super::{Attempt, History, Micros, Snapshot};
 
 /// One line of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Line {
+    ClockStep(Micros),
     Attempt(Attempt),
     Snapshot(Snapshot),
 }
@@ -19,8 +20,9 @@ impl History {
     /// Writes the history, and the snapshot if one could be taken.
     pub(crate) fn save(&self, snapshot: Option<&Snapshot>, path: &Path) -> io::Result<()> {
         let mut file = BufWriter::new(std::fs::File::create(path)?);
+        let steps = self.clock_steps.iter().copied().map(Line::ClockStep);
         let attempts = self.attempts.iter().cloned().map(Line::Attempt);
-        for line in attempts.chain(snapshot.cloned().map(Line::Snapshot)) {
+        for line in steps.chain(attempts).chain(snapshot.cloned().map(Line::Snapshot)) {
             serde_json::to_writer(&mut file, &line)?;
             file.write_all(b"\n")?;
         }
@@ -32,6 +34,7 @@ impl History {
         let (mut history, mut snapshot) = (Self::default(), None);
         for line in BufReader::new(std::fs::File::open(path)?).lines() {
             match serde_json::from_str(&line?)? {
+                Line::ClockStep(step) => history.clock_steps.push(step),
                 Line::Attempt(attempt) => history.attempts.push(attempt),
                 Line::Snapshot(last) => snapshot = Some(last),
             }

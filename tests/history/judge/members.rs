@@ -42,7 +42,7 @@ fn pair(writes: &[(bool, Write)], sights: &Sights<'_>, user: &str, life: &Life<'
     }
     switch.seen.extend(seen_out(writes, sights, user, life));
     switch.writes.push((false, NOT_YET));
-    let Wrong { shown, write, by, right_again } = wrong(&switch, ACCEPTED_WITHIN)?;
+    let Wrong { shown, write, by, right_again } = wrong(&switch, |_, _| ACCEPTED_WITHIN)?;
     let kind = match (right_again, shown) {
         (true, _) => Kind::StaleRead,
         (false, true) => Kind::GhostMember,

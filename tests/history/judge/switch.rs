@@ -3,15 +3,16 @@
 use std::iter::Peekable;
 use std::vec::IntoIter;
 
-use super::ACCESS_WITHIN;
 use super::evidence::{Evidence, Switch};
 use super::moment::{Moment, Write};
+use super::{ACCEPTED_WITHIN, ACCESS_WITHIN};
 use crate::history::{Kind, Micros, Violation};
 
 /// One violation at most for each user.
 pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Violation> {
     let found = evidence.switches.iter().filter_map(|(id, switch)| {
-        let Wrong { shown, write, by, right_again } = wrong(switch, ACCESS_WITHIN)?;
+        let within = |shown: bool, write: &Write| lost_within(&evidence.history.clock_steps, shown, write);
+        let Wrong { shown, write, by, right_again } = wrong(switch, within)?;
         let kind = match (right_again, shown) {
             (true, _) => Kind::StaleRead,
             (false, true) => Kind::StuckActive,
@@ -22,6 +23,14 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Violation> {
         Some(Violation { kind, register: format!("Users/{id} active"), sentence })
     });
     found.collect()
+}
+
+/// How long a change of access may still take effect that its client lost. Where the broker's clock stepped while it was on
+/// its way, its arrival is in doubt, and a deactivation counts then (`protocol/src/access.rs`).
+fn lost_within(clock_steps: &[Micros], active: bool, write: &Write) -> Micros {
+    let on_its_way = write.moment.start..write.accepted_by();
+    let in_doubt = !active && clock_steps.iter().any(|step| on_its_way.contains(step));
+    if in_doubt { ACCEPTED_WITHIN } else { ACCESS_WITHIN }
 }
 
 /// A read that no write explains.
@@ -37,14 +46,14 @@ pub(super) struct Wrong {
 
 /// The first read, by its end, that shows what no write can have left there. A write that its client lost takes effect so
 /// long afterwards at the latest.
-pub(super) fn wrong(switch: &Switch, within: Micros) -> Option<Wrong> {
-    [true, false].into_iter().filter_map(|shown| wrong_side(switch, shown, within)).min_by_key(|wrong| wrong.by.end)
+pub(super) fn wrong(switch: &Switch, within: impl Fn(bool, &Write) -> Micros) -> Option<Wrong> {
+    [true, false].into_iter().filter_map(|shown| wrong_side(switch, shown, &within)).min_by_key(|wrong| wrong.by.end)
 }
 
-fn wrong_side(switch: &Switch, shown: bool, within: Micros) -> Option<Wrong> {
+fn wrong_side(switch: &Switch, shown: bool, within: &impl Fn(bool, &Write) -> Micros) -> Option<Wrong> {
     let opposites = Opposites::of(switch.writes.iter().filter(|(value, _)| *value != shown).map(|(_, write)| *write));
     let writes = switch.writes.iter().filter(|(value, _)| *value == shown).map(|(_, write)| *write);
-    let mut explanations = Explanations::of(writes, within);
+    let mut explanations = Explanations::of(writes, |write| within(shown, write));
     let mut seen: Vec<Moment> =
         switch.seen.iter().filter(|(value, _)| *value == shown).map(|(_, moment)| *moment).collect();
     seen.sort_by_key(|moment| moment.end);
@@ -91,29 +100,29 @@ impl Opposites {
 
 /// Writes of the value, by their start, as they come into question: until when each may have taken effect.
 struct Explanations {
-    ahead: Peekable<IntoIter<Write>>,
+    /// Each with the time by which it takes effect, if its client lost it.
+    ahead: Peekable<IntoIter<(Write, Micros)>>,
     /// The latest of the acknowledged ones.
     acknowledged: Option<Micros>,
     unanswered: Vec<Micros>,
-    /// How long an unanswered one may still take effect.
-    within: Micros,
 }
 
 impl Explanations {
-    fn of(writes: impl Iterator<Item = Write>, within: Micros) -> Self {
-        let mut writes: Vec<Write> = writes.filter(|write| !write.is_refused()).collect();
-        writes.sort_by_key(|write| write.moment.start);
-        Self { ahead: writes.into_iter().peekable(), acknowledged: None, unanswered: Vec::new(), within }
+    fn of(writes: impl Iterator<Item = Write>, within: impl Fn(&Write) -> Micros) -> Self {
+        let with_time = |write: Write| (write, write.settled_by(within(&write)));
+        let mut writes: Vec<(Write, Micros)> = writes.filter(|write| !write.is_refused()).map(with_time).collect();
+        writes.sort_by_key(|(write, _)| write.moment.start);
+        Self { ahead: writes.into_iter().peekable(), acknowledged: None, unanswered: Vec::new() }
     }
 
     /// Whether a write may have come after one that began at `replaced`. If a single unanswered one may, then it had
     /// taken effect when the read ended, and explains nothing that was written over after that.
     fn explain(&mut self, by: Moment, replaced: Micros) -> bool {
-        while let Some(write) = self.ahead.next_if(|write| write.moment.start < by.end) {
+        while let Some((write, until)) = self.ahead.next_if(|(write, _)| write.moment.start < by.end) {
             if write.is_acknowledged() {
                 self.acknowledged = self.acknowledged.max(Some(write.moment.end));
             } else {
-                self.unanswered.push(write.settled_by(self.within));
+                self.unanswered.push(until);
             }
         }
         if self.acknowledged.is_some_and(|end| end >= replaced) {
