@@ -5,7 +5,6 @@
 //! conversation is in `provider` (one operation), `onboarding` (all of them) and `verification`.
 
 mod arguments;
-mod client;
 pub mod dialect;
 pub mod directory;
 pub(crate) mod display;
@@ -14,6 +13,7 @@ mod onboarding;
 pub mod plan;
 mod provider;
 pub mod report;
+mod sender;
 mod verification;
 
 use std::fmt;
@@ -26,6 +26,7 @@ use tokio::time::Instant;
 pub use arguments::Args;
 pub use report::Report;
 
+use crate::client::ClientError;
 use plan::Plan;
 use provider::Provider;
 
@@ -92,31 +93,15 @@ impl fmt::Display for Phase {
 /// Why a run could not start or could not read the result. Operations that fail are in the [`Report`].
 #[derive(Debug, thiserror::Error)]
 pub enum SimulateError {
-    /// Nowhere to send requests to.
-    #[error("no Base URL: give --base-url or ROSTERD_BASE_URL")]
-    NoBaseUrl,
-    /// Not a Base URL.
-    #[error("{url:?} is no Base URL: it begins with http:// or https:// and has no query")]
-    BaseUrl {
-        /// As given.
-        url: String,
-    },
+    /// The HTTP client cannot be made.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// No token was given.
     #[error("no token: set ROSTERD_TOKEN or give --token-file")]
     NoToken,
-    /// The token cannot stand in a header.
-    #[error("the token has characters that no token has")]
-    Token,
     /// The token's file cannot be read.
     #[error("finding the token")]
     TokenFile(#[from] SettingsError),
-    /// The HTTP client cannot be made.
-    #[error("preparing the HTTP client")]
-    Client {
-        /// Why.
-        #[source]
-        source: reqwest::Error,
-    },
     /// The first request, a short list, was not answered as SCIM servers answer it.
     #[error("testing the connection: {why}")]
     Connection {

@@ -6,13 +6,14 @@ use std::time::Duration;
 use anyhow::Context;
 use reqwest::Method;
 use rosterd::cli::output::{self, Format, table};
+use rosterd::client::Request;
 use rosterd::dev::board::Role;
 use rosterd::servers::postgres;
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::load::{Call, Caller, Timing, rounded};
+use super::load::{Caller, Timing, rounded};
 use super::machine::Machine;
 use super::memory::{binaries, resident};
 use super::people::{self, PORTION};
@@ -137,7 +138,7 @@ impl Directory {
         let mut groups = Vec::new();
         for size in [0, 10, members] {
             let group = people::group(&format!("of {size}"), ids.get(..size).unwrap_or_default());
-            let made = caller.send(0, Call::with(Method::POST, "/Groups", group)).await?;
+            let made = caller.send(0, Request::new(Method::POST, "/Groups").body(group)).await?;
             groups.push((size, format!("/Groups/{}", people::id(&made)?)));
         }
         Ok(Self { database, ids, newcomer, groups, creates_per_second })
@@ -147,7 +148,7 @@ impl Directory {
     async fn read(&self, stage: &Stage) -> anyhow::Result<Largest> {
         let (_, path) = self.groups.last().context("there is no group")?;
         let began = Instant::now();
-        let bytes = stage.caller()?.drain(Call::get(path.clone())).await?;
+        let bytes = stage.caller()?.drain(Request::get(path.clone())).await?;
         let read_ms = rounded(began.elapsed().as_secs_f64() * 1000.0);
         let peak = |role| {
             let process = stage.processes(role).next().context("a process is missing")?;
@@ -191,7 +192,7 @@ impl Directory {
         let (size, path) = self.groups.last().context("there is no group")?;
         let half = people::group("half", self.ids.get(..size / 2).unwrap_or_default());
         let began = Instant::now();
-        caller.drain(Call::with(Method::PUT, path.clone(), half)).await?;
+        caller.drain(Request::new(Method::PUT, path.clone()).body(half)).await?;
         Ok(rounded(began.elapsed().as_secs_f64() * 1000.0))
     }
 }

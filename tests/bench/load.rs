@@ -1,43 +1,21 @@
 //! Sends requests, so many at a time, and says how fast they were answered.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use futures::StreamExt;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Client, Method, Response};
+use reqwest::Response;
+use rosterd::client::{Client, Request};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
 /// How long an answer may take.
-const WITHIN: Duration = Duration::from_mins(2);
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// A client of one workspace, at all ingresses in turn.
 #[derive(Debug, Clone)]
-pub(super) struct Caller {
-    http: Client,
-    base_urls: Arc<[String]>,
-}
-
-/// One request below the Base URL.
-#[derive(Debug, Clone)]
-pub(super) struct Call {
-    pub(super) method: Method,
-    pub(super) path: String,
-    pub(super) body: Option<Value>,
-}
-
-impl Call {
-    pub(super) fn get(path: impl Into<String>) -> Self {
-        Self { method: Method::GET, path: path.into(), body: None }
-    }
-
-    pub(super) fn with(method: Method, path: impl Into<String>, body: Value) -> Self {
-        Self { method, path: path.into(), body: Some(body) }
-    }
-}
+pub(super) struct Caller(Client);
 
 /// How fast requests were answered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -48,23 +26,15 @@ pub(super) struct Timing {
 }
 
 impl Caller {
-    pub(super) fn new(base_urls: Vec<String>, token: &str) -> anyhow::Result<Self> {
-        // reqwest panics without a provider; whoever has installed one already keeps theirs.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let mut headers = HeaderMap::new();
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {token}")).context("the token is no header")?;
-        bearer.set_sensitive(true);
-        headers.insert(AUTHORIZATION, bearer);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/scim+json"));
+    pub(super) fn new(base_urls: &[String], token: &str) -> anyhow::Result<Self> {
         // reqwest gives up a connection on which the server reads nothing for 30 s, as it does until a bulk request's turn.
-        let builder = Client::builder().timeout(WITHIN).tcp_user_timeout(None);
-        let http = builder.default_headers(headers).no_proxy().build()?;
-        Ok(Self { http, base_urls: base_urls.into() })
+        let builder = reqwest::Client::builder().timeout(REQUEST_TIMEOUT).tcp_user_timeout(None);
+        Ok(Self(Client::new(base_urls, token, builder)?))
     }
 
     /// Sends one request to the ingress whose turn `number` is; the body of its answer, which has to be a success.
-    pub(super) async fn send(&self, number: usize, call: Call) -> anyhow::Result<Value> {
-        let response = self.answer(number, call).await?;
+    pub(super) async fn send(&self, number: usize, request: Request) -> anyhow::Result<Value> {
+        let response = self.answer(number, request).await?;
         let (status, bytes) = (response.status(), response.bytes().await?);
         if !status.is_success() {
             bail!("{status}: {}", String::from_utf8_lossy(&bytes));
@@ -73,19 +43,13 @@ impl Caller {
     }
 
     /// Sends one request to the ingress whose turn `number` is; its answer, whatever its status.
-    pub(super) async fn answer(&self, number: usize, call: Call) -> anyhow::Result<Response> {
-        let base_url = number.checked_rem(self.base_urls.len()).and_then(|turn| self.base_urls.get(turn));
-        let url = format!("{}{}", base_url.context("there is no ingress")?, call.path);
-        let mut request = self.http.request(call.method, url);
-        if let Some(body) = call.body {
-            request = request.body(body.to_string());
-        }
-        Ok(request.send().await?)
+    pub(super) async fn answer(&self, number: usize, request: Request) -> anyhow::Result<Response> {
+        Ok(self.0.send(number, &request).await?)
     }
 
     /// Reads an answer to its end without keeping it: its length in bytes.
-    pub(super) async fn drain(&self, call: Call) -> anyhow::Result<usize> {
-        let mut response = self.answer(0, call).await?.error_for_status()?;
+    pub(super) async fn drain(&self, request: Request) -> anyhow::Result<usize> {
+        let mut response = self.answer(0, request).await?.error_for_status()?;
         let mut length = 0_usize;
         while let Some(piece) = response.chunk().await? {
             length = length.saturating_add(piece.len());
@@ -98,7 +62,7 @@ impl Caller {
         &self,
         count: usize,
         in_flight: usize,
-        call: impl Fn(usize) -> Call,
+        call: impl Fn(usize) -> Request,
     ) -> anyhow::Result<(Timing, Vec<Value>)> {
         let began = Instant::now();
         let calls = (0..count).map(|number| {

@@ -3,9 +3,8 @@
 use anyhow::{Context, bail};
 use protocol::scim::bulk::BULK_REQUEST_SCHEMA;
 use reqwest::Method;
+use rosterd::client::Request;
 use serde_json::{Value, json};
-
-use super::load::Call;
 
 /// Operations of a large bulk request: as many as an ingress takes by itself.
 pub(super) const PORTION: usize = 2000;
@@ -28,8 +27,8 @@ pub(super) fn user(series: &str, number: usize) -> Value {
 }
 
 /// The creation of a user.
-pub(super) fn create(series: &str, number: usize) -> Call {
-    Call::with(Method::POST, "/Users", user(series, number))
+pub(super) fn create(series: &str, number: usize) -> Request {
+    Request::new(Method::POST, "/Users").body(user(series, number))
 }
 
 /// A group with these members.
@@ -39,16 +38,16 @@ pub(super) fn group(name: &str, members: &[String]) -> Value {
 }
 
 /// A PATCH of one attribute.
-pub(super) fn patch(path: String, op: &str, attribute: &str, value: &Value) -> Call {
+pub(super) fn patch(path: String, op: &str, attribute: &str, value: &Value) -> Request {
     let body = json!({
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
         "Operations": [{ "op": op, "path": attribute, "value": value }],
     });
-    Call::with(Method::PATCH, path, body)
+    Request::new(Method::PATCH, path).body(body)
 }
 
 /// A bulk request that creates so many users, and groups that share them out.
-pub(super) fn bulk(series: &str, first: usize, users: usize, groups: usize) -> Call {
+pub(super) fn bulk(series: &str, first: usize, users: usize, groups: usize) -> Request {
     let mut operations: Vec<Value> =
         (first..first + users).map(|number| post("/Users", &format!("u{number}"), user(series, number))).collect();
     operations.extend((0..groups).map(|number| {
@@ -56,7 +55,7 @@ pub(super) fn bulk(series: &str, first: usize, users: usize, groups: usize) -> C
         let members: Vec<String> = members.map(|user| format!("bulkId:u{user}")).collect();
         post("/Groups", &format!("g{number}"), group(&format!("{series} {number}"), &members))
     }));
-    Call::with(Method::POST, "/Bulk", json!({ "schemas": [BULK_REQUEST_SCHEMA], "Operations": operations }))
+    Request::new(Method::POST, "/Bulk").body(json!({ "schemas": [BULK_REQUEST_SCHEMA], "Operations": operations }))
 }
 
 fn post(path: &str, bulk_id: &str, data: Value) -> Value {

@@ -1,12 +1,13 @@
 //! `cargo bench -p rosterd -- requests`: how fast single requests and bulk requests are answered.
 
 use rosterd::cli::output::{self, Format, table};
+use rosterd::client::Request;
 use rosterd::servers::nats::LogSync;
 use rosterd::servers::postgres;
 use serde::Serialize;
 use serde_json::json;
 
-use super::load::{Call, Caller, Timing};
+use super::load::{Caller, Timing};
 use super::machine::Machine;
 use super::people;
 use super::stage::{Database, Setup, Stage, on_postgresql};
@@ -96,11 +97,11 @@ async fn play(caller: &Caller, users: usize) -> anyhow::Result<Vec<(&'static str
         let id = ids.get(number * 7919 % ids.len().max(1));
         format!("/Users/{}", id.map_or("", String::as_str))
     };
-    let (timing, _) = caller.many(users, 32, |number| Call::get(path(number))).await?;
+    let (timing, _) = caller.many(users, 32, |number| Request::get(path(number))).await?;
     timings.push(("read by id", 32, timing));
     let lookup = |number: usize| {
         let name = format!("many-{}%40example.com", number % users);
-        Call::get(format!("/Users?filter=userName%20eq%20%22{name}%22"))
+        Request::get(format!("/Users?filter=userName%20eq%20%22{name}%22"))
     };
     let (timing, _) = caller.many(users, 32, lookup).await?;
     timings.push(("look up by userName", 32, timing));

@@ -138,7 +138,7 @@ impl Stage {
 
     /// Whoever sends requests to it.
     pub(super) fn caller(&self) -> anyhow::Result<Caller> {
-        Caller::new(self.base_urls(), &self.topology.ready.token)
+        Caller::new(&self.base_urls(), &self.topology.ready.token)
     }
 
     /// Whoever sends requests to another workspace of it, which is created.
@@ -147,7 +147,7 @@ impl Stage {
         std::fs::create_dir(&folder).with_context(|| format!("creating {}", folder.display()))?;
         let nats_url = &self.topology.ready.nats_url;
         let token = access::open(nats_url, &self.plan.namespace, &workspace, &folder).await?;
-        Caller::new(self.base_urls_of(&workspace), &token)
+        Caller::new(&self.base_urls_of(&workspace), &token)
     }
 
     /// The Base URL at each ingress.

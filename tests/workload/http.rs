@@ -1,9 +1,10 @@
 //! Requests below the Base URLs, and what their answers show.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Client, Method, StatusCode};
+use reqwest::StatusCode;
+use rosterd::client::Client;
+pub(super) use rosterd::client::Request;
 use serde_json::Value;
 
 use crate::history::{Attribute, GroupSight, Outcome, Sight, UserSight};
@@ -13,19 +14,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The server, at all its URLs.
 #[derive(Debug, Clone)]
-pub(super) struct Http {
-    client: Client,
-    base_urls: Arc<[String]>,
-    token: Arc<str>,
-}
-
-/// One request below a Base URL.
-#[derive(Debug, Clone)]
-pub(super) struct Request {
-    pub(super) method: Method,
-    pub(super) path: String,
-    pub(super) body: Option<Value>,
-}
+pub(super) struct Http(Client);
 
 /// An answer, or why there is none.
 pub(super) enum Reply {
@@ -36,27 +25,19 @@ pub(super) enum Reply {
 
 impl Http {
     pub(super) fn new(base_urls: &[String], token: &str) -> Self {
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let client = Client::builder().timeout(REQUEST_TIMEOUT).no_proxy().build().unwrap();
-        Self { client, base_urls: base_urls.into(), token: token.into() }
+        let builder = reqwest::Client::builder().timeout(REQUEST_TIMEOUT);
+        Self(Client::new(base_urls, token, builder).unwrap())
     }
 
     pub(super) fn servers(&self) -> usize {
-        self.base_urls.len()
+        self.0.servers()
     }
 
     /// Asks one of the servers, once, and waits for so long if that is less than a provider does.
     pub(super) async fn send(&self, server: usize, request: Request, patience: Option<Duration>) -> Reply {
-        let url = format!("{}{}", self.base_urls[server].trim_end_matches('/'), request.path);
-        let mut builder = self.client.request(request.method, url).bearer_auth(&self.token);
-        if let Some(body) = request.body {
-            builder = builder.header("content-type", "application/scim+json").body(body.to_string());
-        }
-        if let Some(patience) = patience {
-            builder = builder.timeout(patience);
-        }
+        let request = Request { timeout: patience, ..request };
         let answer = async {
-            let response = builder.send().await?;
+            let response = self.0.send(server, &request).await?;
             let status = response.status();
             Ok::<_, reqwest::Error>((status, response.bytes().await?))
         };
@@ -66,16 +47,6 @@ impl Http {
             Err(error) if error.is_connect() => Reply::NotSent,
             Err(_) => Reply::Lost("the connection broke"),
         }
-    }
-}
-
-impl Request {
-    pub(super) fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), body: None }
-    }
-
-    pub(super) fn body(self, body: Value) -> Self {
-        Self { body: Some(body), ..self }
     }
 }
 

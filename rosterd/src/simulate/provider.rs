@@ -4,11 +4,12 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::client::{Attempt, Client, GaveUp, Patience, Reply, Request};
 use super::directory::{Kind, Record};
 use super::measure::{Measurement, Meter, Operation, Sample};
 use super::plan::{Change, Dialect, Person, Team};
+use super::sender::{Attempt, GaveUp, Patience, Reply, Sender};
 use super::{Options, SimulateError, dialect};
+use crate::client::Request;
 
 /// Why an operation failed for good.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,7 +27,7 @@ pub(super) enum Failure {
 /// Plays the provider, one operation at a time; shared by all tasks.
 #[derive(Debug)]
 pub(super) struct Provider {
-    client: Client,
+    sender: Sender,
     meter: Meter,
     began: Instant,
     probes: bool,
@@ -34,8 +35,8 @@ pub(super) struct Provider {
 
 impl Provider {
     pub(super) fn new(options: &Options) -> Result<Self, SimulateError> {
-        let client = Client::new(options)?;
-        Ok(Self { client, meter: Meter::default(), began: Instant::now(), probes: options.probe })
+        let sender = Sender::new(options)?;
+        Ok(Self { sender, meter: Meter::default(), began: Instant::now(), probes: options.probe })
     }
 
     pub(super) fn measurements(&self) -> Vec<Measurement> {
@@ -44,7 +45,7 @@ impl Provider {
 
     /// What Okta does when an administrator presses "Test": a short list.
     pub(super) async fn test_connection(&self) -> Result<(), Failure> {
-        let request = Request::new(Method::GET, "/Users").query("startIndex", "1").query("count", "2");
+        let request = Request::get("/Users").query(&[("startIndex", "1"), ("count", "2")]);
         self.ok(Operation::Probe, &request).await.map(drop)
     }
 
@@ -65,13 +66,13 @@ impl Provider {
     /// Adds people to a group.
     pub(super) async fn add_members(&self, dialect: Dialect, group: &str, members: &[&str]) -> Result<(), Failure> {
         let body = dialect::add_members(dialect, members.iter().copied());
-        self.patch(Operation::AddMembers, Kind::Group, group, &body).await.map(drop)
+        self.patch(Operation::AddMembers, Kind::Group, group, body).await.map(drop)
     }
 
     /// Takes a person out of a group.
     pub(super) async fn remove_member(&self, dialect: Dialect, group: &str, member: &str) -> Result<(), Failure> {
         let body = dialect::remove_member(dialect, member);
-        self.patch(Operation::RemoveMember, Kind::Group, group, &body).await.map(drop)
+        self.patch(Operation::RemoveMember, Kind::Group, group, body).await.map(drop)
     }
 
     /// Makes a change to a person.
@@ -81,7 +82,7 @@ impl Provider {
             Change::SetActive(active) => {
                 let operation = if *active { Operation::Reactivate } else { Operation::Deactivate };
                 let body = dialect::set_active(dialect, *active);
-                let reply = self.patch(operation, Kind::User, id, &body).await?;
+                let reply = self.patch(operation, Kind::User, id, body).await?;
                 check_value(&reply, "active", &active.to_string())
             }
             Change::Delete => self.delete(id).await,
@@ -90,7 +91,7 @@ impl Provider {
 
     /// A resource by id; none for 404.
     pub(super) async fn read(&self, kind: Kind, id: &str) -> Result<Option<Value>, Failure> {
-        let request = Request::new(Method::GET, format!("{}/{id}", kind.endpoint()));
+        let request = Request::get(format!("{}/{id}", kind.endpoint()));
         let reply = self.repeat(Operation::Read, &request).await?;
         match reply.status {
             StatusCode::OK => Ok(Some(reply.body)),
@@ -101,9 +102,8 @@ impl Provider {
 
     /// One page of a list.
     pub(super) async fn list(&self, kind: Kind, start_index: usize, count: usize) -> Result<Value, Failure> {
-        let request = Request::new(Method::GET, kind.endpoint())
-            .query("startIndex", start_index.to_string())
-            .query("count", count.to_string());
+        let (start_index, count) = (start_index.to_string(), count.to_string());
+        let request = Request::get(kind.endpoint()).query(&[("startIndex", &start_index), ("count", &count)]);
         self.ok(Operation::List, &request).await.map(|reply| reply.body)
     }
 
@@ -112,10 +112,10 @@ impl Provider {
             Dialect::Okta => {
                 let current = self.read(Kind::User, id).await?.ok_or_else(|| Failure::Refused("404".to_owned()))?;
                 let body = dialect::replace_user(current, after);
-                let request = Request::new(Method::PUT, format!("/Users/{id}")).body(&body);
+                let request = Request::new(Method::PUT, format!("/Users/{id}")).body(body);
                 self.ok(Operation::UpdateUser, &request).await?
             }
-            Dialect::Entra => self.patch(Operation::UpdateUser, Kind::User, id, &dialect::patch_user(after)).await?,
+            Dialect::Entra => self.patch(Operation::UpdateUser, Kind::User, id, dialect::patch_user(after)).await?,
         };
         check_value(&reply, "userName", &after.user_name)?;
         check_value(&reply, "title", &after.title)
@@ -130,29 +130,29 @@ impl Provider {
             _ => false,
         };
         self.timed(Operation::DeleteUser, async |patience| {
-            let reply = self.client.repeat(&request, patience).await?;
+            let reply = self.sender.repeat(&request, patience).await?;
             if deleted(&reply, patience.retries()) { Ok(()) } else { Err(Failure::Refused(reply.detail())) }
         })
         .await
     }
 
-    async fn patch(&self, operation: Operation, kind: Kind, id: &str, body: &Value) -> Result<Reply, Failure> {
+    async fn patch(&self, operation: Operation, kind: Kind, id: &str, body: Value) -> Result<Reply, Failure> {
         let request = Request::new(Method::PATCH, format!("{}/{id}", kind.endpoint())).body(body);
         self.ok(operation, &request).await
     }
 
     /// Repeats until an answer, which must be 200 or 204.
-    async fn ok(&self, operation: Operation, request: &Request<'_>) -> Result<Reply, Failure> {
+    async fn ok(&self, operation: Operation, request: &Request) -> Result<Reply, Failure> {
         self.timed(operation, async |patience| {
-            let reply = self.client.repeat(request, patience).await?;
+            let reply = self.sender.repeat(request, patience).await?;
             let fine = matches!(reply.status, StatusCode::OK | StatusCode::NO_CONTENT);
             if fine { Ok(reply) } else { Err(Failure::Refused(reply.detail())) }
         })
         .await
     }
 
-    async fn repeat(&self, operation: Operation, request: &Request<'_>) -> Result<Reply, Failure> {
-        self.timed(operation, async |patience| Ok(self.client.repeat(request, patience).await?)).await
+    async fn repeat(&self, operation: Operation, request: &Request) -> Result<Reply, Failure> {
+        self.timed(operation, async |patience| Ok(self.sender.repeat(request, patience).await?)).await
     }
 
     async fn create(&self, operation: Operation, create: &Create<'_>) -> Result<String, Failure> {
@@ -164,9 +164,9 @@ impl Provider {
 
     /// POST is not repeated blindly: after a try of unknown fate the provider looks first, as Okta and Entra do.
     async fn post(&self, create: &Create<'_>, patience: &mut Patience) -> Result<String, Failure> {
-        let request = Request::new(Method::POST, create.record.kind.endpoint()).body(create.body);
+        let request = Request::new(Method::POST, create.record.kind.endpoint()).body(create.body.clone());
         loop {
-            match self.client.attempt(&request).await {
+            match self.sender.attempt(&request).await {
                 Attempt::Answered(reply) if reply.status == StatusCode::CREATED => return created(create, &reply),
                 Attempt::Answered(reply) if reply.status == StatusCode::CONFLICT && patience.retries() > 0 => {
                     return self.find(create).await?.ok_or_else(|| Failure::Refused(reply.detail()));
@@ -182,10 +182,8 @@ impl Provider {
 
     /// The id of the one resource that the provider's filter finds.
     async fn find(&self, create: &Create<'_>) -> Result<Option<String>, Failure> {
-        let request = Request::new(Method::GET, create.record.kind.endpoint())
-            .query("filter", create.filter.clone())
-            .query("startIndex", "1")
-            .query("count", "100");
+        let parameters = [("filter", create.filter.as_str()), ("startIndex", "1"), ("count", "100")];
+        let request = Request::get(create.record.kind.endpoint()).query(&parameters);
         let reply = self.ok(Operation::Probe, &request).await?;
         let found = reply.body.get("Resources").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         match found {

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{anyhow, bail};
 use futures::StreamExt;
 use reqwest::StatusCode;
+use rosterd::client::Request;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::super::load::{Call, Caller};
+use super::super::load::Caller;
 use super::super::people::{self, PORTION};
 
 /// The kinds of load.
@@ -33,11 +34,11 @@ impl Load {
     pub(super) const ALL: [Self; 5] =
         [Self::Nothing, Self::CreatesHere, Self::CreatesElsewhere, Self::Bulk, Self::Lists];
 
-    fn call(self, number: usize) -> Call {
+    fn call(self, number: usize) -> Request {
         match self {
             Self::Nothing | Self::CreatesHere | Self::CreatesElsewhere => people::create("newcomer", number),
             Self::Bulk => people::bulk("newcomer", number * PORTION, PORTION, 0),
-            Self::Lists => Call::get(format!("/Users?count=200&startIndex={}", number % 5 * 200 + 1)),
+            Self::Lists => Request::get(format!("/Users?count=200&startIndex={}", number % 5 * 200 + 1)),
         }
     }
 

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use rosterd::client::Request;
 use serde_json::{Value, json};
 use tokio::runtime::Builder;
 use tokio::time::{Instant, sleep};
 
-use super::super::load::{Call, Caller};
+use super::super::load::Caller;
 use super::super::people;
 use super::background::Count;
 
@@ -78,7 +79,7 @@ async fn deactivate(caller: &Caller, number: usize, id: &str) -> anyhow::Result<
     caller.send(number, people::patch(user.clone(), "replace", "active", &json!(false))).await?;
     let patch = began.elapsed();
     let mut repeated = 0;
-    while is_active(&caller.send(number + 1, Call::get(user.clone())).await?)? {
+    while is_active(&caller.send(number + 1, Request::get(user.clone())).await?)? {
         repeated += 1;
         if began.elapsed() > SHOWN_WITHIN {
             bail!("a user whose deactivation was answered is still active after {SHOWN_WITHIN:?}");

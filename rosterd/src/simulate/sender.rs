@@ -1,49 +1,26 @@
-//! The provider's side of HTTP: which server, how often, how fast, and when to try again.
+//! One try of a request after the other: at which server, how fast, and when to try again.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT};
-use reqwest::{Method, StatusCode, Url};
+use backoff::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::{Options, SimulateError};
+use crate::client::{Client, Request};
 
 /// How long Okta and Entra wait for an answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
-/// The most tries of one operation.
-const MAX_TRIES: u32 = 30;
+/// The most tries of one operation beyond the first.
+const MAX_RETRIES: usize = 29;
 /// How long one operation may take with all its tries.
 const MAX_TIME: Duration = Duration::from_mins(3);
 /// The longest `Retry-After` that is waited for.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
-
-/// One HTTP request below the Base URL.
-#[derive(Debug, Clone)]
-pub(super) struct Request<'a> {
-    pub(super) method: Method,
-    /// From the Base URL on, such as `/Users`.
-    pub(super) path: String,
-    pub(super) query: Vec<(&'a str, String)>,
-    pub(super) body: Option<&'a Value>,
-}
-
-impl<'a> Request<'a> {
-    pub(super) fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), query: Vec::new(), body: None }
-    }
-
-    pub(super) fn query(mut self, name: &'a str, value: impl Into<String>) -> Self {
-        self.query.push((name, value.into()));
-        self
-    }
-
-    pub(super) fn body(self, body: &'a Value) -> Self {
-        Self { body: Some(body), ..self }
-    }
-}
 
 /// An answer that settles the request.
 #[derive(Debug, Clone)]
@@ -77,51 +54,32 @@ pub(super) enum Attempt {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no answer after {tries} tries: {why}")]
 pub(super) struct GaveUp {
-    tries: u32,
+    tries: u64,
     why: String,
 }
 
-/// Sends requests to the ingresses in turn.
+/// Sends requests to the ingresses in turn, so that a retry goes to another one.
 #[derive(Debug)]
-pub(super) struct Client {
-    http: reqwest::Client,
-    bases: Vec<Url>,
+pub(super) struct Sender {
+    client: Client,
     next: AtomicUsize,
     pace: Option<Pace>,
 }
 
-impl Client {
+impl Sender {
     pub(super) fn new(options: &Options) -> Result<Self, SimulateError> {
-        let bases = options.base_urls.iter().map(|url| base_url(url)).collect::<Result<Vec<_>, _>>()?;
-        if bases.is_empty() {
-            return Err(SimulateError::NoBaseUrl);
-        }
-        // reqwest panics without a provider; whoever has installed one already keeps theirs.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let builder = reqwest::Client::builder().timeout(REQUEST_TIMEOUT).default_headers(headers(options)?);
-        let local = bases
-            .iter()
-            .all(|url| url.host_str().is_some_and(|host| matches!(host, "127.0.0.1" | "localhost" | "[::1]")));
-        let builder = if local { builder.no_proxy() } else { builder };
-        let http = builder.build().map_err(|source| SimulateError::Client { source })?;
-        let pace = options.rate.map(Pace::new);
-        Ok(Self { http, bases, next: AtomicUsize::new(0), pace })
+        let builder = reqwest::Client::builder().timeout(REQUEST_TIMEOUT).user_agent("rosterd-simulate");
+        let client = Client::new(&options.base_urls, options.token.reveal(), builder)?;
+        Ok(Self { client, next: AtomicUsize::new(0), pace: options.rate.map(Pace::new) })
     }
 
     /// Tries once.
-    pub(super) async fn attempt(&self, request: &Request<'_>) -> Attempt {
+    pub(super) async fn attempt(&self, request: &Request) -> Attempt {
         if let Some(pace) = &self.pace {
             pace.wait().await;
         }
-        let Some(url) = self.url(request) else {
-            return Attempt::Unknown { retry_after: None, why: "no server".to_owned() };
-        };
-        let mut builder = self.http.request(request.method.clone(), url);
-        if let Some(body) = request.body {
-            builder = builder.header(CONTENT_TYPE, "application/scim+json").body(body.to_string());
-        }
         let answer = async {
-            let response = builder.send().await?;
+            let response = self.client.send(self.next.fetch_add(1, Ordering::Relaxed), request).await?;
             let (status, headers) = (response.status(), response.headers().clone());
             Ok::<_, reqwest::Error>((status, headers, response.bytes().await?))
         };
@@ -131,8 +89,8 @@ impl Client {
         }
     }
 
-    /// Tries until there is an answer; for requests that may be sent twice. With it comes the number of retries.
-    pub(super) async fn repeat(&self, request: &Request<'_>, patience: &mut Patience) -> Result<Reply, GaveUp> {
+    /// Tries until there is an answer; for requests that may be sent twice.
+    pub(super) async fn repeat(&self, request: &Request, patience: &mut Patience) -> Result<Reply, GaveUp> {
         loop {
             match self.attempt(request).await {
                 Attempt::Answered(reply) => return Ok(reply),
@@ -140,45 +98,36 @@ impl Client {
             }
         }
     }
-
-    /// The next server in turn, so that a retry goes to another one.
-    fn url(&self, request: &Request<'_>) -> Option<Url> {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut url = self.bases.get(turn % self.bases.len())?.clone();
-        let path = format!("{}{}", url.path().trim_end_matches('/'), request.path);
-        url.set_path(&path);
-        if !request.query.is_empty() {
-            url.query_pairs_mut().extend_pairs(&request.query);
-        }
-        Some(url)
-    }
 }
 
 /// How many tries and how much time one operation has left.
 #[derive(Debug)]
 pub(super) struct Patience {
-    tries: u32,
+    retries: u64,
+    /// 100 ms doubling up to 2 s.
+    delays: ExponentialBackoff,
     until: Instant,
 }
 
 impl Patience {
     pub(super) fn new() -> Self {
-        Self { tries: 1, until: Instant::now() + MAX_TIME }
+        let delays = ExponentialBuilder::default().with_min_delay(Duration::from_millis(100));
+        let delays = delays.with_max_delay(Duration::from_secs(2)).with_max_times(MAX_RETRIES).build();
+        Self { retries: 0, delays, until: Instant::now() + MAX_TIME }
     }
 
     /// Tries beyond the first.
-    pub(super) fn retries(&self) -> u64 {
-        u64::from(self.tries - 1)
+    pub(super) const fn retries(&self) -> u64 {
+        self.retries
     }
 
-    /// Waits before the next try: what the server asked for, else 100 ms doubling up to 2 s.
+    /// Waits before the next try, first of all for what the server asked for.
     pub(super) async fn pause(&mut self, retry_after: Option<Duration>, why: String) -> Result<(), GaveUp> {
-        let doubling = Duration::from_millis(100 << (self.tries - 1).min(5)).min(Duration::from_secs(2));
-        let pause = retry_after.unwrap_or(doubling).min(MAX_PAUSE);
-        if self.tries >= MAX_TRIES || Instant::now() + pause > self.until {
-            return Err(GaveUp { tries: self.tries, why });
-        }
-        self.tries += 1;
+        let pause = self.delays.next().map(|delay| retry_after.unwrap_or(delay).min(MAX_PAUSE));
+        let Some(pause) = pause.filter(|pause| Instant::now() + *pause <= self.until) else {
+            return Err(GaveUp { tries: self.retries + 1, why });
+        };
+        self.retries += 1;
         tokio::time::sleep(pause).await;
         Ok(())
     }
@@ -205,23 +154,6 @@ impl Pace {
         };
         tokio::time::sleep_until(turn).await;
     }
-}
-
-fn base_url(text: &str) -> Result<Url, SimulateError> {
-    let invalid = || SimulateError::BaseUrl { url: text.to_owned() };
-    let url: Url = text.parse().map_err(|_| invalid())?;
-    if matches!(url.scheme(), "http" | "https") && url.query().is_none() { Ok(url) } else { Err(invalid()) }
-}
-
-fn headers(options: &Options) -> Result<HeaderMap, SimulateError> {
-    let mut token =
-        HeaderValue::from_str(&format!("Bearer {}", options.token.reveal())).map_err(|_| SimulateError::Token)?;
-    token.set_sensitive(true);
-    Ok(HeaderMap::from_iter([
-        (AUTHORIZATION, token),
-        (ACCEPT, HeaderValue::from_static("application/scim+json")),
-        (USER_AGENT, HeaderValue::from_static("rosterd-simulate")),
-    ]))
 }
 
 /// "Later" is no answer; nor is a gateway's word about a server that it cannot reach.
@@ -302,11 +234,5 @@ mod tests {
             pace.wait().await;
         }
         assert_eq!(began.elapsed().as_millis(), 1_000);
-    }
-
-    #[test]
-    fn a_base_url_is_http_and_has_no_query() {
-        assert!(base_url("http://127.0.0.1:8080/scim/v2/acme/").is_ok());
-        assert!(base_url("ftp://host/").is_err() && base_url("acme").is_err() && base_url("http://h/?a=b").is_err());
     }
 }
