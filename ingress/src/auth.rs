@@ -11,8 +11,8 @@ use protocol::id::{TokenId, WorkspaceId};
 use protocol::profile::Profile;
 use protocol::scim::dialect::Dialect;
 
-use crate::edge::Edge;
 use crate::error::ApiError;
+use crate::state::AppState;
 
 /// The holder of a valid token.
 #[derive(Debug, Clone)]
@@ -36,11 +36,11 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 }
 
 /// Lets a request under `/scim/v2/{workspace}` pass only with a token of that workspace.
-pub(crate) async fn authenticate(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn authenticate(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let Some(workspace) = request.uri().path().strip_prefix("/scim/v2/") else { return next.run(request).await };
     let workspace = workspace.split('/').next().unwrap_or_default().parse();
     let seen = detected(&request);
-    match caller(&edge, request.headers(), workspace.ok(), seen).await {
+    match caller(&state, request.headers(), workspace.ok(), seen).await {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
@@ -55,16 +55,16 @@ fn detected(request: &Request) -> Option<Dialect> {
 }
 
 async fn caller(
-    edge: &Edge,
+    state: &AppState,
     headers: &HeaderMap,
     workspace: Option<WorkspaceId>,
     seen: Option<Dialect>,
 ) -> Result<Caller, ApiError> {
     let token = bearer(headers).ok_or(ApiError::Unauthorized)?;
     let workspace = workspace.ok_or(ApiError::Unauthorized)?;
-    if let Some(profile) = edge.credentials.admits(&token, &workspace, edge.gateway.as_ref()).await? {
+    if let Some(profile) = state.credentials.admits(&token, &workspace, state.gateway.as_ref()).await? {
         if let Some(dialect) = seen {
-            edge.gateway.saw(&workspace, dialect);
+            state.gateway.saw(&workspace, dialect);
         }
         let dialect = profile.dialect.or(seen).unwrap_or_default();
         return Ok(Caller { workspace, token: token.id().clone(), profile, dialect });

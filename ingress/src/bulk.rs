@@ -1,6 +1,6 @@
 //! `POST /Bulk` (RFC 7644 §3.7): many operations in one request, done in waves.
 
-mod run;
+mod execution;
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::response::Response;
@@ -10,35 +10,35 @@ use protocol::scim::error::ScimError;
 use tokio::sync::watch;
 use tokio::time::timeout_at;
 
-use self::run::Run;
-use crate::edge::Edge;
+use self::execution::BulkExecution;
 use crate::error::ApiError;
 use crate::extract::{media_type, read_bulk};
 use crate::gateway::GatewayError;
-use crate::request::Origin;
+use crate::request::RequestContext;
 use crate::response::scim_json;
+use crate::state::AppState;
 
 /// `POST /Bulk`: 200 with a status for each operation that was begun.
-pub(crate) async fn bulk(State(edge): State<Edge>, request: Request) -> Result<Response, ApiError> {
+pub(crate) async fn bulk(State(state): State<AppState>, request: Request) -> Result<Response, ApiError> {
     let (mut parts, body) = request.into_parts();
-    let origin = Origin::from_request_parts(&mut parts, &edge).await?;
+    let origin = RequestContext::from_request_parts(&mut parts, &state).await?;
     media_type(&parts.headers)?;
     // Only as many are in memory as are served.
-    let until = edge.terms.timing(origin.began, origin.began).publish_by;
-    let permit = timeout_at(until, edge.bulk.enter(&origin.caller.workspace)).await;
-    let permit = permit.unwrap_or(Err(GatewayError::Unanswered { in_log: None }))?;
-    let asked = read_bulk(body, edge.terms.bulk).await?;
-    let complete = edge.pulse.complete_since().await;
+    let until = state.settings.timing(origin.began, origin.began).publish_by;
+    let permit = timeout_at(until, state.bulk.enter(&origin.caller.workspace)).await;
+    let permit = permit.unwrap_or(Err(GatewayError::Timeout { queued: None }))?;
+    let asked = read_bulk(body, state.settings.bulk).await?;
+    let complete = state.pulse.complete_since().await;
     // Dropped with this future, when the client hangs up: that ends the run.
     let (_client, gone) = watch::channel(());
-    let (answered, run) = (origin.clone(), edge.clone());
+    let (answered, run) = (origin.clone(), state.clone());
     // A task of its own: what was created in a circle is taken back also when the client hangs up.
     let running = tokio::spawn(async move {
-        let finished = Run::new(run, origin, asked, complete, gone).finish().await;
+        let finished = BulkExecution::new(run, origin, asked, complete, gone).finish().await;
         drop(permit);
         finished
     });
     let finished = running.await.map_err(|_| ScimError::new(500, "the request could not be carried out to its end"))?;
-    answered.answers(&edge, finished.created);
+    answered.answers(&state, finished.created);
     Ok(scim_json(StatusCode::OK, &BulkResponse(&finished.results)))
 }

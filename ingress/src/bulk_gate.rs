@@ -44,9 +44,9 @@ impl BulkGate {
     /// Waits until the workspace may have one more, then until all together may.
     pub(crate) async fn enter(&self, workspace: &WorkspaceId) -> Result<BulkPermit, GatewayError> {
         let queue = self.queue(workspace);
-        let _waiting = queue.waiting.try_acquire().map_err(|_| GatewayError::Crowded)?;
-        let of_one = Arc::clone(&queue.served).acquire_owned().await.map_err(|_| GatewayError::Crowded)?;
-        let of_all = Arc::clone(&self.all).acquire_owned().await.map_err(|_| GatewayError::Crowded)?;
+        let _waiting = queue.waiting.try_acquire().map_err(|_| GatewayError::TooManyRequests)?;
+        let of_one = Arc::clone(&queue.served).acquire_owned().await.map_err(|_| GatewayError::TooManyRequests)?;
+        let of_all = Arc::clone(&self.all).acquire_owned().await.map_err(|_| GatewayError::TooManyRequests)?;
         Ok(BulkPermit { _of_all: of_all, _of_one: of_one })
     }
 
@@ -85,7 +85,7 @@ mod tests {
         let held: Vec<_> = (0..MAX_PER_WORKSPACE).map(|_| gate.enter(&acme).now_or_never()).collect();
         let mut waiting: Vec<_> = (0..MAX_WAITING).map(|_| Box::pin(gate.enter(&acme))).collect();
         assert!(waiting.iter_mut().all(|permit| permit.now_or_never().is_none()));
-        assert!(matches!(gate.enter(&acme).now_or_never(), Some(Err(GatewayError::Crowded))));
+        assert!(matches!(gate.enter(&acme).now_or_never(), Some(Err(GatewayError::TooManyRequests))));
         drop(held);
     }
 }

@@ -89,7 +89,7 @@ impl Credentials {
         if let Ok(admitted) = self.recently_asked(&key, token, clock::now()) {
             return Ok(admitted);
         }
-        let unanswered = GatewayError::Unanswered { in_log: None };
+        let unanswered = GatewayError::Timeout { queued: None };
         let Ok(_permit) = self.asking.acquire().await else { return Err(unanswered) };
         // Somebody may have asked while this request waited.
         if let Ok(admitted) = self.recently_asked(&key, token, clock::now()) {

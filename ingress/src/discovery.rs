@@ -9,9 +9,9 @@ use protocol::scim::error::ScimError;
 use serde_json::Value;
 
 use crate::auth::Caller;
-use crate::edge::Edge;
 use crate::error::ApiError;
 use crate::response::scim_json;
+use crate::state::AppState;
 
 /// A request of discovery: one without a filter, so that no client takes everything for what matches.
 pub(crate) struct Unfiltered(Caller);
@@ -29,39 +29,39 @@ impl<S: Sync> FromRequestParts<S> for Unfiltered {
 }
 
 /// `GET /ServiceProviderConfig`.
-pub(crate) async fn service_provider_config(State(edge): State<Edge>, Unfiltered(caller): Unfiltered) -> Response {
+pub(crate) async fn service_provider_config(State(state): State<AppState>, Unfiltered(caller): Unfiltered) -> Response {
     scim_json(
         StatusCode::OK,
-        &discovery::service_provider_config(&edge.terms.base_url(&caller.workspace), edge.terms.bulk),
+        &discovery::service_provider_config(&state.settings.base_url(&caller.workspace), state.settings.bulk),
     )
 }
 
 /// `GET /Schemas`.
-pub(crate) async fn schemas(State(edge): State<Edge>, Unfiltered(caller): Unfiltered) -> Response {
-    scim_json(StatusCode::OK, &discovery::list(&all_schemas(&edge, &caller)))
+pub(crate) async fn schemas(State(state): State<AppState>, Unfiltered(caller): Unfiltered) -> Response {
+    scim_json(StatusCode::OK, &discovery::list(&all_schemas(&state, &caller)))
 }
 
 /// `GET /Schemas/{urn}`.
 pub(crate) async fn schema(
-    State(edge): State<Edge>,
+    State(state): State<AppState>,
     Unfiltered(caller): Unfiltered,
     Path((_, id)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
-    one_of(&all_schemas(&edge, &caller), &id)
+    one_of(&all_schemas(&state, &caller), &id)
 }
 
 /// `GET /ResourceTypes`.
-pub(crate) async fn resource_types(State(edge): State<Edge>, Unfiltered(caller): Unfiltered) -> Response {
-    scim_json(StatusCode::OK, &discovery::list(&all_resource_types(&edge, &caller)))
+pub(crate) async fn resource_types(State(state): State<AppState>, Unfiltered(caller): Unfiltered) -> Response {
+    scim_json(StatusCode::OK, &discovery::list(&all_resource_types(&state, &caller)))
 }
 
 /// `GET /ResourceTypes/{name}`.
 pub(crate) async fn resource_type(
-    State(edge): State<Edge>,
+    State(state): State<AppState>,
     Unfiltered(caller): Unfiltered,
     Path((_, id)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
-    one_of(&all_resource_types(&edge, &caller), &id)
+    one_of(&all_resource_types(&state, &caller), &id)
 }
 
 /// Any method of `/Me`: a token belongs to a provider, not to a person (RFC 7644 §3.11).
@@ -69,12 +69,12 @@ pub(crate) async fn me() -> Result<Response, ApiError> {
     Err(ScimError::new(501, "a token of this server belongs to no person, so there is no /Me").into())
 }
 
-fn all_schemas(edge: &Edge, caller: &Caller) -> Vec<Value> {
-    discovery::schemas(&caller.profile.extensions, &edge.terms.base_url(&caller.workspace))
+fn all_schemas(state: &AppState, caller: &Caller) -> Vec<Value> {
+    discovery::schemas(&caller.profile.extensions, &state.settings.base_url(&caller.workspace))
 }
 
-fn all_resource_types(edge: &Edge, caller: &Caller) -> Vec<Value> {
-    discovery::resource_types(&caller.profile.extensions, &edge.terms.base_url(&caller.workspace))
+fn all_resource_types(state: &AppState, caller: &Caller) -> Vec<Value> {
+    discovery::resource_types(&caller.profile.extensions, &state.settings.base_url(&caller.workspace))
 }
 
 /// URNs are compared in any letter case (RFC 7643 §2.1), and so are names.

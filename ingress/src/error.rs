@@ -55,16 +55,18 @@ fn unauthorized() -> Response {
 fn gateway_response(error: &GatewayError) -> Response {
     let refusal = refusal_of(error);
     match error {
-        GatewayError::Unanswered { in_log } => {
+        GatewayError::Timeout { queued } => {
             let mut response = retry_later(&refusal, "10");
-            if let Some(operation) = in_log
+            if let Some(operation) = queued
                 && let Ok(value) = HeaderValue::from_str(&operation.to_string())
             {
                 response.headers_mut().insert(SET_TXN, value);
             }
             response
         }
-        GatewayError::LogFull | GatewayError::StoresNothing | GatewayError::Crowded => retry_later(&refusal, "5"),
+        GatewayError::LogFull | GatewayError::StoresNothing | GatewayError::TooManyRequests => {
+            retry_later(&refusal, "5")
+        }
         GatewayError::TooLarge { .. } | GatewayError::Encode(_) | GatewayError::UnexpectedAnswer => {
             error_response(&refusal)
         }
@@ -74,8 +76,8 @@ fn gateway_response(error: &GatewayError) -> Response {
 /// The failure as a SCIM error, as it also stands in the answer to a bulk request.
 pub(crate) fn refusal_of(error: &GatewayError) -> ScimError {
     let status = match error {
-        GatewayError::Unanswered { .. } | GatewayError::LogFull | GatewayError::StoresNothing => 503,
-        GatewayError::Crowded => 429,
+        GatewayError::Timeout { .. } | GatewayError::LogFull | GatewayError::StoresNothing => 503,
+        GatewayError::TooManyRequests => 429,
         GatewayError::TooLarge { .. } => 413,
         GatewayError::Encode(_) | GatewayError::UnexpectedAnswer => 500,
     };
@@ -92,7 +94,7 @@ fn retry_later(error: &ScimError, seconds: &'static str) -> Response {
 pub(crate) fn refusal(answer: Answer) -> ApiError {
     match answer {
         Answer::Refused { error } => error.into(),
-        Answer::Unavailable => GatewayError::Unanswered { in_log: None }.into(),
+        Answer::Unavailable => GatewayError::Timeout { queued: None }.into(),
         Answer::Resource { .. }
         | Answer::NotModified { .. }
         | Answer::List { .. }

@@ -12,10 +12,10 @@ use protocol::scim::projection::Projection;
 use protocol::scim::resource_type::ResourceType;
 use tokio::time::Instant;
 
-pub(crate) use body::{Bodiless, FromJson, ScimBody, media_type, of_request};
+pub(crate) use body::{FromJson, NoBody, ScimBody, media_type, of_request};
 pub(crate) use bulk::read_bulk;
-pub(crate) use precondition::Conditional;
-pub(crate) use search::{Posted, Search};
+pub(crate) use precondition::PreconditionHeaders;
+pub(crate) use search::{Search, SearchBody};
 
 use crate::auth::Caller;
 use crate::error::ApiError;
@@ -67,9 +67,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Target {
 }
 
 /// What the client wants to see of the resources in the answer (RFC 7644 §3.9).
-pub(crate) struct View(pub(crate) Projection);
+pub(crate) struct ProjectionParams(pub(crate) Projection);
 
-impl<S: Sync> FromRequestParts<S> for View {
+impl<S: Sync> FromRequestParts<S> for ProjectionParams {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {

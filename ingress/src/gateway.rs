@@ -2,8 +2,9 @@
 
 mod admission;
 mod answered_creates;
+mod append;
 mod broker_clock;
-mod chain;
+mod dialect_reports;
 mod jetstream;
 mod log_fill;
 mod observer;
@@ -12,7 +13,6 @@ mod pending_outcomes;
 mod publish_ack;
 mod query_client;
 mod shared;
-mod sightings;
 mod turns;
 mod underway;
 mod window;
@@ -29,7 +29,7 @@ use protocol::message::query::{Answer, Query};
 use protocol::scim::dialect::Dialect;
 use tokio::time::Instant;
 
-pub use admission::MOST_TOGETHER;
+pub use admission::MAX_TOGETHER;
 pub use jetstream::JetStream;
 pub use query_client::QueryError;
 
@@ -45,7 +45,7 @@ pub trait Gateway: Send + Sync {
     ) -> BoxFuture<'_, Result<Outcome, GatewayError>>;
 
     /// Has new resources created, all stored in the log at once or each by itself, and waits for their outcomes, which come
-    /// in the order of the envelopes. At most [`MOST_TOGETHER`] of one workspace, by the bulk lane.
+    /// in the order of the envelopes. At most [`MAX_TOGETHER`] of one workspace, by the bulk lane.
     fn submit_together(
         &self,
         creates: Vec<Envelope<Command>>,
@@ -107,10 +107,10 @@ impl Timing {
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
     /// 503: no outcome or answer in time.
-    #[error("{}", unanswered(.in_log.is_some()))]
-    Unanswered {
+    #[error("{}", unanswered(.queued.is_some()))]
+    Timeout {
         /// The operation, if the log has it for certain: it will still be applied.
-        in_log: Option<OperationId>,
+        queued: Option<OperationId>,
     },
     /// 503: the log takes no more now.
     #[error("the log is full; nothing was changed; try again later")]
@@ -123,7 +123,7 @@ pub enum GatewayError {
     StoresNothing,
     /// 429: too many requests of this workspace wait already.
     #[error("too many requests of this workspace are waiting; try again later")]
-    Crowded,
+    TooManyRequests,
     /// 413: the broker takes no message of this size.
     #[error("the request is too large: the log takes messages of at most {limit} bytes")]
     TooLarge {
@@ -141,12 +141,12 @@ pub enum GatewayError {
 impl GatewayError {
     /// Whether a command that was published may be stored all the same.
     pub(crate) const fn leaves_open(&self) -> bool {
-        matches!(self, Self::Unanswered { .. } | Self::StoresNothing)
+        matches!(self, Self::Timeout { .. } | Self::StoresNothing)
     }
 }
 
-const fn unanswered(in_log: bool) -> &'static str {
-    if in_log {
+const fn unanswered(queued: bool) -> &'static str {
+    if queued {
         "the change is queued and will be decided in its turn, but not in time for this answer; read the resource before trying again"
     } else {
         "no answer in time; try again later"

@@ -3,28 +3,28 @@
 //! It knows no database: what it cannot answer from memory it asks a worker. One request's way through the files:
 //! [`router`] → `auth` → `extract` → `resources` → [`gateway`] ⇒ log and worker ⇒ `gateway::underway` → `response`.
 
-mod application;
 mod auth;
 mod bulk;
 pub mod bulk_gate;
 pub mod config;
 pub mod credentials;
 mod discovery;
-pub mod edge;
+mod drain_body;
 mod error;
 mod extract;
 pub mod gateway;
 pub mod health;
 mod last_answer;
+pub mod member_stream;
 mod probes;
+mod product_calls;
 pub mod pulse;
 mod request;
 mod resources;
 mod response;
 pub mod router;
 mod serve;
-pub mod streamed;
-mod unread;
+pub mod state;
 
 pub use config::Config;
 pub use serve::{RunError, run};

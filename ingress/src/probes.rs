@@ -7,9 +7,9 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 
-use crate::edge::Edge;
 use crate::gateway::QueryError;
 use crate::health::{Health, Part, Report};
+use crate::state::AppState;
 
 /// The process runs.
 pub(crate) async fn live() -> &'static str {
@@ -17,16 +17,16 @@ pub(crate) async fn live() -> &'static str {
 }
 
 /// The process can take requests.
-pub(crate) async fn ready(State(edge): State<Edge>) -> Response {
-    match edge.health.not_ready() {
+pub(crate) async fn ready(State(state): State<AppState>) -> Response {
+    match state.health.not_ready() {
         None => "ready\n".into_response(),
         Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
     }
 }
 
 /// Whether requests can be answered now, part by part: 200 if all is well, else 503.
-pub(crate) async fn health(State(edge): State<Edge>) -> Response {
-    let report = edge.health.last_report.or(report(&edge)).await;
+pub(crate) async fn health(State(state): State<AppState>) -> Response {
+    let report = state.health.last_report.or(report(&state)).await;
     let status = if report.healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     match serde_json::to_vec(&report) {
         Ok(body) => (status, [(CONTENT_TYPE, "application/json")], body).into_response(),
@@ -34,11 +34,11 @@ pub(crate) async fn health(State(edge): State<Edge>) -> Response {
     }
 }
 
-async fn report(edge: &Edge) -> Report {
-    let health = &edge.health;
+async fn report(state: &AppState) -> Report {
+    let health = &state.health;
     let broker = connection(health);
     let (workers, database) =
-        if broker.healthy { behind(edge.gateway.probe().await) } else { (Part::UNKNOWN, Part::UNKNOWN) };
+        if broker.healthy { behind(state.gateway.probe().await) } else { (Part::UNKNOWN, Part::UNKNOWN) };
     let (credentials, clock) = (credentials(health), clock(health));
     let healthy = [broker, credentials, clock, workers, database].iter().all(|part| part.healthy);
     Report { healthy, broker, credentials, clock, workers, database }

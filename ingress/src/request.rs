@@ -21,15 +21,15 @@ use tracing::Span;
 use tracing::field::display;
 
 use crate::auth::Caller;
-use crate::edge::{Edge, Terms};
 use crate::error::{ApiError, refusal};
-use crate::extract::{Began, Target, View};
+use crate::extract::{Began, ProjectionParams, Target};
 use crate::last_answer::LastAnswer;
-use crate::response::Recipient;
+use crate::response::Responder;
+use crate::state::{AppState, Settings};
 
 /// Who asks, since when, and in which trace.
 #[derive(Clone)]
-pub(crate) struct Origin {
+pub(crate) struct RequestContext {
     pub(crate) caller: Caller,
     /// When the request's head was read.
     pub(crate) began: Instant,
@@ -37,7 +37,7 @@ pub(crate) struct Origin {
     connection: LastAnswer,
 }
 
-impl<S: Sync> FromRequestParts<S> for Origin {
+impl<S: Sync> FromRequestParts<S> for RequestContext {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
@@ -50,11 +50,11 @@ impl<S: Sync> FromRequestParts<S> for Origin {
     }
 }
 
-impl Origin {
+impl RequestContext {
     /// The command as it goes into the log, under a new operation id.
     pub(crate) fn envelope(
         &self,
-        terms: &Terms,
+        settings: &Settings,
         target: Target,
         body: Command,
         fingerprint: Fingerprint,
@@ -68,8 +68,8 @@ impl Origin {
             source: Source::IdentityProvider,
             token: Some(self.caller.token.clone()),
             fingerprint,
-            ingress: terms.ingress.clone(),
-            deadline: terms.publish_deadline(self.began),
+            ingress: settings.ingress.clone(),
+            deadline: settings.publish_deadline(self.began),
             trace: Some(self.trace.clone()),
             extensions: self.caller.profile.extensions.clone(),
             body,
@@ -77,62 +77,62 @@ impl Origin {
     }
 }
 
-impl Origin {
+impl RequestContext {
     /// The answer to these creates is being written.
-    pub(crate) fn answers(&self, edge: &Edge, creates: Vec<OperationId>) {
+    pub(crate) fn answers(&self, state: &AppState, creates: Vec<OperationId>) {
         for create in &creates {
-            edge.gateway.answered(*create);
+            state.gateway.answered(*create);
         }
         self.connection.is(creates);
     }
 }
 
 /// A request that is answered with one resource: where it comes from, and what the answer is to show.
-pub(crate) struct Asking {
-    origin: Origin,
+pub(crate) struct WriteRequest {
+    origin: RequestContext,
     projection: Projection,
 }
 
-impl<S: Sync> FromRequestParts<S> for Asking {
+impl<S: Sync> FromRequestParts<S> for WriteRequest {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let origin = Origin::from_request_parts(parts, state).await?;
-        let View(projection) = View::from_request_parts(parts, state).await?;
+        let origin = RequestContext::from_request_parts(parts, state).await?;
+        let ProjectionParams(projection) = ProjectionParams::from_request_parts(parts, state).await?;
         Ok(Self { origin, projection })
     }
 }
 
-impl Asking {
+impl WriteRequest {
     /// Has a command applied and answers with what became of it.
     pub(crate) async fn submit(
         self,
-        edge: &Edge,
+        state: &AppState,
         target: Target,
         command: Command,
         fingerprint: Fingerprint,
     ) -> Result<Response, ApiError> {
         let lane = Lane::of(target.resource_type, &command);
         let Self { origin, projection } = self;
-        let complete = edge.pulse.complete_since().await;
+        let complete = state.pulse.complete_since().await;
         failpoint::hit(Failpoint::IngressReceived).await;
-        let envelope = origin.envelope(&edge.terms, target, command, fingerprint);
+        let envelope = origin.envelope(&state.settings, target, command, fingerprint);
         Span::current().record("operation", display(envelope.operation));
         let (operation, timing) =
-            (envelope.operation, edge.terms.timing(origin.began, complete).complete_since(complete));
-        let outcome = edge.gateway.submit(envelope, lane, timing).await?;
+            (envelope.operation, state.settings.timing(origin.began, complete).complete_since(complete));
+        let outcome = state.gateway.submit(envelope, lane, timing).await?;
         failpoint::hit(Failpoint::IngressAnswerBefore).await;
         if matches!(outcome, Outcome::Created { .. }) {
-            origin.answers(edge, vec![operation]);
+            origin.answers(state, vec![operation]);
         }
         failpoint::hit_soon(Failpoint::IngressAnswerAfter);
         match outcome {
             // RFC 7644 §3.5.2: who asks for attributes gets the resource.
             Outcome::UpdatedWithoutBody { .. } if projection.is_asked_for() => {
-                read_again(edge, &origin.caller.workspace, target, &projection).await
+                read_again(state, &origin.caller.workspace, target, &projection).await
             }
             outcome => {
-                let recipient = Recipient { edge, workspace: &origin.caller.workspace, projection: &projection };
+                let recipient = Responder { state, workspace: &origin.caller.workspace, projection: &projection };
                 Ok(recipient.outcome(&outcome))
             }
         }
@@ -141,16 +141,16 @@ impl Asking {
 
 /// The resource as it is after a change whose outcome does not hold it: a group, whose members were not read.
 async fn read_again(
-    edge: &Edge,
+    state: &AppState,
     workspace: &WorkspaceId,
     target: Target,
     projection: &Projection,
 ) -> Result<Response, ApiError> {
     let (precondition, joined) = (Precondition::None, projection.joined());
     let query = Query::Get { resource_type: target.resource_type, id: target.id, precondition, joined };
-    match edge.gateway.ask(workspace, query).await? {
+    match state.gateway.ask(workspace, query).await? {
         Answer::Resource { resource: Some(resource) } => {
-            Ok(Recipient { edge, workspace, projection }.resource(StatusCode::OK, &resource))
+            Ok(Responder { state, workspace, projection }.resource(StatusCode::OK, &resource))
         }
         // It was changed, and deleted since.
         Answer::Resource { resource: None } => Err(ScimError::not_found().into()),

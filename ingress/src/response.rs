@@ -14,21 +14,21 @@ use protocol::scim::render::ListResponse;
 use protocol::scim::resource::{Resource, Version};
 use serde::Serialize;
 
-use crate::edge::Edge;
-use crate::streamed::Pieces;
+use crate::member_stream::BodyParts;
+use crate::state::AppState;
 
 /// The media type of everything that SCIM answers (RFC 7644 §3.1).
 pub(crate) const SCIM_JSON: HeaderValue = HeaderValue::from_static("application/scim+json");
 
 /// Whom an answer is for, and what it shows.
 #[derive(Clone, Copy)]
-pub(crate) struct Recipient<'a> {
-    pub(crate) edge: &'a Edge,
+pub(crate) struct Responder<'a> {
+    pub(crate) state: &'a AppState,
     pub(crate) workspace: &'a WorkspaceId,
     pub(crate) projection: &'a Projection,
 }
 
-impl Recipient<'_> {
+impl Responder<'_> {
     /// The answer to a command.
     pub(crate) fn outcome(self, outcome: &Outcome) -> Response {
         match outcome {
@@ -46,9 +46,9 @@ impl Recipient<'_> {
     /// One resource with its version and its place: RFC 7644 demands `Location` of a 201 (§3.3), and shows it with every
     /// other resource, too (§3.4.1, §3.5.1, §3.9).
     pub(crate) fn resource(self, status: StatusCode, resource: &Resource) -> Response {
-        let base_url = self.edge.terms.base_url(self.workspace);
+        let base_url = self.state.settings.base_url(self.workspace);
         let mut response = if resource.is_open(self.projection) {
-            let written = Pieces::default().resource(resource, &base_url, self.projection);
+            let written = BodyParts::default().resource(resource, &base_url, self.projection);
             self.streamed(status, &base_url, written)
         } else {
             scim_json(status, &resource.render(&base_url, self.projection))
@@ -62,18 +62,18 @@ impl Recipient<'_> {
     /// A list, for this recipient.
     pub(crate) fn list(self, list: &ListResponse<'_>) -> Response {
         if list.resources.iter().any(|resource| resource.is_open(self.projection)) {
-            self.streamed(StatusCode::OK, list.base_url, Pieces::of_list(list))
+            self.streamed(StatusCode::OK, list.base_url, BodyParts::of_list(list))
         } else {
             scim_json(StatusCode::OK, list)
         }
     }
 
-    fn streamed(self, status: StatusCode, base_url: &str, written: serde_json::Result<Pieces>) -> Response {
+    fn streamed(self, status: StatusCode, base_url: &str, written: serde_json::Result<BodyParts>) -> Response {
         let Ok(pieces) = written else { return not_written() };
-        let gateway = Arc::clone(&self.edge.gateway);
+        let gateway = Arc::clone(&self.state.gateway);
         with_headers(
             status,
-            pieces.into_body(gateway, self.edge.member_pages.clone(), self.workspace.clone(), base_url.to_owned()),
+            pieces.into_body(gateway, self.state.member_pages.clone(), self.workspace.clone(), base_url.to_owned()),
         )
     }
 }

@@ -17,10 +17,10 @@ use tower::util::MapRequestLayer;
 use tracing::field::Empty;
 use tracing::{Instrument, debug, info_span};
 
-use crate::edge::Edge;
 use crate::extract::Began;
 use crate::response::{SCIM_JSON, error_response};
-use crate::{auth, bulk, discovery, probes, resources, unread};
+use crate::state::AppState;
+use crate::{auth, bulk, discovery, drain_body, probes, resources};
 
 /// Reading the request and writing the answer may take this much longer than waiting for the outcome.
 const BEYOND_THE_ANSWER: Duration = Duration::from_secs(8);
@@ -34,7 +34,7 @@ const TARGET_BYTES: usize = 8 * 1024;
 const VERSION: &str = "v2";
 
 /// The router with everything that the edge serves.
-pub fn app(edge: Edge) -> Router {
+pub fn app(state: AppState) -> Router {
     let table = Router::new()
         .route("/scim/v2/{workspace}", get(resources::list))
         .route("/scim/v2/{workspace}/.search", post(resources::search))
@@ -58,23 +58,23 @@ pub fn app(edge: Edge) -> Router {
         .method_not_allowed_fallback(wrong_method)
         // The last is the outermost: the end of the connection, time, the rest of the body, log, the size of the head, then authentication before anything else under
         // /scim.
-        .layer(middleware::from_fn_with_state(edge.clone(), auth::authenticate))
+        .layer(middleware::from_fn_with_state(state.clone(), auth::authenticate))
         .layer(middleware::from_fn(head_within_limits))
         .layer(middleware::from_fn(log))
         .layer(middleware::from_fn(accepted))
-        .layer(middleware::from_fn(unread::take_in))
-        .layer(middleware::from_fn_with_state(edge.clone(), within_time))
-        .layer(middleware::from_fn_with_state(edge.clone(), last_while_draining))
-        .with_state(edge);
+        .layer(middleware::from_fn(drain_body::drain))
+        .layer(middleware::from_fn_with_state(state.clone(), within_time))
+        .layer(middleware::from_fn_with_state(state.clone(), last_while_draining))
+        .with_state(state);
     // Around the table, because a path has to be normal before it is looked up.
     Router::new().fallback_service(tower::Layer::layer(&MapRequestLayer::new(normalized), table))
 }
 
-fn collection(resource_type: ResourceType) -> MethodRouter<Edge> {
+fn collection(resource_type: ResourceType) -> MethodRouter<AppState> {
     get(resources::list).post(resources::create).layer(Extension(resource_type))
 }
 
-fn member(resource_type: ResourceType) -> MethodRouter<Edge> {
+fn member(resource_type: ResourceType) -> MethodRouter<AppState> {
     get(resources::get)
         .put(resources::replace)
         .patch(resources::patch)
@@ -82,7 +82,7 @@ fn member(resource_type: ResourceType) -> MethodRouter<Edge> {
         .layer(Extension(resource_type))
 }
 
-fn search(resource_type: ResourceType) -> MethodRouter<Edge> {
+fn search(resource_type: ResourceType) -> MethodRouter<AppState> {
     post(resources::search).layer(Extension(resource_type))
 }
 
@@ -107,23 +107,21 @@ async fn wrong_method() -> Response {
 }
 
 /// While the process stops, each answer is its connection's last: the client's next request goes elsewhere.
-async fn last_while_draining(State(edge): State<Edge>, request: Request, next: Next) -> Response {
+async fn last_while_draining(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    if edge.health.draining.load(Ordering::Relaxed) {
+    if state.health.draining.load(Ordering::Relaxed) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
 
 /// The last bound on everything: a provider hears from us before it gives up.
-async fn within_time(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
+async fn within_time(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(Began(tokio::time::Instant::now()));
-    let limit = edge.terms.answer_within + BEYOND_THE_ANSWER;
+    let limit = state.settings.answer_within + BEYOND_THE_ANSWER;
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => {
-            crate::error::ApiError::from(crate::gateway::GatewayError::Unanswered { in_log: None }).into_response()
-        }
+        Err(_) => crate::error::ApiError::from(crate::gateway::GatewayError::Timeout { queued: None }).into_response(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod accept;
 mod head;
-mod patience;
+mod write_timeout;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -19,12 +19,12 @@ use runtime::{ids, telemetry};
 use self::accept::Timing;
 use crate::config::Config;
 use crate::credentials::Credentials;
-use crate::edge::{Edge, Terms};
 use crate::gateway::JetStream;
 use crate::health::Health;
+use crate::member_stream::MemberPages;
 use crate::pulse::Pulse;
-use crate::streamed::MemberPages;
-use crate::{application, credentials};
+use crate::state::{AppState, Settings};
+use crate::{credentials, product_calls};
 
 /// How long the broker may take for the answer to a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -68,14 +68,14 @@ async fn serve(config: Config) -> Result<(), RunError> {
     let listen = |source| RunError::Listen { address, source };
     let listener = accept::listen(address).map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
-    let edge = start(&config, address).await?;
+    let state = start(&config, address).await?;
     announce(address);
     let timing = Timing { idle_timeout: config.idle_timeout, drain_delay: config.drain_delay };
-    accept::serve(listener, edge, timing).await.map_err(RunError::Signal)
+    accept::serve(listener, state, timing).await.map_err(RunError::Signal)
 }
 
 /// Connects, and starts what runs beside the requests: outcomes, credentials, the product's own calls, the clock check.
-async fn start(config: &Config, address: SocketAddr) -> Result<Edge, RunError> {
+async fn start(config: &Config, address: SocketAddr) -> Result<AppState, RunError> {
     let health = Arc::new(Health::default());
     let ingress = ids::ingress()?;
     let seen = Arc::clone(&health);
@@ -89,17 +89,24 @@ async fn start(config: &Config, address: SocketAddr) -> Result<Edge, RunError> {
     let context = async_nats::jetstream::new(client.clone());
     let namespace = config.broker.namespace.clone();
     tokio::spawn(credentials::watch(context, namespace.clone(), Arc::clone(&credentials), Arc::clone(&health)));
-    let terms = Arc::new(terms(config, address, ingress));
+    let settings = Arc::new(settings(config, address, ingress));
     let pulse = Pulse::default();
     tokio::spawn(pulse.clone().run());
-    let edge =
-        Edge { gateway, credentials, health, bulk: Arc::default(), member_pages: MemberPages::default(), pulse, terms };
-    application::start(client, &namespace, edge.clone()).await?;
-    Ok(edge)
+    let state = AppState {
+        gateway,
+        credentials,
+        health,
+        bulk: Arc::default(),
+        member_pages: MemberPages::default(),
+        pulse,
+        settings,
+    };
+    product_calls::start(client, &namespace, state.clone()).await?;
+    Ok(state)
 }
 
-fn terms(config: &Config, address: SocketAddr, ingress: protocol::id::IngressId) -> Terms {
-    Terms {
+fn settings(config: &Config, address: SocketAddr, ingress: protocol::id::IngressId) -> Settings {
+    Settings {
         public_url: config.public_url.clone().unwrap_or_else(|| format!("http://{address}")),
         ingress,
         answer_within: config.answer_deadline,

@@ -10,9 +10,9 @@ use sea_orm_migration::sea_orm::{
 use crate::error::MigrateError;
 
 /// How long to wait for a connection.
-const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait for another process that migrates.
-const PATIENCE: Duration = Duration::from_mins(1);
+const LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Every process that migrates this schema takes this lock ("rosterd" in ASCII). No other program may use the number.
 const EXCLUDE: &str = "SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '300s'; \
@@ -24,8 +24,8 @@ pub(crate) async fn open(url: &str) -> Result<DatabaseConnection, MigrateError> 
         return Err(MigrateError::unknown_scheme());
     }
     let mut options = ConnectOptions::new(url);
-    options.max_connections(1).connect_timeout(CONNECT_WITHIN).acquire_timeout(CONNECT_WITHIN).sqlx_logging(false);
-    options.map_sqlx_sqlite_opts(|sqlite| sqlite.create_if_missing(true).busy_timeout(PATIENCE));
+    options.max_connections(1).connect_timeout(CONNECT_TIMEOUT).acquire_timeout(CONNECT_TIMEOUT).sqlx_logging(false);
+    options.map_sqlx_sqlite_opts(|sqlite| sqlite.create_if_missing(true).busy_timeout(LOCK_TIMEOUT));
     Database::connect(options).await.map_err(|error| MigrateError::connect(&error))
 }
 

@@ -83,7 +83,7 @@ fn user_emails(backend: DbBackend) -> TableCreateStatement {
         .to_owned()
 }
 
-/// Of the users that are there. 800 bytes: what `worker/src/store/emails.rs` calls `MOST_BYTES`.
+/// Of the users that are there. 800 bytes: what `worker/src/store/emails.rs` calls `MAX_BYTES`.
 const fn fill(backend: DbBackend) -> &'static str {
     match backend {
         DbBackend::Postgres => {

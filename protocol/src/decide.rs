@@ -21,7 +21,7 @@ use crate::scim::schema::{Mutability, ResourceSchema};
 use crate::time::Timestamp;
 
 /// What is known of other rows, answered from the batch's working set.
-pub trait Directory {
+pub trait Lookup {
     /// Which live resource of that kind in the command's workspace holds this unique name.
     fn holder(&self, resource_type: ResourceType, name: &CanonicalName) -> Option<ResourceId>;
 
@@ -97,7 +97,7 @@ pub fn named_members(resource_type: ResourceType, command: &Command) -> BTreeSet
 pub fn decide(
     current: Option<&Resource>,
     envelope: &Envelope<Command>,
-    directory: &impl Directory,
+    directory: &impl Lookup,
     policy: &OwnershipPolicy,
     verdict: Verdict,
     now: Timestamp,
@@ -149,7 +149,7 @@ struct Decision<'a, D> {
     now: Timestamp,
 }
 
-impl<D: Directory> Decision<'_, D> {
+impl<D: Lookup> Decision<'_, D> {
     fn create(&self, current: Option<&Resource>, attributes: &Attributes) -> Result<Change, ScimError> {
         if current.is_some() {
             return Err(ScimError::uniqueness("id"));

@@ -16,7 +16,7 @@ use runtime::settings::{BrokerSettings, Secret};
 use tokio::time::Instant;
 
 use crate::cli::management::Management;
-use crate::dev::part::Programs;
+use crate::dev::component::Programs;
 use crate::dev::topology::{Plan, Topology};
 use crate::servers::nats::LogSync;
 use crate::simulate::display::Display;
@@ -26,7 +26,7 @@ use crate::simulate::{self, Options, Phase, Progress, Report};
 /// How many messages are broken on purpose.
 const BROKEN: usize = 3;
 /// How long the broken messages may take until they are dead letters.
-const DEAD_WITHIN: Duration = Duration::from_secs(10);
+const DEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The settings of `rosterd demo`.
 #[derive(Debug, Clone, clap::Args)]
@@ -109,7 +109,7 @@ async fn play(args: &Args, plan: &Plan, topology: &Topology) -> anyhow::Result<(
 
 /// Waits until the broken messages have been set aside.
 async fn dead_letters(management: &Management) -> anyhow::Result<Vec<DeadLetter>> {
-    let until = Instant::now() + DEAD_WITHIN;
+    let until = Instant::now() + DEAD_TIMEOUT;
     loop {
         let AdminReply::DeadLetters { dead_letters, .. } = management.call(AdminCall::DeadLetterList).await? else {
             bail!("a worker answered another question")

@@ -1,8 +1,8 @@
 //! `rosterd dev`: keeps a whole system running on this machine, for people and for test harnesses.
 
 pub mod access;
-pub mod board;
-pub mod part;
+pub mod component;
+pub mod processes;
 mod supervisor;
 pub mod topology;
 
@@ -13,8 +13,8 @@ use anyhow::Context;
 use protocol::id::{Namespace, WorkspaceId};
 use runtime::signals::Signals;
 
-use crate::dev::board::Ready;
-use crate::dev::part::Programs;
+use crate::dev::component::Programs;
+use crate::dev::processes::Ready;
 use crate::dev::topology::{Plan, Topology};
 use crate::servers::nats::LogSync;
 

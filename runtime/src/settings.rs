@@ -68,7 +68,7 @@ impl DatabaseSettings {
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// Nobody said where the database is.
+    /// The database is not named.
     #[error("no database: set ROSTERD_DATABASE_URL or ROSTERD_DATABASE_URL_FILE")]
     NoDatabase,
     /// A file that a setting names cannot be read.

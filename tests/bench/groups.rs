@@ -7,7 +7,7 @@ use anyhow::Context;
 use reqwest::Method;
 use rosterd::cli::output::{self, Format, table};
 use rosterd::client::Request;
-use rosterd::dev::board::Role;
+use rosterd::dev::processes::Role;
 use rosterd::servers::postgres;
 use serde::Serialize;
 use serde_json::json;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use rosterd::cli::output::{self, Format, table};
-use rosterd::dev::board::{Process, Role};
+use rosterd::dev::processes::{Process, Role};
 use rosterd::servers::postgres;
 use rosterd::simulate;
 use serde::Serialize;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rosterd::dev::board::{Board, Role};
+use rosterd::dev::processes::{ProcessTable, Role};
 use serde::Serialize;
 
 /// The unit of `/proc/<pid>/stat`, `USER_HZ`: 100 a second wherever Linux runs.
@@ -35,7 +35,7 @@ pub(super) struct Used(BTreeMap<Who, u32>);
 
 impl Used {
     /// Until now, by this process, what is on the board, and the database's processes.
-    pub(super) fn now(board: &Board, database: &[u32]) -> Self {
+    pub(super) fn now(board: &ProcessTable, database: &[u32]) -> Self {
         let parts = board.processes().into_iter().map(|process| (who(process.role), process.pid));
         let database = database.iter().map(|pid| (Who::Database, *pid));
         let mut used = BTreeMap::new();

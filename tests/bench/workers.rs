@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use rosterd::cli::output::{self, Format, table};
-use rosterd::dev::board::Role;
+use rosterd::dev::processes::Role;
 use rosterd::servers::postgres;
 use serde::Serialize;
 

@@ -9,15 +9,15 @@ use sea_orm::{DatabaseTransaction, EntityTrait, PaginatorTrait, QueryOrder, Quer
 use tracing::warn;
 
 use crate::store::entity::{dead_letter, workspace};
-use crate::store::redo::redone;
-use crate::store::{Doing, Store, StoreError, sequence, within};
+use crate::store::retry::retry_contended;
+use crate::store::{Context, Store, StoreError, sequence, with_timeout};
 
 mod profiles;
 mod tokens;
 mod workspaces;
 
 /// The most dead letters in one list.
-const MOST_DEAD_LETTERS: u64 = 100;
+const MAX_DEAD_LETTERS: u64 = 100;
 
 /// Carries out a call of one of [`AdminCall::WORKER_VERBS`], `audit-balance` aside: that one needs the log, too.
 #[inline(never)]
@@ -26,7 +26,8 @@ pub fn admin(store: &Store, call: AdminCall, now: Timestamp) -> BoxFuture<'_, Ad
 }
 
 async fn answer(store: &Store, call: AdminCall, now: Timestamp) -> AdminResult {
-    let done = redone(|| within("carrying out an operator's call", settled(carry_out(store, &call, now))));
+    let done =
+        retry_contended(|| with_timeout("carrying out an operator's call", settled(carry_out(store, &call, now))));
     done.await.unwrap_or_else(|error| {
         warn!(verb = call.verb(), reason = error.reason(), "an operator's call cannot be carried out now");
         Err(AdminError::Unavailable { detail: "the database does not answer".to_owned() })
@@ -92,7 +93,7 @@ async fn carry_out(store: &Store, call: &AdminCall, now: Timestamp) -> Result<Ad
 
 async fn dead_letters(store: &Store) -> Result<AdminReply, StoreError> {
     let doing = "listing dead letters";
-    let total = dead_letter::Entity::find().count(store.reader()).await.doing(doing)?;
+    let total = dead_letter::Entity::find().count(store.reader()).await.context(doing)?;
     let rows = dead_letter::Entity::find()
         .select_only()
         .columns([dead_letter::Column::Sequence, dead_letter::Column::Subject, dead_letter::Column::Reason])
@@ -100,9 +101,9 @@ async fn dead_letters(store: &Store) -> Result<AdminReply, StoreError> {
         .column(dead_letter::Column::DeadAt)
         .order_by_desc(dead_letter::Column::DeadAt)
         .order_by_desc(dead_letter::Column::Sequence)
-        .limit(MOST_DEAD_LETTERS)
+        .limit(MAX_DEAD_LETTERS)
         .into_tuple::<(i64, String, String, i64, i64)>();
-    let dead_letters = rows.all(store.reader()).await.doing(doing)?.into_iter();
+    let dead_letters = rows.all(store.reader()).await.context(doing)?.into_iter();
     let dead_letters = dead_letters.map(|(number, subject, reason, bytes, dead_at)| DeadLetter {
         sequence: sequence(number),
         subject,
@@ -119,7 +120,7 @@ async fn find_locked(
     id: &WorkspaceId,
 ) -> Result<Option<workspace::Model>, StoreError> {
     let row = workspace::Entity::find_by_id(id.as_str()).lock_exclusive();
-    row.one(transaction).await.doing("locking a workspace")
+    row.one(transaction).await.context("locking a workspace")
 }
 
 fn not_found(id: &WorkspaceId) -> AdminError {

@@ -22,13 +22,13 @@ use crate::store::entity::{credential, group, operation, user, workspace};
 use crate::store::fence::Fence;
 use crate::store::ledger::{self, State};
 use crate::store::lookup::{Lock, look_up_rows};
-use crate::store::row::Image;
-use crate::store::{Doing, Store, StoreError, credentials, profiles, within};
+use crate::store::stored_resource::StoredResource;
+use crate::store::{Context, Store, StoreError, credentials, profiles, with_timeout};
 
 mod duplicates;
 mod filter;
 mod list;
-mod pages;
+mod member_pages;
 
 pub use list::plan::{Plan, plan};
 
@@ -39,7 +39,7 @@ pub fn answer<'a>(store: &'a Store, workspace: &'a WorkspaceId, query: &'a Query
 }
 
 async fn answered(store: &Store, workspace: &WorkspaceId, query: &Query) -> Answer {
-    let answered = within("answering a query", async {
+    let answered = with_timeout("answering a query", async {
         match query {
             Query::Get { resource_type, id, precondition, joined } => {
                 get(store, workspace, (*resource_type, *id), precondition, *joined).await
@@ -49,8 +49,8 @@ async fn answered(store: &Store, workspace: &WorkspaceId, query: &Query) -> Answ
                 list::list(store, workspace, search).await
             }
             Query::Members { group, after, count, display } => {
-                let page = pages::Page { group: *group, after: *after, count: *count, display: *display };
-                pages::page(store, workspace, page).await
+                let page = member_pages::Page { group: *group, after: *after, count: *count, display: *display };
+                member_pages::page(store, workspace, page).await
             }
             Query::Fate { operation, .. } => {
                 let outcome = outcome(store, workspace, *operation).await?;
@@ -97,19 +97,19 @@ async fn find(
     snapshot: &DatabaseTransaction,
     workspace: &WorkspaceId,
     (resource_type, id): (ResourceType, ResourceId),
-) -> Result<Option<Image>, StoreError> {
+) -> Result<Option<StoredResource>, StoreError> {
     let doing = "reading a resource";
     let keys = [[workspace.as_str().into(), id.0.into()]];
     match resource_type {
         ResourceType::User => {
             let key = [user::Column::Workspace, user::Column::Id];
-            let rows = look_up_rows::<user::Entity, 2>(snapshot, key, &keys, Lock::None).await.doing(doing)?;
-            rows.into_iter().find(|row| Fence::of(row).is_none()).map(Image::of_user).transpose()
+            let rows = look_up_rows::<user::Entity, 2>(snapshot, key, &keys, Lock::None).await.context(doing)?;
+            rows.into_iter().find(|row| Fence::of(row).is_none()).map(StoredResource::of_user).transpose()
         }
         ResourceType::Group => {
             let key = [group::Column::Workspace, group::Column::Id];
-            let rows = look_up_rows::<group::Entity, 2>(snapshot, key, &keys, Lock::None).await.doing(doing)?;
-            rows.into_iter().next().map(Image::of_group).transpose()
+            let rows = look_up_rows::<group::Entity, 2>(snapshot, key, &keys, Lock::None).await.context(doing)?;
+            rows.into_iter().next().map(StoredResource::of_group).transpose()
         }
     }
 }
@@ -118,11 +118,11 @@ async fn find(
 async fn complete(
     snapshot: &DatabaseTransaction,
     workspace: &WorkspaceId,
-    image: Image,
+    image: StoredResource,
     joined: Include,
 ) -> Result<Resource, StoreError> {
-    let Image { mut resource, member_count, .. } = image;
-    resource.members_apart = joined.members && member_count > pages::MOST_TOGETHER;
+    let StoredResource { mut resource, member_count, .. } = image;
+    resource.members_apart = joined.members && member_count > member_pages::MAX_TOGETHER;
     list::read_joined(snapshot, workspace, joined, std::slice::from_mut(&mut resource)).await?;
     Ok(resource)
 }
@@ -199,14 +199,14 @@ async fn live_credential(
     token: &TokenId,
 ) -> Result<Option<Credential>, StoreError> {
     let doing = "reading a credential";
-    let enabled = workspace::Entity::find_by_id(workspace.as_str()).one(store.reader()).await.doing(doing)?;
+    let enabled = workspace::Entity::find_by_id(workspace.as_str()).one(store.reader()).await.context(doing)?;
     if !enabled.is_some_and(|workspace| workspace.enabled) {
         return Ok(None);
     }
     let live = credential::Entity::find_by_id(token.as_str())
         .filter(credential::Column::Workspace.eq(workspace.as_str()))
         .filter(credential::Column::RevokedAt.is_null());
-    let live = live.one(store.reader()).await.doing(doing)?.map(credentials::read).transpose()?;
+    let live = live.one(store.reader()).await.context(doing)?.map(credentials::read).transpose()?;
     let Some(live) = live else { return Ok(None) };
     Ok(Some(Credential { profile: profile(store, workspace).await?, ..live }))
 }

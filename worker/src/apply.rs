@@ -11,8 +11,8 @@ use runtime::clock::Clock;
 use tracing::warn;
 
 use crate::accepted::Accepted;
-use crate::store::redo::redone;
-use crate::store::{Class, Store, StoreError, within};
+use crate::store::retry::retry_contended;
+use crate::store::{Class, Store, StoreError, with_timeout};
 
 mod access;
 mod apart;
@@ -70,7 +70,7 @@ pub enum Parked {
 }
 
 /// The most commands in one batch.
-pub const MOST: usize = 256;
+pub const MAX_BATCH: usize = 256;
 
 /// Applies a batch, in ascending order of sequence. Each predecessor is settled, or earlier in the batch.
 ///
@@ -134,8 +134,9 @@ async fn apply_what_can_be(
     batch: &[Accepted],
     clock: Clock,
 ) -> Result<Vec<Applied>, StoreError> {
-    let attempt = || within("applying what can be applied", apart::by_savepoints(store, policy, batch, clock.now()));
-    let failure = match Box::pin(redone(attempt)).await {
+    let attempt =
+        || with_timeout("applying what can be applied", apart::by_savepoints(store, policy, batch, clock.now()));
+    let failure = match Box::pin(retry_contended(attempt)).await {
         Ok(applied) => return Ok(applied),
         Err(failure) => of_numbers(store, batch, failure).await?,
     };
@@ -170,7 +171,8 @@ async fn together(
     batch: &[Accepted],
     clock: Clock,
 ) -> Result<Vec<Applied>, StoreError> {
-    match redone(|| within("applying a batch", batch::together(store, policy, batch, clock.now()))).await {
+    match retry_contended(|| with_timeout("applying a batch", batch::together(store, policy, batch, clock.now()))).await
+    {
         Ok(applied) => Ok(applied),
         Err(failure) => Err(of_numbers(store, batch, failure).await?),
     }

@@ -3,27 +3,27 @@
 mod ahead;
 mod answered;
 mod balance;
-mod chain;
-mod commands;
+mod batch_runner;
+mod consistency;
 mod declare;
 mod delivery;
+mod dispatcher;
 mod failures;
 mod fate;
 mod first_effect;
 mod held;
 mod lanes;
 mod leftovers;
+mod predecessors;
 mod progress;
 mod projection;
 mod queries;
 mod replies;
-#[cfg(test)]
-mod samples;
 mod schedule;
 mod segment;
 mod settled;
-mod soundness;
-mod work;
+#[cfg(test)]
+mod testing;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -40,13 +40,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+pub use self::consistency::ConsistencyError;
 pub use self::declare::DeclareError;
-pub use self::soundness::SoundnessError;
 
 use self::answered::AnsweredCreates;
-use self::commands::Dispatcher;
+use self::batch_runner::BatchRunner;
+use self::consistency::Consistency;
 use self::declare::LaneConsumer;
 use self::delivery::LogView;
+use self::dispatcher::Dispatcher;
 use self::failures::Failures;
 use self::first_effect::FirstEffects;
 use self::lanes::LanePull;
@@ -56,8 +58,6 @@ use self::projection::Projection;
 use self::queries::Queries;
 use self::replies::Replies;
 use self::settled::RecentlySettled;
-use self::soundness::Soundness;
-use self::work::Work;
 use crate::config::Config;
 use crate::store::Store;
 
@@ -69,7 +69,7 @@ const LANE_ROOM: usize = 512;
 pub enum SessionError {
     /// It is not known whether the log is behind SQL.
     #[error("comparing the log with SQL")]
-    Soundness(#[from] SoundnessError),
+    Consistency(#[from] ConsistencyError),
     /// The log cannot be used.
     #[error("declaring the log")]
     Declare(#[from] DeclareError),
@@ -89,7 +89,7 @@ pub(crate) struct Session {
 impl Session {
     /// Works until everything that was pulled is settled. `ready` is called once all lanes pull.
     pub(crate) async fn run(self, stop: CancellationToken, ready: impl FnOnce()) -> Result<(), SessionError> {
-        let Opened { soundness, generation, log, consumers, projection } = self.open().await?;
+        let Opened { consistency, generation, log, consumers, projection } = self.open().await?;
         // Ends with `stop`, with the first lane whose consumer is lost, or when the log is renumbered.
         let (session, renumbered) = (stop.child_token(), CancellationToken::new());
         let services = Services::default();
@@ -97,7 +97,7 @@ impl Session {
         services.until_drained(|end| progress.clone().run(self.connection.clone(), end));
         services.until_drained(|end| reconcile(Arc::clone(&projection), self.store.clone(), end));
         let (open, gate) = watch::channel(true);
-        let queries = self.queries(projection, soundness.clone(), log.clone(), gate.clone());
+        let queries = self.queries(projection, consistency.clone(), log.clone(), gate.clone());
         let subscriptions = queries.subscribe().await?;
         services.tasks.spawn(queries.run(subscriptions, session.clone()));
         let answered = AnsweredCreates { client: self.connection.client().clone(), store: self.store.clone() };
@@ -105,10 +105,10 @@ impl Session {
         services.tasks.spawn(answered.run(reports, session.clone()));
 
         let (verified, sound) = watch::channel(generation);
-        let work = self.work(soundness.clone(), log.clone(), sound.clone());
+        let work = self.work(consistency.clone(), log.clone(), sound.clone());
         let ends = Ends { session: session.clone(), renumbered: renumbered.clone() };
-        let stream = soundness.stream.clone();
-        services.tasks.spawn(soundness.watch(log.numbering, self.connection.clone(), verified, ends));
+        let stream = consistency.stream.clone();
+        services.tasks.spawn(consistency.watch(log.numbering, self.connection.clone(), verified, ends));
         let leftovers = Leftovers::new(stream, self.config.broker.namespace.clone());
         services.tasks.spawn(leftovers.watch(session.clone()));
         let (items, received) = mpsc::channel(LANE_ROOM);
@@ -141,33 +141,33 @@ impl Session {
             warn!("the broker is a cluster and keeps the log once: with --replicas 3 it survives the loss of a server");
         }
         let store = self.store.for_settling();
-        let soundness = Soundness { stream: stream.clone(), store, clock: Clock::System };
+        let consistency = Consistency { stream: stream.clone(), store, clock: Clock::System };
         // Before there is a consumer to pull from.
-        let numbering = soundness.verify().await?;
+        let numbering = consistency.verify().await?;
         let log = LogView { namespace: self.config.broker.namespace.clone(), numbering };
         let consumers = declare::consumers(&stream, &self.config.broker.namespace).await?;
         let projection = Arc::new(Projection::new(declare::bucket(&context, &self.config).await?));
-        Ok(Opened { soundness, generation, log, consumers, projection })
+        Ok(Opened { consistency, generation, log, consumers, projection })
     }
 
     fn queries(
         &self,
         projection: Arc<Projection>,
-        soundness: Soundness,
+        consistency: Consistency,
         log: LogView,
         open: watch::Receiver<bool>,
     ) -> Arc<Queries> {
         let (client, store) = (self.connection.client().clone(), self.store.clone());
         let (clock, failures) = (Clock::System, AtomicU32::new(0));
-        Arc::new(Queries { client, log, store, projection, soundness, clock, open, failures })
+        Arc::new(Queries { client, log, store, projection, consistency, clock, open, failures })
     }
 
-    fn work(&self, soundness: Soundness, log: LogView, sound: watch::Receiver<u64>) -> Arc<Work> {
+    fn work(&self, consistency: Consistency, log: LogView, sound: watch::Receiver<u64>) -> Arc<BatchRunner> {
         let replies = Replies { connection: self.connection.clone(), namespace: self.config.broker.namespace.clone() };
-        Arc::new(Work {
+        Arc::new(BatchRunner {
             store: self.store.for_settling(),
             replies,
-            soundness,
+            consistency,
             sound,
             log,
             clock: Clock::System,
@@ -183,7 +183,7 @@ impl Session {
 
 /// What a session works with, declared and verified.
 struct Opened {
-    soundness: Soundness,
+    consistency: Consistency,
     /// The connection on which the log was verified.
     generation: u64,
     log: LogView,

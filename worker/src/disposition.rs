@@ -6,7 +6,7 @@ use async_nats::jetstream::AckKind;
 
 /// How the work on one delivery ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub enum Settlement {
     /// Its outcome is committed, now or by an earlier copy. A refusal is an outcome, too.
     Settled,
     /// It is committed as a dead letter.
@@ -27,13 +27,13 @@ pub const DATABASE_AWAY: Duration = Duration::from_secs(1);
 pub const HELD_TOO_MANY: Duration = Duration::from_millis(250);
 
 /// The acknowledgement for an ending (ARCHITECTURE, "Failure classes").
-pub const fn disposition(ending: Ending) -> AckKind {
+pub const fn disposition(ending: Settlement) -> AckKind {
     match ending {
-        Ending::Settled => AckKind::Ack,
-        Ending::Dead => AckKind::Term,
-        Ending::TooNew => AckKind::Nak(Some(NEWER_WORKER)),
-        Ending::Outage => AckKind::Nak(Some(DATABASE_AWAY)),
-        Ending::Crowded => AckKind::Nak(Some(HELD_TOO_MANY)),
+        Settlement::Settled => AckKind::Ack,
+        Settlement::Dead => AckKind::Term,
+        Settlement::TooNew => AckKind::Nak(Some(NEWER_WORKER)),
+        Settlement::Outage => AckKind::Nak(Some(DATABASE_AWAY)),
+        Settlement::Crowded => AckKind::Nak(Some(HELD_TOO_MANY)),
     }
 }
 
@@ -44,11 +44,11 @@ mod tests {
     #[test]
     fn only_what_is_committed_leaves_the_log() {
         for (ending, leaves) in [
-            (Ending::Settled, true),
-            (Ending::Dead, true),
-            (Ending::TooNew, false),
-            (Ending::Outage, false),
-            (Ending::Crowded, false),
+            (Settlement::Settled, true),
+            (Settlement::Dead, true),
+            (Settlement::TooNew, false),
+            (Settlement::Outage, false),
+            (Settlement::Crowded, false),
         ] {
             assert_eq!(matches!(disposition(ending), AckKind::Ack | AckKind::Term), leaves, "{ending:?}");
         }

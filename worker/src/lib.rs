@@ -27,14 +27,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::broker::Session;
-pub use crate::broker::{DeclareError, SessionError, SoundnessError};
+pub use crate::broker::{ConsistencyError, DeclareError, SessionError};
 use crate::config::Config;
 use crate::store::{DatabaseKind, Store, StoreError, StoreOptions};
 
 /// How long a worker waits before it tries again what failed at start.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long the last acknowledgements may take to be written.
-const FLUSH_WITHIN: Duration = Duration::from_secs(2);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the broker may take for the answer to a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections for reads, beside those for transactions.
@@ -95,7 +95,7 @@ async fn work(config: Config, stop: CancellationToken) -> Result<(), WorkerError
         }
     }
     // Acknowledgements are on their way until the last byte is written.
-    if !matches!(timeout(FLUSH_WITHIN, connection.client().flush()).await, Ok(Ok(()))) {
+    if !matches!(timeout(FLUSH_TIMEOUT, connection.client().flush()).await, Ok(Ok(()))) {
         warn!("the last acknowledgements may not have been sent; the ledger knows them");
     }
     info!("worker stopped");

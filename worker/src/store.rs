@@ -15,6 +15,7 @@ use self::entity::attempt;
 pub(crate) mod answered;
 mod attempts;
 pub(crate) mod balance;
+pub(crate) mod bulk_insert;
 mod connect;
 pub(crate) mod credentials;
 pub(crate) mod dead;
@@ -27,10 +28,9 @@ pub(crate) mod lookup;
 pub(crate) mod members;
 mod numbering;
 pub(crate) mod profiles;
-pub(crate) mod redo;
-pub(crate) mod row;
-pub(crate) mod rows;
+pub(crate) mod retry;
 pub(crate) mod settled;
+pub(crate) mod stored_resource;
 
 pub use dead::DeadMessage;
 pub use error::{Class, StoreError};
@@ -67,13 +67,13 @@ pub struct StoreOptions {
 }
 
 /// The most rows in one statement: SQLite binds at most 32,766 values, PostgreSQL 65,535.
-pub(crate) const MOST_ROWS: usize = 1000;
+pub(crate) const MAX_ROWS: usize = 1000;
 /// The most values in one list of a statement.
-pub(crate) const MOST_VALUES: usize = 10_000;
+pub(crate) const MAX_VALUES: usize = 10_000;
 /// The most conditions joined by OR: SQLite's expressions are at most 1,000 deep.
-pub(crate) const MOST_GROUPS: usize = 500;
+pub(crate) const MAX_GROUPS: usize = 500;
 /// How long a query or a transaction may take before it is given up. Above the server's own limits.
-const PATIENCE: Duration = Duration::from_secs(15);
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a probe may take: a database that needs longer for a write of nothing is as good as away.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Connections to SQLite for what is read before commands are settled.
@@ -118,7 +118,7 @@ impl Store {
         let probe = async {
             let transaction = self.begin().await?;
             let nothing = attempt::Entity::delete_many().filter(attempt::Column::N.lt(0));
-            nothing.exec(&transaction).await.doing(doing)?;
+            nothing.exec(&transaction).await.context(doing)?;
             commit(transaction).await
         };
         tokio::time::timeout(PROBE_TIMEOUT, Box::pin(probe)).await.unwrap_or_else(|_| Err(StoreError::timed_out(doing)))
@@ -128,7 +128,7 @@ impl Store {
     pub async fn schema_is_current(&self) -> Result<bool, StoreError> {
         let doing = "reading which migrations were applied";
         let current = migrations::is_current(&self.reader);
-        within(doing, async { current.await.map_err(|error| StoreError::new(doing, &error)) }).await
+        with_timeout(doing, async { current.await.map_err(|error| StoreError::new(doing, &error)) }).await
     }
 
     /// Closes the connections, after what they are doing.
@@ -181,7 +181,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         if self.kind == DatabaseKind::Postgres {
             let set = format!("SET LOCAL {setting} = '{value}'");
-            transaction.execute_unprepared(&set).await.doing("beginning a transaction")?;
+            transaction.execute_unprepared(&set).await.context("beginning a transaction")?;
         }
         Ok(())
     }
@@ -204,21 +204,21 @@ pub(crate) async fn commit(transaction: DatabaseTransaction) -> Result<(), Store
 }
 
 /// Runs `work`, but not for ever: a dead network does not tell.
-pub(crate) async fn within<T>(
+pub(crate) async fn with_timeout<T>(
     doing: &'static str,
     work: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
-    tokio::time::timeout(PATIENCE, Box::pin(work)).await.unwrap_or_else(|_| Err(StoreError::timed_out(doing)))
+    tokio::time::timeout(CONNECTION_TIMEOUT, Box::pin(work)).await.unwrap_or_else(|_| Err(StoreError::timed_out(doing)))
 }
 
 /// Says what was being done when the driver failed.
-pub(crate) trait Doing<T> {
+pub(crate) trait Context<T> {
     /// Adds `doing` to the error.
-    fn doing(self, doing: &'static str) -> Result<T, StoreError>;
+    fn context(self, doing: &'static str) -> Result<T, StoreError>;
 }
 
-impl<T> Doing<T> for Result<T, DbErr> {
-    fn doing(self, doing: &'static str) -> Result<T, StoreError> {
+impl<T> Context<T> for Result<T, DbErr> {
+    fn context(self, doing: &'static str) -> Result<T, StoreError> {
         self.map_err(|error| StoreError::new(doing, &error))
     }
 }

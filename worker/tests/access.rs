@@ -6,8 +6,8 @@ use protocol::ownership::Source;
 use protocol::scim::resource_type::ResourceType;
 use serde_json::json;
 
-use crate::bed::{Bed, on_both, resource, status, statuses};
 use crate::log::{Log, at, delete, new_user, patch, put_user, sent_as, set, user};
+use crate::test_database::{TestDatabase, on_both, resource, status, statuses};
 
 fn patch_active(active: bool) -> Command {
     set("active", json!(active))
@@ -17,19 +17,19 @@ fn put_active(active: bool) -> Command {
     put_user(json!({ "userName": "alice", "active": active }))
 }
 
-async fn is_active(bed: &Bed) -> Option<bool> {
+async fn is_active(bed: &TestDatabase) -> Option<bool> {
     let user = bed.get("acme", ResourceType::User, user(1)).await?;
     user.attributes.boolean("active")
 }
 
 /// State and `yielded` of an operation, by its sequence.
-async fn ledger(bed: &Bed, sequence: u64) -> (String, bool) {
+async fn ledger(bed: &TestDatabase, sequence: u64) -> (String, bool) {
     let of = |column: &str| format!("SELECT {column} FROM operations WHERE sequence = {sequence}");
     (bed.value(&of("state")).await, bed.value(&of("yielded")).await)
 }
 
 /// A user, and a word on access that arrived after ten seconds.
-async fn said_after_ten_seconds(bed: &Bed, log: &mut Log, active: bool) {
+async fn said_after_ten_seconds(bed: &TestDatabase, log: &mut Log, active: bool) {
     let batch = [
         at(0, 1, log.user(1, new_user("alice"))),
         at(1_000, 1_001, log.user(1, patch_active(!active))),

@@ -8,8 +8,8 @@ use protocol::scim::resource::Version;
 use protocol::scim::resource_type::ResourceType;
 use serde_json::json;
 
-use crate::bed::{on_both, resource, status, statuses};
 use crate::log::{Log, delete, new_group, new_user, new_user_with, put_user, set, user};
+use crate::test_database::{on_both, resource, status, statuses};
 
 #[tokio::test]
 async fn a_user_is_created_replaced_patched_and_deleted() {

@@ -10,11 +10,11 @@ use worker::accepted::Accepted;
 use worker::apply::Ending;
 use worker::store::DeadMessage;
 
-use crate::bed::{Bed, member_ids, on_both, resource, status, statuses};
 use crate::log::{
     Log, NOW, add_members, at, delete, group, new_group, new_user, patch, put_user, remove_member, sent_as, set, user,
 };
 use crate::poison::refuse_evil;
+use crate::test_database::{TestDatabase, member_ids, on_both, resource, status, statuses};
 
 /// The same request as `first`, accepted while that was pending.
 fn again(first: &Accepted, second: Accepted) -> Accepted {
@@ -28,7 +28,7 @@ fn title_at_first() -> Command {
 }
 
 /// What the ledger keeps of an operation's end.
-async fn ledger(bed: &Bed, sequence: u64) -> String {
+async fn ledger(bed: &TestDatabase, sequence: u64) -> String {
     let columns = "state || ' ' || status || ' ' || COALESCE(CAST(version AS text), '') || COALESCE(detail, '')";
     bed.value(&format!("SELECT {columns} FROM operations WHERE sequence = {sequence}")).await
 }

@@ -12,8 +12,8 @@ use worker::accepted::Accepted;
 use worker::apply::{Applied, Ending, apply};
 use worker::store::Store;
 
-use crate::bed::{Bed, on_both, status};
 use crate::log::{Log, NOW, add_members, delete, new_group, new_user, set, user};
+use crate::test_database::{TestDatabase, on_both, status};
 
 async fn run(store: &Store, batch: &[Accepted]) -> Vec<Applied> {
     let policy = OwnershipPolicy::default();
@@ -111,13 +111,13 @@ async fn two_workers_on_one_user_lose_no_update() {
 }
 
 /// All users, locked by nobody's worker.
-async fn locked_rows(bed: &Bed) -> DatabaseTransaction {
+async fn locked_rows(bed: &TestDatabase) -> DatabaseTransaction {
     let transaction = bed.raw().await.begin().await.unwrap();
     transaction.execute_unprepared("SELECT id FROM users FOR UPDATE").await.unwrap();
     transaction
 }
 
-async fn both_wait(bed: &Bed) {
+async fn both_wait(bed: &TestDatabase) {
     let waiting =
         "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let until = Instant::now() + Duration::from_secs(30);
@@ -182,7 +182,7 @@ async fn a_member_added_while_the_user_is_deleted_does_not_stay() {
             assert_eq!((status_of(&added[0]), status_of(&removed[0])), (204, 204));
         }
         let shown = bed.get("acme", ResourceType::Group, crate::log::group(1)).await.unwrap();
-        assert_eq!(crate::bed::member_ids(&shown), []);
+        assert_eq!(crate::test_database::member_ids(&shown), []);
         let rows = bed.count("group_members").await;
         assert_eq!(bed.value::<i64>("SELECT member_count FROM groups").await, rows);
     })

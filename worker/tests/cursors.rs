@@ -11,9 +11,9 @@ use protocol::scim::schema::Extensions;
 use protocol::scim::sort::Sort;
 use sea_orm::ConnectionTrait;
 
-use crate::bed::{Bed, on_both, statuses};
 use crate::filters::walk::Asked;
 use crate::log::{Log, delete, new_user, user};
+use crate::test_database::{TestDatabase, on_both, statuses};
 
 /// Those that are there at first have the even numbers below this; those that come have odd ones.
 const NUMBERS: u128 = 40_000;
@@ -43,7 +43,7 @@ fn goes(n: u128) -> u128 {
 }
 
 /// Makes twenty thousand users after the model of one that the worker has written.
-async fn fill(bed: &Bed) {
+async fn fill(bed: &TestDatabase) {
     bed.apply_one(Log::of("acme").user(0, new_user(&name(0)))).await;
     let (numbers, id, name) = if bed.is_postgres() {
         (
@@ -91,7 +91,7 @@ fn place(id: ResourceId, order: Option<&str>) -> (u128, u128) {
 
 /// Reads a page while some come and others go.
 async fn page(
-    bed: &Bed,
+    bed: &TestDatabase,
     asked: &Asked,
     paging: Paging,
     log: &mut Log,

@@ -14,8 +14,8 @@ use protocol::scim::resource_type::ResourceType;
 use serde_json::json;
 use worker::accepted::Accepted;
 
-use crate::bed::{Bed, member_ids, on_both, resource};
 use crate::log::{Log, NOW, at, delete, group, new_group, new_user, new_user_with, put_group, sent_as, set, user};
+use crate::test_database::{TestDatabase, member_ids, on_both, resource};
 
 fn create(log: &mut Log, id: u128) -> Accepted {
     sent_as("POST alice", log.user(id, new_user("alice")))
@@ -33,7 +33,7 @@ fn original(outcome: &Outcome) -> (OperationId, &Resource) {
     }
 }
 
-async fn fate(bed: &Bed, operation: OperationId) -> Outcome {
+async fn fate(bed: &TestDatabase, operation: OperationId) -> Outcome {
     match bed.ask("acme", Query::Fate { operation, sequence: None }).await {
         Answer::Fate { fate: Fate::Ended(outcome) } => outcome,
         other => panic!("{other:?}"),

@@ -12,8 +12,8 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, TransactionTrait};
 use worker::accepted::Accepted;
 use worker::apply::{Ending, Parked, apply_parked};
 
-use crate::bed::{Bed, on_both, postgres_bed, status};
 use crate::log::{Log, NOW, add_members, delete, new_group, new_user, put_user, set, user};
+use crate::test_database::{TestDatabase, on_both, postgres_bed, status};
 
 /// Far below the time that a batch would wait for a row if nothing bounded it, far above what the others need.
 const PROMPTLY: Duration = Duration::from_secs(1);
@@ -168,12 +168,12 @@ fn three(log: &mut Log, round: usize) -> [Accepted; 3] {
     [0, 1, 2].map(|n| log.user(at + n as u128, new_user(&names[n])))
 }
 
-async fn fail_evil(bed: &Bed, failure: &str) {
+async fn fail_evil(bed: &TestDatabase, failure: &str) {
     fail(bed, failure, "NEW.user_name LIKE 'evil%'").await;
 }
 
 /// From now on the database fails so at every insert of a user for which the condition holds.
-async fn fail(bed: &Bed, failure: &str, condition: &str) {
+async fn fail(bed: &TestDatabase, failure: &str, condition: &str) {
     let raw = bed.raw().await;
     if bed.is_postgres() {
         let function = format!(
@@ -190,19 +190,19 @@ async fn fail(bed: &Bed, failure: &str, condition: &str) {
     }
 }
 
-async fn heal(bed: &Bed) {
+async fn heal(bed: &TestDatabase) {
     let sql = if bed.is_postgres() { "DROP FUNCTION fail CASCADE" } else { "DROP TRIGGER fail" };
     bed.raw().await.execute_unprepared(sql).await.unwrap();
 }
 
 /// A transaction of somebody else, which stays open.
-async fn lock(bed: &Bed, sql: &str) -> DatabaseTransaction {
+async fn lock(bed: &TestDatabase, sql: &str) -> DatabaseTransaction {
     let transaction = bed.raw().await.begin().await.unwrap();
     transaction.execute_unprepared(sql).await.unwrap();
     transaction
 }
 
-async fn again(bed: &Bed, batch: &[Accepted]) -> Vec<Ending> {
+async fn again(bed: &TestDatabase, batch: &[Accepted]) -> Vec<Ending> {
     let applied = apply_parked(&bed.store, &OwnershipPolicy::default(), batch, Clock::Fixed(NOW)).await.unwrap();
     applied.into_iter().map(|applied| applied.ending).collect()
 }

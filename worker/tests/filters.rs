@@ -22,7 +22,7 @@ use protocol::scim::resource_type::ResourceType;
 use protocol::scim::sort::Sort;
 use serde_json::Value;
 
-use crate::bed::{Bed, on_both};
+use crate::test_database::{TestDatabase, on_both};
 use dice::Dice;
 use population::{BASE_URL, extensions};
 
@@ -38,7 +38,7 @@ struct Known {
     rendered: Value,
 }
 
-async fn known(bed: &Bed, kind: ResourceType) -> Vec<Known> {
+async fn known(bed: &TestDatabase, kind: ResourceType) -> Vec<Known> {
     let Answer::List { resources, .. } = bed.ask("acme", list(kind, None, None)).await else { panic!() };
     let complete = Projection::complete(extensions());
     let render = |resource: &protocol::scim::resource::Resource| Known {
@@ -54,7 +54,7 @@ fn list(resource_type: ResourceType, filter: Option<Filter>, sort: Option<Sort>)
     Query::List { lists, base_url: BASE_URL.to_owned(), sort, paging, joined: Include::ALL }
 }
 
-async fn found(bed: &Bed, query: Query) -> Result<Vec<ResourceId>, String> {
+async fn found(bed: &TestDatabase, query: Query) -> Result<Vec<ResourceId>, String> {
     // What is compared is which resources match: their members need not be read for each question.
     let Query::List { lists, base_url, sort, paging, .. } = query else { panic!() };
     match bed.ask("acme", Query::List { lists, base_url, sort, paging, joined: Include::NONE }).await {
@@ -66,7 +66,7 @@ async fn found(bed: &Bed, query: Query) -> Result<Vec<ResourceId>, String> {
     }
 }
 
-async fn agree(bed: &Bed, kind: ResourceType, count: usize) {
+async fn agree(bed: &TestDatabase, kind: ResourceType, count: usize) {
     let known = known(bed, kind).await;
     let mut dice = Dice::of(SEED ^ u64::try_from(count).unwrap());
     let questions: Vec<(String, Filter)> = (0..count).map(|_| question::of(&mut dice, kind, &known)).collect();

@@ -23,17 +23,17 @@ use worker::accepted::Accepted;
 use worker::apply::{apply, first_effect};
 use worker::store::Class;
 
-use crate::bed::{Bed, on_both, postgres_bed, resource, status, statuses};
 use crate::log::{
     Log, NOW, add_members, at, delete, group, new_group, new_user, new_user_with, patch, put_user, sent_as, set, user,
 };
+use crate::test_database::{TestDatabase, on_both, postgres_bed, resource, status, statuses};
 
-async fn takes_first(bed: &Bed, command: &Accepted) -> bool {
+async fn takes_first(bed: &TestDatabase, command: &Accepted) -> bool {
     first_effect(&bed.store, Some(&OwnershipPolicy::default()), command, Clock::Fixed(NOW)).await.unwrap()
 }
 
 /// `active` and the version of the first user.
-async fn state(bed: &Bed) -> Option<(Option<bool>, i64)> {
+async fn state(bed: &TestDatabase) -> Option<(Option<bool>, i64)> {
     let user = bed.get("acme", User, user(1)).await?;
     Some((user.attributes.boolean("active"), user.meta.version.number()))
 }
@@ -260,7 +260,7 @@ async fn a_fence_goes_with_the_command_that_left_it_however_that_ends() {
 }
 
 /// Everything that can be read, in words.
-async fn everything(bed: &Bed) -> Vec<String> {
+async fn everything(bed: &TestDatabase) -> Vec<String> {
     let mut read = Vec::new();
     for query in queries() {
         read.push(format!("{query:?}\n{:?}", bed.ask("acme", query.clone()).await));

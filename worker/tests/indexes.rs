@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use worker::answer::Plan;
 use worker::store::{DatabaseKind, Store};
 
-use crate::bed::{Bed, on_both, statuses};
 use crate::log::{Log, delete, group, new_user_with, put_user, set, user};
+use crate::test_database::{TestDatabase, on_both, statuses};
 
 /// By id: of rows, and of members by their group.
 const BY_ID: [&str; 4] = ["users_pkey", "sqlite_autoindex_users_1", "groups_pkey", "sqlite_autoindex_groups_1"];
@@ -37,7 +37,7 @@ fn query(kind: ResourceType, filter: &str, paging: Paging) -> Query {
     Query::List { lists, base_url, sort: None, paging, joined: Include::NONE }
 }
 
-async fn found(bed: &Bed, kind: ResourceType, filter: &str) -> (u64, Vec<ResourceId>) {
+async fn found(bed: &TestDatabase, kind: ResourceType, filter: &str) -> (u64, Vec<ResourceId>) {
     match bed.ask("acme", query(kind, filter, by_index())).await {
         Answer::List { total, resources, .. } => (total, resources.iter().map(|resource| resource.id).collect()),
         other => panic!("{filter}: {other:?}"),
@@ -131,7 +131,7 @@ async fn nearly_everybody_comes_by_id(store: &Store) {
     assert!(alone.iter().any(|way| count.contains(way)), "{count}");
 }
 
-async fn the_right_ones_are_found(bed: &Bed) {
+async fn the_right_ones_are_found(bed: &TestDatabase) {
     let found = async |kind, filter: &str| found(bed, kind, filter).await;
     let only = (1, vec![crowd::user(77)]);
     for filter in [
@@ -198,7 +198,7 @@ async fn an_address_is_listed_as_long_as_a_user_has_it() {
     .await;
 }
 
-async fn listed(bed: &Bed, values: &[&str]) {
+async fn listed(bed: &TestDatabase, values: &[&str]) {
     let listed = if bed.is_postgres() { "string_agg(value, ' ' ORDER BY value)" } else { "group_concat(value, ' ')" };
     let listed: Option<String> = bed.value(&format!("SELECT {listed} FROM user_emails")).await;
     assert_eq!(listed.unwrap_or_default(), values.join(" "));

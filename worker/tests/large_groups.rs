@@ -13,14 +13,14 @@ use protocol::scim::resource::Resource;
 use protocol::scim::resource_type::ResourceType;
 use sea_orm::ConnectionTrait;
 
-use crate::bed::{Bed, member_ids, on_both, resource, status};
 use crate::log::{Log, add_members, group, new_group, new_user, put_group, remove_member, user};
+use crate::test_database::{TestDatabase, member_ids, on_both, resource, status};
 
 /// No statement may take longer, in any build.
 const STATEMENT: Duration = Duration::from_secs(10);
 
 /// Counts rows of `group_members` that are written.
-async fn count_writes(bed: &Bed) {
+async fn count_writes(bed: &TestDatabase) {
     let statements: &[&str] = if bed.is_postgres() {
         &[
             "CREATE TABLE writes (kind text)",
@@ -44,7 +44,7 @@ async fn count_writes(bed: &Bed) {
     raw.close().await.unwrap();
 }
 
-async fn writes(bed: &Bed) -> (i64, i64) {
+async fn writes(bed: &TestDatabase) -> (i64, i64) {
     let of = async |kind: &str| bed.value::<i64>(&format!("SELECT COUNT(*) FROM writes WHERE kind = '{kind}'")).await;
     (of("INSERT").await, of("DELETE").await)
 }
@@ -80,7 +80,7 @@ async fn a_put_writes_the_difference_and_nothing_else() {
     .await;
 }
 
-async fn member_count(bed: &Bed) -> i64 {
+async fn member_count(bed: &TestDatabase) -> i64 {
     bed.value("SELECT member_count FROM groups").await
 }
 
@@ -136,13 +136,13 @@ async fn commands_of_one_batch_see_each_others_members() {
     .await;
 }
 
-fn one_of(bed: &Bed, ids: &[ResourceId]) -> String {
+fn one_of(bed: &TestDatabase, ids: &[ResourceId]) -> String {
     let literal = |id: &ResourceId| if bed.is_postgres() { format!("'{id}'") } else { format!("x'{}'", id.0.simple()) };
     format!("member_id IN ({})", ids.iter().map(literal).collect::<Vec<_>>().join(", "))
 }
 
 /// Walks the pages.
-async fn walk(bed: &Bed, id: u128, count: u64, display: bool) -> Vec<Member> {
+async fn walk(bed: &TestDatabase, id: u128, count: u64, display: bool) -> Vec<Member> {
     let (mut found, mut after) = (Vec::new(), None);
     loop {
         let query = Query::Members { group: group(id), after, count, display };

@@ -4,11 +4,11 @@ use protocol::scim::resource_type::ResourceType::User;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 
-use crate::bed::{Bed, postgres_bed, resource, statuses};
 use crate::log::{Log, new_user_with, patch, user};
+use crate::test_database::{TestDatabase, postgres_bed, resource, statuses};
 
 /// Rows of a table that were read, through all its indexes and without.
-async fn rows_read(bed: &Bed, table: &str) -> i64 {
+async fn rows_read(bed: &TestDatabase, table: &str) -> i64 {
     let through = format!("SELECT SUM(idx_tup_read)::bigint FROM pg_stat_user_indexes WHERE relname = '{table}'");
     let without = format!("SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = '{table}'");
     bed.value::<i64>(&through).await + bed.value::<i64>(&without).await

@@ -9,7 +9,6 @@
 mod access;
 mod applying;
 mod attach;
-mod bed;
 mod concurrency;
 mod cursors;
 mod duplicates;
@@ -28,4 +27,5 @@ mod queries;
 mod redelivery;
 mod round_trips;
 mod schema;
+mod test_database;
 mod uniqueness;

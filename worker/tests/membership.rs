@@ -3,12 +3,12 @@
 use protocol::scim::resource_type::ResourceType;
 use serde_json::json;
 
-use crate::bed::{Bed, member_ids, on_both, resource, statuses};
 use crate::log::{
     Log, add_members, delete, group, new_group, new_user, new_user_with, patch, put_group, remove_member, user,
 };
+use crate::test_database::{TestDatabase, member_ids, on_both, resource, statuses};
 
-async fn members(bed: &Bed, id: u128) -> Vec<protocol::id::ResourceId> {
+async fn members(bed: &TestDatabase, id: u128) -> Vec<protocol::id::ResourceId> {
     member_ids(&bed.get("acme", ResourceType::Group, group(id)).await.unwrap())
 }
 

@@ -4,19 +4,19 @@ use protocol::credential::Token;
 use protocol::message::admin::{AdminCall, AdminError, AdminReply, AdminResult, NewToken};
 use protocol::message::query::{Answer, Query};
 
-use crate::bed::{Bed, on_both};
 use crate::log::{Log, NOW, new_group, new_user};
+use crate::test_database::{TestDatabase, on_both};
 
 fn token(n: u8) -> NewToken {
     let token = Token::from_random([n; 9], [n; 32]).unwrap();
     NewToken { id: token.id().clone(), label: format!("token {n}"), hash: token.hash(), expires_at: None }
 }
 
-async fn call(bed: &Bed, call: AdminCall) -> AdminResult {
+async fn call(bed: &TestDatabase, call: AdminCall) -> AdminResult {
     worker::admin::admin(&bed.store, call, NOW).await
 }
 
-async fn credential_is_known(bed: &Bed, workspace: &str, n: u8) -> bool {
+async fn credential_is_known(bed: &TestDatabase, workspace: &str, n: u8) -> bool {
     match bed.ask(workspace, Query::Credential { token: token(n).id }).await {
         Answer::Credential { credential } => credential.is_some(),
         other => panic!("{other:?}"),

@@ -11,11 +11,11 @@ use worker::accepted::RawMessage;
 use worker::apply::Ending;
 use worker::store::DeadMessage;
 
-use crate::bed::{Bed, on_both, status};
 use crate::log::{Log, NOW, new_user};
+use crate::test_database::{TestDatabase, on_both, status};
 
 /// From now on the database refuses one userName, as it would refuse a value that only it knows to be wrong.
-pub(crate) async fn refuse_evil(bed: &Bed) {
+pub(crate) async fn refuse_evil(bed: &TestDatabase) {
     let sql = if bed.is_postgres() {
         "ALTER TABLE users ADD CONSTRAINT refused_name CHECK (user_name <> 'evil')"
     } else {

@@ -7,8 +7,8 @@ use protocol::scim::list::{Include, Page, Paging};
 use protocol::scim::resource_type::ResourceType;
 use serde_json::json;
 
-use crate::bed::{Bed, member_ids, on_both};
 use crate::log::{Log, group, new_group, new_user_with, user};
+use crate::test_database::{TestDatabase, member_ids, on_both};
 
 fn query(resource_type: ResourceType, filter: Option<Filter>, page: Page) -> Query {
     let lists = vec![TypeFilter { resource_type, filter }];
@@ -16,7 +16,7 @@ fn query(resource_type: ResourceType, filter: Option<Filter>, page: Page) -> Que
     Query::List { lists, base_url: "https://scim.example.com".to_owned(), sort: None, paging, joined: Include::ALL }
 }
 
-async fn list(bed: &Bed, kind: ResourceType, filter: Option<&str>, page: Page) -> (u64, Vec<ResourceId>) {
+async fn list(bed: &TestDatabase, kind: ResourceType, filter: Option<&str>, page: Page) -> (u64, Vec<ResourceId>) {
     let filter = filter.map(|filter| Filter::parse(kind, filter).unwrap());
     match bed.ask("acme", query(kind, filter, page)).await {
         Answer::List { total, resources, .. } => (total, resources.iter().map(|resource| resource.id).collect()),
@@ -24,7 +24,7 @@ async fn list(bed: &Bed, kind: ResourceType, filter: Option<&str>, page: Page) -
     }
 }
 
-async fn fill(bed: &Bed) {
+async fn fill(bed: &TestDatabase) {
     let mut log = Log::of("acme");
     let users = (0..5).map(|n| {
         let names = json!({"userName": format!("User{n}"), "externalId": format!("Ext{n}"), "displayName": "Same"});

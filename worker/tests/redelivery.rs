@@ -12,8 +12,8 @@ use worker::accepted::Accepted;
 use worker::apply::apply;
 use worker::store::{Class, CopyReason, Newest, SettledCopy};
 
-use crate::bed::{Bed, on_both, resource, statuses};
 use crate::log::{Log, NOW, add_members, delete, group, new_group, new_user, set, user};
+use crate::test_database::{TestDatabase, on_both, resource, statuses};
 
 #[tokio::test]
 async fn a_redelivered_operation_is_answered_again_and_nothing_is_doubled() {
@@ -99,7 +99,7 @@ async fn the_outcome_can_be_asked_for_within_the_workspace_only() {
     .await;
 }
 
-async fn refusal_of(bed: &Bed, accepted: Accepted) -> Class {
+async fn refusal_of(bed: &TestDatabase, accepted: Accepted) -> Class {
     let refused = apply(&bed.store, &OwnershipPolicy::default(), &[accepted], Clock::Fixed(NOW)).await;
     refused.unwrap_err().class()
 }

@@ -13,8 +13,8 @@ use worker::accepted::Accepted;
 use worker::apply::apply;
 use worker::store::{Store, StoreOptions};
 
-use crate::bed::postgres_database;
 use crate::log::{Log, NOW, add_members, new_group, new_user, new_user_with, patch, sent_as, user};
+use crate::test_database::postgres_database;
 
 /// What the driver sends to try a connection that is put back: nobody waits for the answer.
 const SYNC: &[u8] = b"S\0\0\0\x04";

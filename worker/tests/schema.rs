@@ -4,8 +4,8 @@ use sea_orm::ConnectionTrait;
 use serde_json::json;
 use worker::store::{DatabaseKind, Store, StoreOptions};
 
-use crate::bed::{on_both, on_both_empty};
 use crate::log::{Log, new_user, new_user_with};
+use crate::test_database::{on_both, on_both_empty};
 
 async fn applied(url: &str) -> usize {
     migrations::status(url).await.unwrap().iter().filter(|step| step.applied).count()

@@ -3,8 +3,8 @@
 use protocol::scim::resource_type::ResourceType;
 use serde_json::json;
 
-use crate::bed::{on_both, statuses};
 use crate::log::{Log, delete, group, new_group, new_user, put_group, set, user};
+use crate::test_database::{on_both, statuses};
 
 #[tokio::test]
 async fn a_name_is_given_once_within_a_batch_and_across_batches() {

@@ -20,7 +20,7 @@ const KEY_PREFIX: &str = "token.";
 /// A watch is opened anew this often, in case it went silent.
 const WATCH_FOR: Duration = Duration::from_mins(1);
 /// How long opening a watch may take.
-const OPEN_WITHIN: Duration = Duration::from_secs(5);
+const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 
 type WatchError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -37,7 +37,7 @@ pub(crate) async fn watch(context: Context, namespace: Namespace, credentials: A
                 if !std::mem::replace(&mut said, true) {
                     tracing::warn!(error = %error_chain(error.as_ref()), "credentials cannot be watched, trying again");
                 }
-                tokio::time::sleep(delay.next().unwrap_or(OPEN_WITHIN)).await;
+                tokio::time::sleep(delay.next().unwrap_or(OPEN_TIMEOUT)).await;
             }
         }
     }
@@ -56,7 +56,7 @@ async fn follow(
         let entries = bucket.watch_with_history(format!("{KEY_PREFIX}*")).await?;
         Ok::<_, WatchError>((entries, is_empty))
     };
-    let opened = tokio::time::timeout(OPEN_WITHIN, open).await;
+    let opened = tokio::time::timeout(OPEN_TIMEOUT, open).await;
     let (mut entries, is_empty) = opened.map_err(|_| "the broker did not answer in time")??;
     if is_empty {
         health.credentials_loaded.store(true, Ordering::Relaxed);

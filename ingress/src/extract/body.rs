@@ -19,11 +19,11 @@ use sha2::{Digest, Sha256};
 
 use super::kind;
 use crate::auth::Caller;
-use crate::edge::Edge;
 use crate::error::ApiError;
+use crate::state::AppState;
 
 /// How long a body may take to arrive.
-pub(crate) const BODY_WITHIN: Duration = Duration::from_secs(30);
+pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A body that was read, checked and parsed, and what identifies the request that brought it.
 pub(crate) struct ScimBody<T> {
@@ -52,15 +52,15 @@ impl FromJson for PatchRequest {
     }
 }
 
-impl<T: FromJson> FromRequest<Edge> for ScimBody<T> {
+impl<T: FromJson> FromRequest<AppState> for ScimBody<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, edge: &Edge) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
         let (mut parts, body) = request.into_parts();
-        let caller = Caller::from_request_parts(&mut parts, edge).await?;
+        let caller = Caller::from_request_parts(&mut parts, state).await?;
         let resource_type = kind(&parts)?;
         media_type(&parts.headers)?;
-        let limit = edge.terms.body_limit(resource_type, edge.gateway.max_payload());
+        let limit = state.settings.body_limit(resource_type, state.gateway.max_payload());
         let bytes = read(body, limit).await?;
         let schema = caller.profile.extensions.of(resource_type);
         let body = read_body(&bytes).map_err(|error| ScimError::invalid_json(&error))?;
@@ -71,14 +71,14 @@ impl<T: FromJson> FromRequest<Edge> for ScimBody<T> {
 
 /// What identifies a request whose body says nothing. It is read to its end all the same: only then is it seen when the
 /// client hangs up.
-pub(crate) struct Bodiless(pub(crate) Fingerprint);
+pub(crate) struct NoBody(pub(crate) Fingerprint);
 
-impl FromRequest<Edge> for Bodiless {
+impl FromRequest<AppState> for NoBody {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, edge: &Edge) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        read(body, edge.terms.max_user_body).await?;
+        read(body, state.settings.max_user_body).await?;
         Ok(Self(fingerprint(&parts, b"")))
     }
 }
@@ -102,7 +102,7 @@ pub(crate) fn media_type(headers: &HeaderMap) -> Result<(), ScimError> {
 
 /// The whole body, at most `limit` bytes of it.
 pub(super) async fn read(body: Body, limit: usize) -> Result<bytes::Bytes, ScimError> {
-    let collected = tokio::time::timeout(BODY_WITHIN, Limited::new(body, limit).collect()).await;
+    let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, limit).collect()).await;
     match collected.map_err(|_| ScimError::new(408, "the body did not arrive within 30 seconds"))? {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => {

@@ -9,7 +9,7 @@ use protocol::scim::bulk::{BulkLimits, BulkRequest};
 use protocol::scim::error::{ScimError, ScimType};
 use tokio::sync::mpsc;
 
-use super::body::BODY_WITHIN;
+use super::body::BODY_TIMEOUT;
 
 /// Pieces of the body that wait to be parsed.
 const PIECES: usize = 4;
@@ -20,7 +20,7 @@ pub(crate) async fn read_bulk(body: Body, limits: BulkLimits) -> Result<BulkRequ
     let parsing = tokio::task::spawn_blocking(move || {
         BulkRequest::read(io::BufReader::new(Arriving { pieces, piece: Bytes::new() }), limits)
     });
-    let pumping = tokio::time::timeout(BODY_WITHIN, pump(body, sender, limits.bytes)).await;
+    let pumping = tokio::time::timeout(BODY_TIMEOUT, pump(body, sender, limits.bytes)).await;
     // The parser ends when it has found an error, or when the pump has ended.
     let parsed = parsing.await.unwrap_or_else(|_| Err(ScimError::new(500, "the body could not be parsed")));
     match pumping {

@@ -10,9 +10,9 @@ use protocol::scim::resource::Version;
 use crate::error::ApiError;
 
 /// The request's precondition, for a worker to decide.
-pub(crate) struct Conditional(pub(crate) Precondition);
+pub(crate) struct PreconditionHeaders(pub(crate) Precondition);
 
-impl<S: Sync> FromRequestParts<S> for Conditional {
+impl<S: Sync> FromRequestParts<S> for PreconditionHeaders {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {

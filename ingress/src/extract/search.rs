@@ -3,7 +3,7 @@
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::request::Parts;
 use protocol::profile::Profile;
-use protocol::scim::cursor::Cursors;
+use protocol::scim::cursor::CursorCodec;
 use protocol::scim::error::{ScimError, ScimType};
 use protocol::scim::filter::{Filter, TypeFilter};
 use protocol::scim::list::{Page, Paging};
@@ -14,8 +14,8 @@ use serde_json::{Map, Value};
 
 use super::{Parameters, body, kinds};
 use crate::auth::Caller;
-use crate::edge::Edge;
 use crate::error::ApiError;
+use crate::state::AppState;
 
 /// The URN of a search's body.
 const SEARCH_SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:SearchRequest";
@@ -55,16 +55,16 @@ impl<S: Sync> FromRequestParts<S> for Search {
 }
 
 /// A search in the body of a POST.
-pub(crate) struct Posted(pub(crate) Search);
+pub(crate) struct SearchBody(pub(crate) Search);
 
-impl FromRequest<Edge> for Posted {
+impl FromRequest<AppState> for SearchBody {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, edge: &Edge) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
         let (mut parts, sent) = request.into_parts();
-        let caller = Caller::from_request_parts(&mut parts, edge).await?;
+        let caller = Caller::from_request_parts(&mut parts, state).await?;
         body::media_type(&parts.headers)?;
-        let limit = edge.terms.body_limit(ResourceType::User, edge.gateway.max_payload());
+        let limit = state.settings.body_limit(ResourceType::User, state.gateway.max_payload());
         let bytes = body::read(sent, limit).await?;
         let Value::Object(members) = body::json(&bytes)? else {
             return Err(syntax("the body must be a JSON object").into());
@@ -138,7 +138,7 @@ impl<'a> Asked<'a> {
                 return Err(ScimError::bad_request(ScimType::InvalidValue, detail));
             }
             (Some(""), None) => None,
-            (Some(cursor), None) => Some(Cursors::of(lists, sort).read(cursor)?),
+            (Some(cursor), None) => Some(CursorCodec::of(lists, sort).read(cursor)?),
         };
         Ok(Paging::cursor(after, self.count))
     }

@@ -15,7 +15,7 @@ const IN_LOG: usize = 128;
 const WAITING: usize = 1024;
 
 /// The most operations that enter at once: half of the places, so that the next are stored while these are applied.
-pub const MOST_TOGETHER: usize = IN_LOG / 2;
+pub const MAX_TOGETHER: usize = IN_LOG / 2;
 
 /// The gates of all workspaces. Only a valid token gets here, so there are no more of them than workspaces.
 #[derive(Debug, Default)]
@@ -25,13 +25,13 @@ pub(super) struct Admission {
 
 #[derive(Debug, Clone)]
 struct Gate {
-    in_log: Arc<Semaphore>,
+    queued: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
 }
 
 impl Default for Gate {
     fn default() -> Self {
-        Self { in_log: Arc::new(Semaphore::new(IN_LOG)), waiting: Arc::new(Semaphore::new(WAITING)) }
+        Self { queued: Arc::new(Semaphore::new(IN_LOG)), waiting: Arc::new(Semaphore::new(WAITING)) }
     }
 }
 
@@ -48,19 +48,19 @@ pub(super) struct Permit {
 }
 
 impl Admission {
-    /// Joins those that wait. The only refusal is `Crowded`.
+    /// Joins those that wait. The only refusal is `TooManyRequests`.
     pub(super) fn queue(&self, workspace: &WorkspaceId, lane: Lane) -> Result<Queued, GatewayError> {
         let waiting = self.gate(workspace, lane).waiting.try_acquire_owned();
-        waiting.map(|waiting| Queued { _waiting: waiting }).map_err(|_| GatewayError::Crowded)
+        waiting.map(|waiting| Queued { _waiting: waiting }).map_err(|_| GatewayError::TooManyRequests)
     }
 
     /// Waits for a place in the log. Each lane has its own, so what takes access away never waits for other work.
     pub(super) async fn enter(&self, workspace: &WorkspaceId, lane: Lane) -> Result<Permit, GatewayError> {
-        let permit = self.gate(workspace, lane).in_log.acquire_owned().await;
-        permit.map(|permit| Permit { _in_log: permit }).map_err(|_| GatewayError::Crowded)
+        let permit = self.gate(workspace, lane).queued.acquire_owned().await;
+        permit.map(|permit| Permit { _in_log: permit }).map_err(|_| GatewayError::TooManyRequests)
     }
 
-    /// Waits for a place for each of several operations, at most [`MOST_TOGETHER`]. The only refusal is `Crowded`.
+    /// Waits for a place for each of several operations, at most [`MAX_TOGETHER`]. The only refusal is `TooManyRequests`.
     pub(super) async fn enter_together(
         &self,
         workspace: &WorkspaceId,
@@ -68,10 +68,10 @@ impl Admission {
         count: usize,
     ) -> Result<Vec<Permit>, GatewayError> {
         let gate = self.gate(workspace, lane);
-        let _waiting = gate.waiting.try_acquire().map_err(|_| GatewayError::Crowded)?;
-        let places = u32::try_from(count.min(MOST_TOGETHER)).unwrap_or(u32::MAX);
+        let _waiting = gate.waiting.try_acquire().map_err(|_| GatewayError::TooManyRequests)?;
+        let places = u32::try_from(count.min(MAX_TOGETHER)).unwrap_or(u32::MAX);
         let mut permits =
-            Arc::clone(&gate.in_log).acquire_many_owned(places).await.map_err(|_| GatewayError::Crowded)?;
+            Arc::clone(&gate.queued).acquire_many_owned(places).await.map_err(|_| GatewayError::TooManyRequests)?;
         Ok(std::iter::from_fn(|| permits.split(1)).map(|permit| Permit { _in_log: permit }).collect())
     }
 
@@ -106,7 +106,7 @@ mod tests {
         let admission = Admission::default();
         let acme: WorkspaceId = "acme".parse().unwrap();
         let queued: Vec<_> = (0..WAITING).map(|_| admission.queue(&acme, Lane::Interactive).unwrap()).collect();
-        assert!(matches!(admission.queue(&acme, Lane::Interactive), Err(GatewayError::Crowded)));
+        assert!(matches!(admission.queue(&acme, Lane::Interactive), Err(GatewayError::TooManyRequests)));
         assert!(admission.queue(&acme, Lane::Urgent).is_ok());
         drop(queued);
         assert!(admission.queue(&acme, Lane::Interactive).is_ok());

@@ -18,13 +18,13 @@ use tracing::Instrument;
 
 use super::admission::{Admission, Queued};
 use super::answered_creates::AnsweredCreates;
-use super::chain::Chain;
+use super::append::Appender;
+use super::dialect_reports::DialectReports;
 use super::observer::Observed;
-use super::outgoing::Outgoing;
+use super::outgoing::OutgoingCommand;
 use super::pending_outcomes::PendingOutcomes;
 use super::query_client::{QueryClient, QueryError};
 use super::shared::Shared;
-use super::sightings::Sightings;
 use super::turns::Turns;
 use super::underway::Underway;
 use super::{Gateway, GatewayError, Timing};
@@ -60,9 +60,9 @@ impl JetStream {
         }
         let observed = Arc::new(Observed::default());
         tokio::spawn(Arc::clone(&observed).run(connection.clone(), namespace.clone(), health));
-        let chain = Chain::new(connection.clone(), Arc::clone(&observed));
+        let chain = Appender::new(connection.clone(), Arc::clone(&observed));
         let asking = QueryClient::new(connection.clone(), namespace.clone());
-        let (admission, turns, sightings) = (Admission::default(), Turns::default(), Sightings::default());
+        let (admission, turns, reports) = (Admission::default(), Turns::default(), DialectReports::default());
         let inner = Shared {
             namespace,
             connection,
@@ -73,7 +73,7 @@ impl JetStream {
             turns,
             observed,
             creates,
-            sightings,
+            reports,
             answer_within,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -94,7 +94,7 @@ impl Gateway for JetStream {
         let Some((first, lane)) = commands.first() else { return Box::pin(async { Vec::new() }) };
         // One place for all of them: they wait for each other anyway.
         let Ok(queued) = self.inner.admission.queue(&first.workspace, *lane) else {
-            return Box::pin(std::future::ready(refused(commands.len(), || GatewayError::Crowded)));
+            return Box::pin(std::future::ready(refused(commands.len(), || GatewayError::TooManyRequests)));
         };
         // Turns come in the order of these calls.
         let submitted =
@@ -128,8 +128,8 @@ impl Gateway for JetStream {
     }
 
     fn saw(&self, workspace: &WorkspaceId, dialect: Dialect) {
-        let Shared { sightings, connection, namespace, .. } = self.inner.as_ref();
-        sightings.tell(connection.client(), namespace, workspace, dialect);
+        let Shared { reports, connection, namespace, .. } = self.inner.as_ref();
+        reports.tell(connection.client(), namespace, workspace, dialect);
     }
 
     fn max_payload(&self) -> usize {
@@ -151,7 +151,7 @@ impl Shared {
         queued: Result<Option<Queued>, GatewayError>,
     ) -> BoxFuture<'static, Settled> {
         let (inner, operation) = (Arc::clone(self), envelope.operation);
-        let begun = Outgoing::new(&self.namespace, envelope, lane, timing).and_then(|command| {
+        let begun = OutgoingCommand::new(&self.namespace, envelope, lane, timing).and_then(|command| {
             let queued = queued?;
             let turn = self.turns.join(&command.all_lanes, lane == Lane::Urgent);
             Ok((Underway::new(Arc::clone(self), command), turn, queued))
@@ -161,7 +161,7 @@ impl Shared {
             let outcome = underway.outcome(Some(turn), queued);
             let settled = if lane == Lane::Urgent {
                 // A client that hangs up ends every further append, but not of what takes access away.
-                tokio::spawn(outcome.in_current_span()).await.unwrap_or(Err(GatewayError::Unanswered { in_log: None }))
+                tokio::spawn(outcome.in_current_span()).await.unwrap_or(Err(GatewayError::Timeout { queued: None }))
             } else {
                 outcome.await
             };
@@ -180,13 +180,13 @@ impl Shared {
         };
         let mut permits = match timeout_at(timing.publish_by, entering).await {
             Ok(Ok(permits)) => permits.into_iter(),
-            Ok(Err(_)) => return refused(creates.len(), || GatewayError::Crowded),
-            Err(_) => return refused(creates.len(), || GatewayError::Unanswered { in_log: None }),
+            Ok(Err(_)) => return refused(creates.len(), || GatewayError::TooManyRequests),
+            Err(_) => return refused(creates.len(), || GatewayError::Timeout { queued: None }),
         };
         let prepare = |envelope: &Envelope<Command>| {
-            let command = Outgoing::new(&self.namespace, envelope, Lane::Bulk, timing)?;
+            let command = OutgoingCommand::new(&self.namespace, envelope, Lane::Bulk, timing)?;
             let mut underway = Underway::new(Arc::clone(&self), command);
-            underway.admit(permits.next().ok_or(GatewayError::Crowded)?);
+            underway.admit(permits.next().ok_or(GatewayError::TooManyRequests)?);
             Ok(underway)
         };
         let mut begun: Vec<Result<Underway, GatewayError>> = creates.iter().map(prepare).collect();
@@ -207,7 +207,8 @@ impl Shared {
 
     /// True if the log has them all.
     async fn store_together(&self, begun: &mut [Result<Underway, GatewayError>], timing: Timing) -> bool {
-        let mut commands: Vec<&mut Outgoing> = begun.iter_mut().flatten().filter_map(Underway::command).collect();
+        let mut commands: Vec<&mut OutgoingCommand> =
+            begun.iter_mut().flatten().filter_map(Underway::command).collect();
         if commands.len() < 2 {
             return false;
         }
@@ -224,11 +225,11 @@ impl Shared {
     }
 
     /// Why a command was not admitted in time.
-    pub(super) fn not_admitted(&self, command: &Outgoing) -> GatewayError {
+    pub(super) fn not_admitted(&self, command: &OutgoingCommand) -> GatewayError {
         if self.observed.fill.is_full_for(command.lane, command.size()) {
             GatewayError::LogFull
         } else {
-            GatewayError::Unanswered { in_log: None }
+            GatewayError::Timeout { queued: None }
         }
     }
 

@@ -27,7 +27,7 @@ const MIN_VALIDITY: Duration = Duration::from_millis(500);
 
 /// A command, written as a message once; publishes differ in their headers.
 #[derive(Debug)]
-pub(super) struct Outgoing {
+pub(super) struct OutgoingCommand {
     pub(super) operation: OperationId,
     pub(super) workspace: WorkspaceId,
     pub(super) lane: Lane,
@@ -48,7 +48,7 @@ struct Attempt {
     valid_until: Timestamp,
 }
 
-impl Outgoing {
+impl OutgoingCommand {
     /// Writes the command.
     pub(super) fn new(
         namespace: &Namespace,

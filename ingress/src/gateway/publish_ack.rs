@@ -5,7 +5,7 @@ use async_nats::jetstream::{ErrorCode, publish::PublishAck, response::Response};
 
 /// The answer to one attempt to append a command.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum PublishResult {
     /// The log has it.
     Stored {
         /// Under this sequence of the stream.
@@ -30,36 +30,40 @@ pub(super) enum Said {
 }
 
 /// Reads the broker's reply.
-pub(super) fn read(payload: &[u8]) -> Said {
+pub(super) fn read(payload: &[u8]) -> PublishResult {
     match serde_json::from_slice::<Response<PublishAck>>(payload) {
-        Ok(Response::Ok(ack)) => Said::Stored { sequence: ack.sequence, duplicate: ack.duplicate },
+        Ok(Response::Ok(ack)) => PublishResult::Stored { sequence: ack.sequence, duplicate: ack.duplicate },
         Ok(Response::Err { error }) => refused(error.error_code(), &error.to_string()),
-        Err(_) => Said::Unknown,
+        Err(_) => PublishResult::Unknown,
     }
 }
 
 /// Reads the client's failure.
-pub(super) const fn failed(kind: RequestErrorKind) -> Said {
+pub(super) const fn failed(kind: RequestErrorKind) -> PublishResult {
     match kind {
-        RequestErrorKind::NoResponders => Said::NoLog,
-        RequestErrorKind::MaxPayloadExceeded => Said::TooLarge,
-        RequestErrorKind::TimedOut | RequestErrorKind::InvalidSubject | RequestErrorKind::Other => Said::Unknown,
+        RequestErrorKind::NoResponders => PublishResult::NoLog,
+        RequestErrorKind::MaxPayloadExceeded => PublishResult::TooLarge,
+        RequestErrorKind::TimedOut | RequestErrorKind::InvalidSubject | RequestErrorKind::Other => {
+            PublishResult::Unknown
+        }
     }
 }
 
 /// NATS ADR-4 and the server's `errors.json`.
-fn refused(code: ErrorCode, description: &str) -> Said {
+fn refused(code: ErrorCode, description: &str) -> PublishResult {
     match code {
-        ErrorCode::STREAM_WRONG_LAST_SEQUENCE => wrong_last_sequence(description).map_or(Said::InFlight, Said::Pending),
-        ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT => Said::InFlight,
-        ErrorCode::STREAM_STORE_FAILED if description.contains("maximum") => Said::Full,
+        ErrorCode::STREAM_WRONG_LAST_SEQUENCE => {
+            wrong_last_sequence(description).map_or(PublishResult::InFlight, PublishResult::Pending)
+        }
+        ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT => PublishResult::InFlight,
+        ErrorCode::STREAM_STORE_FAILED if description.contains("maximum") => PublishResult::Full,
         ErrorCode::INSUFFICIENT_RESOURCES
         | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
         | ErrorCode::STORAGE_RESOURCES_EXCEEDED
-        | ErrorCode::MEMORY_RESOURCES_EXCEEDED => Said::Full,
-        ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM => Said::TooLarge,
-        ErrorCode::STREAM_NOT_FOUND => Said::NoLog,
-        ErrorCode(other) => Said::Refused(other),
+        | ErrorCode::MEMORY_RESOURCES_EXCEEDED => PublishResult::Full,
+        ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM => PublishResult::TooLarge,
+        ErrorCode::STREAM_NOT_FOUND => PublishResult::NoLog,
+        ErrorCode(other) => PublishResult::Refused(other),
     }
 }
 
@@ -74,7 +78,7 @@ fn wrong_last_sequence(description: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn error(code: u64, description: &str) -> Said {
+    fn error(code: u64, description: &str) -> PublishResult {
         let body = format!(
             r#"{{"error":{{"code":400,"err_code":{code},"description":"{description}"}},"stream":"rosterd_CMD","seq":0}}"#
         );
@@ -83,28 +87,31 @@ mod tests {
 
     #[test]
     fn an_acknowledgement_says_whether_the_log_had_it() {
-        assert_eq!(read(br#"{"stream":"rosterd_CMD","seq":5}"#), Said::Stored { sequence: 5, duplicate: false });
+        assert_eq!(
+            read(br#"{"stream":"rosterd_CMD","seq":5}"#),
+            PublishResult::Stored { sequence: 5, duplicate: false }
+        );
         assert_eq!(
             read(br#"{"stream":"rosterd_CMD","seq":5,"duplicate":true}"#),
-            Said::Stored { sequence: 5, duplicate: true }
+            PublishResult::Stored { sequence: 5, duplicate: true }
         );
     }
 
     #[test]
     fn the_predecessor_is_read_from_the_description() {
-        assert_eq!(error(10071, "wrong last sequence: 1234"), Said::Pending(1234));
-        assert_eq!(error(10071, "wrong last sequence: 0"), Said::Pending(0));
-        assert_eq!(error(10071, "wrong last sequence"), Said::InFlight);
-        assert_eq!(error(10164, "wrong last sequence"), Said::InFlight);
+        assert_eq!(error(10071, "wrong last sequence: 1234"), PublishResult::Pending(1234));
+        assert_eq!(error(10071, "wrong last sequence: 0"), PublishResult::Pending(0));
+        assert_eq!(error(10071, "wrong last sequence"), PublishResult::InFlight);
+        assert_eq!(error(10164, "wrong last sequence"), PublishResult::InFlight);
     }
 
     #[test]
     fn a_full_log_is_told_apart_from_a_sick_one() {
-        assert_eq!(error(10077, "maximum messages exceeded"), Said::Full);
-        assert_eq!(error(10077, "maximum bytes exceeded"), Said::Full);
-        assert_eq!(error(10077, "store is closed"), Said::Refused(10077));
-        assert_eq!(error(10047, "insufficient storage resources available"), Said::Full);
-        assert_eq!(error(10008, "JetStream system temporarily unavailable"), Said::Refused(10008));
-        assert_eq!(read(b"garbage"), Said::Unknown);
+        assert_eq!(error(10077, "maximum messages exceeded"), PublishResult::Full);
+        assert_eq!(error(10077, "maximum bytes exceeded"), PublishResult::Full);
+        assert_eq!(error(10077, "store is closed"), PublishResult::Refused(10077));
+        assert_eq!(error(10047, "insufficient storage resources available"), PublishResult::Full);
+        assert_eq!(error(10008, "JetStream system temporarily unavailable"), PublishResult::Refused(10008));
+        assert_eq!(read(b"garbage"), PublishResult::Unknown);
     }
 }

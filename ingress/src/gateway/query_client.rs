@@ -83,7 +83,7 @@ impl QueryClient {
         let answer = self.ask(workspace, query, deadline, OnFailure::AskAgain).await;
         answer.map_err(|error| {
             tracing::warn!(%workspace, %error, "a query was not answered before its deadline");
-            GatewayError::Unanswered { in_log: None }
+            GatewayError::Timeout { queued: None }
         })
     }
 

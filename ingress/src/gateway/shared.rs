@@ -8,11 +8,11 @@ use runtime::connection::Connection;
 
 use super::admission::Admission;
 use super::answered_creates::AnsweredCreates;
-use super::chain::Chain;
+use super::append::Appender;
+use super::dialect_reports::DialectReports;
 use super::observer::Observed;
 use super::pending_outcomes::PendingOutcomes;
 use super::query_client::QueryClient;
-use super::sightings::Sightings;
 use super::turns::Turns;
 
 /// The parts of a [`JetStream`](super::JetStream).
@@ -20,14 +20,14 @@ use super::turns::Turns;
 pub(super) struct Shared {
     pub(super) namespace: Namespace,
     pub(super) connection: Connection,
-    pub(super) chain: Chain,
+    pub(super) chain: Appender,
     pub(super) pending: PendingOutcomes,
     pub(super) asking: QueryClient,
     pub(super) admission: Admission,
     pub(super) turns: Turns,
     pub(super) observed: Arc<Observed>,
     pub(super) creates: AnsweredCreates,
-    pub(super) sightings: Sightings,
+    pub(super) reports: DialectReports,
     /// How long a read is held.
     pub(super) answer_within: Duration,
 }

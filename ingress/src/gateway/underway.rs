@@ -13,7 +13,7 @@ use tracing::Instrument;
 
 use super::GatewayError;
 use super::admission::{Permit, Queued};
-use super::outgoing::Outgoing;
+use super::outgoing::OutgoingCommand;
 use super::pending_outcomes::{Notice, Notices};
 use super::shared::Shared;
 use super::turns::Turn;
@@ -37,7 +37,7 @@ pub(super) struct Underway {
 
 #[derive(Debug)]
 struct Parts {
-    command: Outgoing,
+    command: OutgoingCommand,
     notices: Notices,
     permit: Option<Permit>,
     /// The sequence in the stream that the broker acknowledged last.
@@ -65,7 +65,7 @@ enum Followed {
 
 impl Underway {
     /// Starts to wait for the outcome of a command; before it is published.
-    pub(super) fn new(inner: Arc<Shared>, command: Outgoing) -> Self {
+    pub(super) fn new(inner: Arc<Shared>, command: OutgoingCommand) -> Self {
         let notices = inner.pending.wait_for(command.operation);
         let parts = Parts { command, notices, permit: None, sequence: None, is_queued: false };
         Self { inner, parts: Some(parts) }
@@ -79,7 +79,7 @@ impl Underway {
     }
 
     /// The command, for appending it together with others.
-    pub(super) const fn command(&mut self) -> Option<&mut Outgoing> {
+    pub(super) const fn command(&mut self) -> Option<&mut OutgoingCommand> {
         match &mut self.parts {
             Some(parts) => Some(&mut parts.command),
             None => None,
@@ -95,7 +95,7 @@ impl Underway {
 
     /// Appends the command in its turn, unless the log has it, and waits for its outcome, whichever way it comes.
     pub(super) async fn outcome(mut self, turn: Option<Turn>, queued: Option<Queued>) -> Result<Outcome, GatewayError> {
-        let Some(parts) = &mut self.parts else { return Err(GatewayError::Unanswered { in_log: None }) };
+        let Some(parts) = &mut self.parts else { return Err(GatewayError::Timeout { queued: None }) };
         match parts.run(&self.inner, turn, queued).await {
             Ok(outcome) => {
                 self.parts = None;
@@ -154,7 +154,7 @@ impl Parts {
                     inner.observed.clock.measure_again().await;
                     way = Some((inner.turns.join(&self.command.all_lanes, self.is_urgent()), None));
                 }
-                Followed::Lost => return Err(Stopped::NotInLog(GatewayError::Unanswered { in_log: None })),
+                Followed::Lost => return Err(Stopped::NotInLog(GatewayError::Timeout { queued: None })),
                 Followed::Expired => return Err(Stopped::MayBeInLog(self.expired())),
             }
         }
@@ -259,7 +259,7 @@ impl Parts {
         } else {
             tracing::warn!(%operation, %workspace, "no outcome in time: it is unknown whether the log has operation {operation}");
         }
-        GatewayError::Unanswered { in_log: self.is_queued.then_some(operation) }
+        GatewayError::Timeout { queued: self.is_queued.then_some(operation) }
     }
 
     async fn linger(mut self, inner: Arc<Shared>) {
@@ -276,7 +276,7 @@ impl Parts {
 
 /// Waits for a place in the log and for room in it. What stands before something urgent needs no place of its own: no more
 /// than are waiting can come so, and they must not take the places of what is urgent.
-async fn admit(inner: &Shared, command: &Outgoing, turn: &mut Turn) -> Result<Option<Permit>, GatewayError> {
+async fn admit(inner: &Shared, command: &OutgoingCommand, turn: &mut Turn) -> Result<Option<Permit>, GatewayError> {
     let (workspace, size, lane) = (&command.workspace, command.size(), command.lane);
     let entering = async {
         let permit = inner.admission.enter(workspace, lane).await?;
@@ -292,7 +292,7 @@ async fn admit(inner: &Shared, command: &Outgoing, turn: &mut Turn) -> Result<Op
     }
 }
 
-async fn ask(inner: &Shared, command: &Outgoing, sequence: Option<u64>) -> Option<Fate> {
+async fn ask(inner: &Shared, command: &OutgoingCommand, sequence: Option<u64>) -> Option<Fate> {
     let operation: OperationId = command.operation;
     match inner.asking.once(&command.workspace, &Query::Fate { operation, sequence }).await {
         Ok(Answer::Fate { fate }) => Some(fate),

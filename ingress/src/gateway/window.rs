@@ -7,12 +7,12 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use super::admission::MOST_TOGETHER;
+use super::admission::MAX_TOGETHER;
 
 /// An acknowledgement that takes longer says that too many are on their way.
 const LATENCY_LIMIT: Duration = Duration::from_secs(1);
 /// The bounds of the window, and where it begins. Commands that are stored together always fit.
-const LIMITS: (usize, usize) = (MOST_TOGETHER, 4096);
+const LIMITS: (usize, usize) = (MAX_TOGETHER, 4096);
 const FIRST_LIMIT: usize = 256;
 /// What is urgent may exceed the window by so many.
 const RESERVED: usize = 64;
@@ -52,9 +52,9 @@ impl Default for Window {
 }
 
 impl Window {
-    /// Waits until `count` publishes more, at most [`MOST_TOGETHER`], may be on their way.
+    /// Waits until `count` publishes more, at most [`MAX_TOGETHER`], may be on their way.
     pub(super) async fn enter(&self, count: usize, urgent: bool) -> Slot<'_> {
-        let count = count.min(MOST_TOGETHER);
+        let count = count.min(MAX_TOGETHER);
         let places = u32::try_from(count).unwrap_or(1);
         let (permit, is_reserved) = if urgent {
             tokio::select! {
@@ -118,14 +118,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slow_broker_narrows_the_window_and_a_quick_one_widens_it() {
         let window = Window::default();
-        let slots: Vec<_> = (0..4).map(|_| window.enter(MOST_TOGETHER, false).now_or_never().expect("room")).collect();
+        let slots: Vec<_> = (0..4).map(|_| window.enter(MAX_TOGETHER, false).now_or_never().expect("room")).collect();
         assert!(window.enter(1, false).now_or_never().is_none());
         assert!(window.enter(1, true).now_or_never().is_some(), "what is urgent finds room");
         tokio::time::advance(Duration::from_secs(2)).await;
         slots.into_iter().for_each(Slot::acknowledged);
         assert_eq!(window.size().limit, 192, "once for all that were on their way together");
         assert_eq!(window.places.available_permits(), 192);
-        let slots: Vec<_> = (0..3).map(|_| window.enter(MOST_TOGETHER, false).now_or_never().expect("room")).collect();
+        let slots: Vec<_> = (0..3).map(|_| window.enter(MAX_TOGETHER, false).now_or_never().expect("room")).collect();
         slots.into_iter().for_each(Slot::acknowledged);
         assert_eq!(window.size().limit, 256, "full when the first was acknowledged");
         assert_eq!(window.places.available_permits(), 256);
@@ -135,14 +135,14 @@ mod tests {
     fn many_that_are_stored_together_wait_in_turn_and_are_not_overtaken() {
         let window = Window::default();
         let held: Vec<_> = (0..FIRST_LIMIT).map(|_| window.enter(1, false).now_or_never().expect("room")).collect();
-        let mut together = Box::pin(window.enter(MOST_TOGETHER, false));
+        let mut together = Box::pin(window.enter(MAX_TOGETHER, false));
         assert!(together.as_mut().now_or_never().is_none());
         let mut one = Box::pin(window.enter(1, false));
         assert!(one.as_mut().now_or_never().is_none());
         let mut held = held;
         held.truncate(FIRST_LIMIT - 1);
         assert!(one.as_mut().now_or_never().is_none(), "the free place is kept for who came first");
-        held.truncate(FIRST_LIMIT - MOST_TOGETHER);
+        held.truncate(FIRST_LIMIT - MAX_TOGETHER);
         assert!(together.now_or_never().is_some());
     }
 }

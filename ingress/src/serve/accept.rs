@@ -20,11 +20,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::util::MapRequest;
 
 use super::head::{Bytes, HEAD_TIMEOUT, HeadTimer};
-use super::patience::Patient;
-use crate::edge::Edge;
+use super::write_timeout::WriteTimeout;
 use crate::gateway::Gateway;
 use crate::last_answer::LastAnswer;
 use crate::router;
+use crate::state::AppState;
 
 /// Connections at a time; more wait in the system's queue.
 const MAX_CONNECTIONS: usize = 4096;
@@ -58,11 +58,11 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Serves until a signal. Then it is not ready, so that load balancers look elsewhere, and goes on accepting for a while,
 /// because they take time to see it; then it lets requests in flight finish. A second signal ends that at once.
-pub(super) async fn serve(listener: TcpListener, edge: Edge, timing: Timing) -> io::Result<()> {
+pub(super) async fn serve(listener: TcpListener, state: AppState, timing: Timing) -> io::Result<()> {
     let mut signals = Signals::listen()?;
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let (gateway, health) = (Arc::clone(&edge.gateway), Arc::clone(&edge.health));
-    let within = Within { app: router::app(edge), gateway: Arc::clone(&gateway), idle_timeout: timing.idle_timeout };
+    let (gateway, health) = (Arc::clone(&state.gateway), Arc::clone(&state.health));
+    let within = Within { app: router::app(state), gateway: Arc::clone(&gateway), idle_timeout: timing.idle_timeout };
     let door = Door { listener, within, places, graceful: GracefulShutdown::new() };
     tokio::select! {
         () = door.accept_all() => {}
@@ -145,7 +145,7 @@ async fn connection(stream: TcpStream, door: Within, watcher: Watcher, place: Ow
     http.timer(HeadTimer::new(bytes.clone(), door.idle_timeout)).header_read_timeout(HEAD_TIMEOUT);
     http.max_headers(MAX_HEAD_FIELDS).max_header_size(MAX_HEAD_BYTES);
     let last = LastAnswer::default();
-    let stream = TokioIo::new(Patient::new(stream, bytes, last.clone()));
+    let stream = TokioIo::new(WriteTimeout::new(stream, bytes, last.clone()));
     let (app, noted) = (door.app, last.clone());
     let app = MapRequest::new(app, move |mut request: Request<Incoming>| {
         // Who sends another request has read the answer to the one before.

@@ -12,9 +12,9 @@ use futures::future::BoxFuture;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use ingress::credentials::Credentials;
-use ingress::edge::{Edge, Terms};
 use ingress::gateway::{Gateway, GatewayError, QueryError, Timing};
 use ingress::health::Health;
+use ingress::state::{AppState, Settings};
 use protocol::credential::{Credential, Token};
 use protocol::id::{OperationId, WorkspaceId};
 use protocol::message::command::Command;
@@ -53,7 +53,7 @@ impl Gateway for Recording {
     ) -> BoxFuture<'_, Result<Outcome, GatewayError>> {
         self.submitted.lock().unwrap().push((envelope, lane));
         let outcome = self.outcome.lock().unwrap().take();
-        Box::pin(async { outcome.unwrap_or(Err(GatewayError::Unanswered { in_log: None })) })
+        Box::pin(async { outcome.unwrap_or(Err(GatewayError::Timeout { queued: None })) })
     }
 
     fn submit_together(
@@ -94,7 +94,7 @@ impl Gateway for Recording {
     fn ask<'a>(&'a self, workspace: &'a WorkspaceId, query: Query) -> BoxFuture<'a, Result<Answer, GatewayError>> {
         self.asked.lock().unwrap().push((workspace.clone(), query));
         let answer = self.answers.lock().unwrap().pop_front();
-        Box::pin(async { answer.ok_or(GatewayError::Unanswered { in_log: None }) })
+        Box::pin(async { answer.ok_or(GatewayError::Timeout { queued: None }) })
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<(), QueryError>> {
@@ -136,7 +136,7 @@ impl Server {
         let token = Token::from_random([1; 9], [2; 32]).unwrap();
         credentials.learn(credential(&token, "acme"));
         let health = Arc::new(Health::default());
-        let terms = Arc::new(Terms {
+        let settings = Arc::new(Settings {
             public_url: "https://scim.example.com".to_owned(),
             ingress: "test".parse().unwrap(),
             answer_within: Duration::from_secs(50),
@@ -144,16 +144,16 @@ impl Server {
             max_group_body: 2 * MAX_USER_BODY,
             bulk: BulkLimits { operations: 10, bytes: 20_000 },
         });
-        let edge = Edge {
+        let state = AppState {
             gateway: Arc::clone(&gateway) as Arc<dyn Gateway>,
             credentials,
             health: Arc::clone(&health),
             bulk: Arc::default(),
-            member_pages: ingress::streamed::MemberPages::default(),
+            member_pages: ingress::member_stream::MemberPages::default(),
             pulse: ingress::pulse::Pulse::default(),
-            terms,
+            settings,
         };
-        Self { gateway, health, token, app: ingress::router::app(edge) }
+        Self { gateway, health, token, app: ingress::router::app(state) }
     }
 
     pub(crate) fn ready(self) -> Self {

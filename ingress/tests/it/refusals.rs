@@ -131,11 +131,11 @@ async fn a_refusal_of_a_worker_is_passed_on() {
 async fn a_failing_log_is_answered_with_when_to_come_back() {
     let operation: OperationId = ID.parse().unwrap();
     for (error, status, retry, txn) in [
-        (GatewayError::Unanswered { in_log: Some(operation) }, "503", true, Some(ID)),
-        (GatewayError::Unanswered { in_log: None }, "503", true, None),
+        (GatewayError::Timeout { queued: Some(operation) }, "503", true, Some(ID)),
+        (GatewayError::Timeout { queued: None }, "503", true, None),
         (GatewayError::LogFull, "503", true, None),
         (GatewayError::StoresNothing, "503", true, None),
-        (GatewayError::Crowded, "429", true, None),
+        (GatewayError::TooManyRequests, "429", true, None),
         (GatewayError::TooLarge { limit: 5 }, "413", false, None),
         (GatewayError::UnexpectedAnswer, "500", false, None),
     ] {

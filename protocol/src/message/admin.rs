@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::credential::{Credential, TokenHash};
 use crate::id::{ResourceId, TokenId, WorkspaceId};
 use crate::scim::dialect::Dialect;
-use crate::scim::schema::ExtensionText;
+use crate::scim::schema::ExtensionJson;
 use crate::time::Timestamp;
 
 /// One call. Its verb is the last part of the subject.
@@ -59,7 +59,7 @@ pub enum AdminCall {
         /// To which workspace.
         workspace: WorkspaceId,
         /// The schema, and for which kind of resource.
-        schema: ExtensionText,
+        schema: ExtensionJson,
     },
     /// Lists a workspace's own schemas, by URN.
     SchemaList {
@@ -175,7 +175,7 @@ pub enum AdminReply {
     /// To `schema-add` and `schema-list`: the workspace's own schemas.
     Schemas {
         /// By URN.
-        schemas: Vec<ExtensionText>,
+        schemas: Vec<ExtensionJson>,
     },
     /// To `dead-letter-list`.
     DeadLetters {

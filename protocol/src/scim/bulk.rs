@@ -6,7 +6,7 @@ mod reference;
 mod request;
 mod response;
 
-pub use operation::{Action, Body, BulkOperation, Naming, Target, Which};
+pub use operation::{Action, Body, BulkOperation, NameClaim, ResourceRef, Target};
 pub use plan::{Plan, Ready, Settled};
 pub use reference::resolve;
 pub use request::BulkRequest;

@@ -60,13 +60,13 @@ impl SortKey {
 
 /// The cursors of one query. Each page has to be asked for with the same one (RFC 9865 §2).
 #[derive(Debug, Clone)]
-pub struct Cursors {
+pub struct CursorCodec {
     kinds: Vec<ResourceType>,
     key: Option<KeyKind>,
     query: Sha256,
 }
 
-impl Cursors {
+impl CursorCodec {
     /// The longest text that is read, in bytes; none that is written is longer.
     pub const MAX_LENGTH: usize = 4 * 1024;
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::scim::bulk::BulkLimits;
 use crate::scim::list::{LIST_SCHEMA, Page};
 use crate::scim::resource_type::ResourceType;
-use crate::scim::schema::{Extensions, Schema, SchemaText};
+use crate::scim::schema::{Extensions, Schema, SchemaJson};
 
 /// The URN of a schema as a resource.
 const SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:Schema";
@@ -42,7 +42,7 @@ pub fn resource_types(extensions: &Extensions, base_url: &str) -> Vec<Value> {
 }
 
 fn described(schema: &Schema, base_url: &str) -> Value {
-    let text = SchemaText::from(schema);
+    let text = SchemaJson::from(schema);
     json!({
         "schemas": [SCHEMA],
         "id": text.id,

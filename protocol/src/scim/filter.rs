@@ -22,7 +22,7 @@ use crate::time::Timestamp;
 
 /// A filter whose attributes exist and whose values have their types. Travels as its text, with the kind of resource.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "FilterText", into = "FilterText")]
+#[serde(try_from = "FilterJson", into = "FilterJson")]
 pub enum Filter {
     /// All of them hold. At least two.
     And(Vec<Self>),
@@ -258,7 +258,7 @@ impl fmt::Display for FilterValue {
 
 /// How a filter travels.
 #[derive(Serialize, Deserialize)]
-struct FilterText {
+struct FilterJson {
     resource_type: ResourceType,
     text: String,
     /// The workspace's own schemas that it names.
@@ -266,7 +266,7 @@ struct FilterText {
     extensions: Extensions,
 }
 
-impl From<Filter> for FilterText {
+impl From<Filter> for FilterJson {
     fn from(filter: Filter) -> Self {
         let resource_type = filter.resource_type();
         let mut schemas = Vec::new();
@@ -275,10 +275,10 @@ impl From<Filter> for FilterText {
     }
 }
 
-impl TryFrom<FilterText> for Filter {
+impl TryFrom<FilterJson> for Filter {
     type Error = ScimError;
 
-    fn try_from(filter: FilterText) -> Result<Self, ScimError> {
+    fn try_from(filter: FilterJson) -> Result<Self, ScimError> {
         // Not bounded in length again: the canonical form may be a little longer than what was sent.
         resolve::parse_unbounded(&filter.extensions.of(filter.resource_type), &filter.text)
     }

@@ -1,8 +1,8 @@
 //! PATCH (RFC 7644 §3.5.2): operations that are parsed and checked once, and applied all or none.
 
 mod apply;
-mod likeness;
 mod members;
+mod multi_valued;
 mod parse;
 mod path;
 
@@ -24,7 +24,7 @@ pub const PATCH_SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
 /// The operations of a PATCH, in their order. Every path exists in the schema and is writable, every value has its
 /// attribute's type. Travels as the operations' JSON, each with its path.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "PatchText", into = "PatchText")]
+#[serde(try_from = "PatchJson", into = "PatchJson")]
 pub struct PatchRequest {
     resource_type: ResourceType,
     operations: Vec<PatchOp>,
@@ -147,7 +147,7 @@ impl PatchOp {
 
 /// How a request travels.
 #[derive(Serialize, Deserialize)]
-struct PatchText {
+struct PatchJson {
     resource_type: ResourceType,
     operations: Vec<Value>,
     /// The workspace's own schemas that the paths name.
@@ -155,7 +155,7 @@ struct PatchText {
     extensions: Extensions,
 }
 
-impl From<PatchRequest> for PatchText {
+impl From<PatchRequest> for PatchJson {
     fn from(request: PatchRequest) -> Self {
         let resource_type = request.resource_type;
         let schemas = request.operations.iter().filter_map(|operation| operation.path()?.attribute().extension());
@@ -165,10 +165,10 @@ impl From<PatchRequest> for PatchText {
     }
 }
 
-impl TryFrom<PatchText> for PatchRequest {
+impl TryFrom<PatchJson> for PatchRequest {
     type Error = ScimError;
 
-    fn try_from(text: PatchText) -> Result<Self, ScimError> {
+    fn try_from(text: PatchJson) -> Result<Self, ScimError> {
         let resource_type = text.resource_type;
         let schema = text.extensions.of(resource_type);
         let mut operations = Vec::with_capacity(text.operations.len());

@@ -12,7 +12,7 @@ use crate::scim::schema::{AttributeDefinition, Extensions, Kind, ResourceSchema,
 ///
 /// Travels as its text, with the schema that it points into.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "PathText", into = "PathText")]
+#[serde(try_from = "PathJson", into = "PathJson")]
 pub struct AttributePath {
     resource_type: ResourceType,
     extension: Option<&'static Schema>,
@@ -180,24 +180,24 @@ impl fmt::Display for AttributePath {
 
 /// How a path travels.
 #[derive(Serialize, Deserialize)]
-struct PathText {
+struct PathJson {
     resource_type: ResourceType,
     text: String,
     #[serde(default, skip_serializing_if = "Extensions::is_empty")]
     extensions: Extensions,
 }
 
-impl From<AttributePath> for PathText {
+impl From<AttributePath> for PathJson {
     fn from(path: AttributePath) -> Self {
         let extensions = Extensions::holding(path.resource_type, path.extension);
         Self { resource_type: path.resource_type, text: path.to_string(), extensions }
     }
 }
 
-impl TryFrom<PathText> for AttributePath {
+impl TryFrom<PathJson> for AttributePath {
     type Error = PathError;
 
-    fn try_from(path: PathText) -> Result<Self, PathError> {
+    fn try_from(path: PathJson) -> Result<Self, PathError> {
         Self::parse(path.extensions.of(path.resource_type), &path.text)
     }
 }

@@ -52,7 +52,7 @@ pub enum Shown {
 
 impl Projection {
     /// The most names in one request.
-    pub const MOST: usize = 100;
+    pub const MAX_NAMES: usize = 100;
 
     /// Reads the two lists, for requests that may be answered with these kinds of resource. Both at once are 400
     /// `invalidValue`: they exclude each other.
@@ -70,8 +70,8 @@ impl Projection {
             (true, false) => (Rule::Except, excluded),
             (false, false) => return Err(invalid("attributes and excludedAttributes exclude each other: send one")),
         };
-        if names.len() > Self::MOST {
-            return Err(invalid(&format!("attributes and excludedAttributes take at most {} names", Self::MOST)));
+        if names.len() > Self::MAX_NAMES {
+            return Err(invalid(&format!("attributes and excludedAttributes take at most {} names", Self::MAX_NAMES)));
         }
         let each = kinds.iter().flat_map(|kind| names.iter().filter_map(|name| Selector::of(extensions, *kind, name)));
         Ok(Self { rule, selected: each.collect(), extensions: extensions.clone() })

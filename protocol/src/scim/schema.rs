@@ -8,8 +8,8 @@ mod text;
 mod user;
 
 pub use definition::{AttributeDefinition, Kind, Mutability, Returned, Uniqueness};
-pub use extensions::{ExtensionText, Extensions, ResourceSchema};
-pub use text::{AttributeText, SchemaText};
+pub use extensions::{ExtensionJson, Extensions, ResourceSchema};
+pub use text::{AttributeJson, SchemaJson};
 
 use crate::scim::resource_type::ResourceType;
 

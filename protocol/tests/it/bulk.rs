@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use protocol::id::ResourceId;
 use protocol::scim::bulk::{
-    Action, BULK_REQUEST_SCHEMA, BulkLimits, BulkRequest, BulkResponse, BulkResult, Plan, Ready, Settled, Which,
+    Action, BULK_REQUEST_SCHEMA, BulkLimits, BulkRequest, BulkResponse, BulkResult, Plan, Ready, ResourceRef, Settled,
     resolve,
 };
 use protocol::scim::error::{ScimError, ScimType};
@@ -78,7 +78,7 @@ fn names_are_read_in_any_letter_case_and_the_path_in_any_common_form() {
         assert_eq!((request.fail_on_errors, request.operations[0].method.as_str()), (Some(2), "DELETE"));
         match request.operations[0].action.as_ref().unwrap() {
             Action::Delete { target, precondition } => {
-                assert_eq!(target.which, Which::Id(id));
+                assert_eq!(target.which, ResourceRef::Id(id));
                 assert_eq!(*precondition, Precondition::IfMatch(vec![Version::from_number(3)]));
             }
             other => panic!("{other:?}"),

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use protocol::message::query::Answer;
-use protocol::scim::cursor::{Cursors, Position, SortKey};
+use protocol::scim::cursor::{CursorCodec, Position, SortKey};
 use protocol::scim::error::ScimType;
 use protocol::scim::filter::{Filter, TypeFilter};
 use protocol::scim::resource_type::ResourceType::{self, Group, User};
@@ -13,19 +13,19 @@ use uuid::Uuid;
 use crate::values::id;
 
 /// The cursors of a list: filtered, sorted, of which kinds.
-fn cursors(filter: Option<&str>, sort_by: Option<&str>, kinds: &[ResourceType]) -> Cursors {
+fn cursors(filter: Option<&str>, sort_by: Option<&str>, kinds: &[ResourceType]) -> CursorCodec {
     let filter_of = |kind: ResourceType| filter.map(|text| Filter::parse(kind, text).unwrap());
     let lists: Vec<_> =
         kinds.iter().map(|kind| TypeFilter { resource_type: *kind, filter: filter_of(*kind) }).collect();
     let sort = sort_by.map(|by| Sort::parse(&Extensions::default(), kinds, by, None).unwrap());
-    Cursors::of(&lists, sort.as_ref())
+    CursorCodec::of(&lists, sort.as_ref())
 }
 
 fn position(key: Option<SortKey>) -> Position {
     Position { total: 7, resource_type: User, id: id(3), key }
 }
 
-fn is_refused(cursors: &Cursors, text: &str) -> bool {
+fn is_refused(cursors: &CursorCodec, text: &str) -> bool {
     cursors.read(text).is_err_and(|error| (error.status, error.scim_type) == (400, Some(ScimType::InvalidCursor)))
 }
 
@@ -47,8 +47,8 @@ fn a_cursor_is_for_the_query_that_it_came_from() {
     let ascending = Sort::parse(&Extensions::default(), &[User], "userName", None).unwrap();
     let descending = Sort { descending: true, ..ascending.clone() };
     let lists = [TypeFilter { resource_type: User, filter: None }];
-    let cursor = Cursors::of(&lists, Some(&ascending)).write(&position(Some(SortKey::Unassigned)));
-    assert!(is_refused(&Cursors::of(&lists, Some(&descending)), &cursor));
+    let cursor = CursorCodec::of(&lists, Some(&ascending)).write(&position(Some(SortKey::Unassigned)));
+    assert!(is_refused(&CursorCodec::of(&lists, Some(&descending)), &cursor));
 }
 
 #[test]
@@ -74,11 +74,11 @@ fn a_position_that_no_walk_comes_to_is_none() {
     ] {
         let cursor = cursors.write(&position(key.clone()));
         assert_eq!(cursors.read(&cursor).is_ok(), taken, "{key:?}");
-        assert!(cursor.len() <= Cursors::MAX_LENGTH, "{}", cursor.len());
+        assert!(cursor.len() <= CursorCodec::MAX_LENGTH, "{}", cursor.len());
     }
     let of_a_group = Position { resource_type: Group, ..position(None) };
     assert!(is_refused(&plain, &plain.write(&of_a_group)));
-    assert!(is_refused(&plain, &"A".repeat(Cursors::MAX_LENGTH + 1)));
+    assert!(is_refused(&plain, &"A".repeat(CursorCodec::MAX_LENGTH + 1)));
     assert!(is_refused(&plain, ""));
 }
 

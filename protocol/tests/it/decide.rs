@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use expect_test::{Expect, expect};
 use protocol::access::Verdict;
-use protocol::decide::{Change, Directory, claimed_names, decide, named_members};
+use protocol::decide::{Change, Lookup, claimed_names, decide, named_members};
 use protocol::id::ResourceId;
 use protocol::message::command::Command;
 use protocol::ownership::{OwnershipPolicy, Source};
@@ -25,7 +25,7 @@ struct Rows {
     members: BTreeSet<ResourceId>,
 }
 
-impl Directory for Rows {
+impl Lookup for Rows {
     fn holder(&self, _: ResourceType, name: &CanonicalName) -> Option<ResourceId> {
         self.names.get(name).copied()
     }

@@ -4,7 +4,7 @@ use expect_test::expect;
 use protocol::scim::bulk::BulkLimits;
 use protocol::scim::discovery::{list, resource_types, schemas, service_provider_config};
 use protocol::scim::resource_type::ResourceType;
-use protocol::scim::schema::{AttributeText, Extensions, SchemaText};
+use protocol::scim::schema::{AttributeJson, Extensions, SchemaJson};
 use serde_json::{Value, json};
 
 use crate::values::{ACME, acme};
@@ -39,13 +39,13 @@ fn a_schema_reads_as_the_definitions_that_requests_are_checked_against() {
     for shown in schemas(&acme(), BASE_URL) {
         assert_eq!(shown["schemas"], serde_json::json!(["urn:ietf:params:scim:schemas:core:2.0:Schema"]));
         assert_eq!(shown["meta"]["location"], format!("{BASE_URL}/Schemas/{}", shown["id"].as_str().unwrap()));
-        let read: SchemaText = serde_json::from_value(shown.clone()).unwrap();
+        let read: SchemaJson = serde_json::from_value(shown.clone()).unwrap();
         let known = ResourceType::ALL.into_iter().flat_map(|kind| {
             let extensions = acme().of(kind).extensions().collect::<Vec<_>>();
             std::iter::once(kind.schema()).chain(extensions)
         });
         let known = known.into_iter().find(|schema| schema.id == read.id).unwrap();
-        assert_eq!(read, SchemaText::from(known));
+        assert_eq!(read, SchemaJson::from(known));
     }
 }
 
@@ -62,7 +62,7 @@ fn every_characteristic_of_an_attribute_is_said() {
     .assert_eq(&attribute("userName"));
     expect![[r#"{"caseExact":false,"description":null,"multiValued":false,"mutability":"readWrite","name":"profileUrl","referenceTypes":["external"],"required":false,"returned":"default","type":"reference","uniqueness":"none"}"#]]
     .assert_eq(&attribute("profileUrl"));
-    let emails: AttributeText = serde_json::from_str(&attribute("emails").replace("null", "\"\"")).unwrap();
+    let emails: AttributeJson = serde_json::from_str(&attribute("emails").replace("null", "\"\"")).unwrap();
     let parts: Vec<_> = emails.sub_attributes.iter().map(|part| part.name.as_str()).collect();
     assert_eq!(parts, ["value", "display", "type", "primary"]);
     assert_eq!(emails.sub_attributes[2].canonical_values, ["work", "home", "other"]);

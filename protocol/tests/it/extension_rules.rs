@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use expect_test::expect;
 use protocol::access::Verdict;
-use protocol::decide::{Change, Directory, decide};
+use protocol::decide::{Change, Lookup, decide};
 use protocol::id::ResourceId;
 use protocol::message::command::Command;
 use protocol::ownership::{OwnershipPolicy, Source};
@@ -96,7 +96,7 @@ fn letter_case_counts_where_the_schema_says_so() {
 /// No other rows.
 struct Nobody;
 
-impl Directory for Nobody {
+impl Lookup for Nobody {
     fn holder(&self, _: ResourceType, _: &CanonicalName) -> Option<ResourceId> {
         None
     }

@@ -6,13 +6,13 @@ use protocol::ownership::Source;
 use protocol::scim::filter::Filter;
 use protocol::scim::path::AttributePath;
 use protocol::scim::resource_type::ResourceType;
-use protocol::scim::schema::{ExtensionText, Extensions};
+use protocol::scim::schema::{ExtensionJson, Extensions};
 use serde_json::{Value, json};
 
 use crate::extension_rules::{command, patch};
 use crate::values::{ACME, acme, envelope};
 
-fn text(id: &str, attributes: Value) -> ExtensionText {
+fn text(id: &str, attributes: Value) -> ExtensionJson {
     let mut text = json!({ "resource_type": "User", "schema": { "id": id } });
     text["schema"]["attributes"] = attributes;
     serde_json::from_value(text).unwrap()

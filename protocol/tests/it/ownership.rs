@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use protocol::access::Verdict;
-use protocol::decide::{Change, Directory, decide};
+use protocol::decide::{Change, Lookup, decide};
 use protocol::id::ResourceId;
 use protocol::message::command::Command;
 use protocol::ownership::{OwnershipPolicy, Source};
@@ -17,7 +17,7 @@ use crate::values::{NOW, envelope, id, json, patch, resource};
 
 struct Nobody;
 
-impl Directory for Nobody {
+impl Lookup for Nobody {
     fn holder(&self, _: ResourceType, _: &CanonicalName) -> Option<ResourceId> {
         None
     }

@@ -178,9 +178,9 @@ fn unknown_names_select_nothing_and_both_lists_exclude_each_other() {
     };
     let both = "400 invalidValue: attributes and excludedAttributes exclude each other: send one";
     assert_eq!(parse(&["title"], &["name"]), Err(both.to_owned()));
-    assert!(parse(&["title"; Projection::MOST], &[]).is_ok());
+    assert!(parse(&["title"; Projection::MAX_NAMES], &[]).is_ok());
     let many = "400 invalidValue: attributes and excludedAttributes take at most 100 names";
-    assert_eq!(parse(&[], &["title"; Projection::MOST + 1]), Err(many.to_owned()));
+    assert_eq!(parse(&[], &["title"; Projection::MAX_NAMES + 1]), Err(many.to_owned()));
     // Without the extension it is unknown, too.
     assert!(Projection::parse(&Extensions::default(), &BOTH, &[ACME], &[]).unwrap() != projection(&[ACME], &[]));
 }

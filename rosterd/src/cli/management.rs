@@ -15,8 +15,8 @@ use tokio::time::{Instant, sleep};
 
 /// How long a call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long to ask again while nobody listens: whoever answers may be starting just now.
-const LISTENER_WITHIN: Duration = Duration::from_secs(3);
+/// How long to ask again while no process listens: it may be starting just now.
+const LISTENER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -40,7 +40,7 @@ pub enum CallError {
         #[source]
         source: async_nats::ConnectError,
     },
-    /// Nobody answered: no such process runs, or it is too busy.
+    /// No answer: no such process runs, or it is too busy.
     #[error("no {who} answers in namespace {namespace}: is one running?")]
     Unanswered {
         /// Who should.
@@ -94,7 +94,7 @@ impl Management {
                     let read: Result<AdminResult, _> = serde_json::from_slice(&reply.payload);
                     return Ok(read.map_err(|source| CallError::Message { source })??);
                 }
-                Err(error) if may_come(error.kind()) && began.elapsed() < LISTENER_WITHIN => sleep(PAUSE).await,
+                Err(error) if may_come(error.kind()) && began.elapsed() < LISTENER_TIMEOUT => sleep(PAUSE).await,
                 Err(_) => return Err(self.unanswered(&call)),
             }
         }
@@ -106,7 +106,7 @@ impl Management {
     }
 }
 
-/// A call that nobody received can be made again; of one that was not answered in time nobody knows what became.
+/// A call that was not received can be made again; what became of one that was not answered in time is not known.
 fn may_come(kind: RequestErrorKind) -> bool {
     kind == RequestErrorKind::NoResponders
 }

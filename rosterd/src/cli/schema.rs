@@ -7,7 +7,7 @@ use clap::{Subcommand, ValueEnum};
 use protocol::id::WorkspaceId;
 use protocol::message::admin::{AdminCall, AdminReply};
 use protocol::scim::resource_type::ResourceType;
-use protocol::scim::schema::{ExtensionText, SchemaText};
+use protocol::scim::schema::{ExtensionJson, SchemaJson};
 use serde_json::json;
 
 use super::connection::OperatorCommand;
@@ -15,7 +15,7 @@ use super::management::CallError;
 use super::output::{print, table};
 
 /// The largest file that is read, in bytes.
-const MOST_BYTES: u64 = 256 * 1024;
+const MAX_BYTES: u64 = 256 * 1024;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Action {
@@ -58,7 +58,7 @@ pub(super) async fn run(OperatorCommand { connection, action }: OperatorCommand<
                 Kind::User => ResourceType::User,
                 Kind::Group => ResourceType::Group,
             };
-            let schema = ExtensionText { resource_type, schema: read(&file)? };
+            let schema = ExtensionJson { resource_type, schema: read(&file)? };
             schema.check().map_err(|wrong| anyhow::anyhow!("{}: {wrong}", file.display()))?;
             AdminCall::SchemaAdd { workspace, schema }
         }
@@ -70,17 +70,17 @@ pub(super) async fn run(OperatorCommand { connection, action }: OperatorCommand<
     print(connection.output, &json!({ "schemas": schemas }), || table_of(&schemas))
 }
 
-fn read(file: &Path) -> anyhow::Result<SchemaText> {
+fn read(file: &Path) -> anyhow::Result<SchemaJson> {
     let size = std::fs::metadata(file).with_context(|| format!("reading {}", file.display()))?.len();
-    anyhow::ensure!(size <= MOST_BYTES, "{} is larger than {MOST_BYTES} bytes", file.display());
+    anyhow::ensure!(size <= MAX_BYTES, "{} is larger than {MAX_BYTES} bytes", file.display());
     let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
     serde_json::from_str(&text).with_context(|| format!("{} is not a schema", file.display()))
 }
 
-fn table_of(schemas: &[ExtensionText]) -> String {
+fn table_of(schemas: &[ExtensionJson]) -> String {
     table(
         ["FOR", "SCHEMA", "NAME", "ATTRIBUTES"],
-        schemas.iter().map(|ExtensionText { resource_type, schema }| {
+        schemas.iter().map(|ExtensionJson { resource_type, schema }| {
             let attributes: Vec<&str> = schema.attributes.iter().map(|attribute| attribute.name.as_str()).collect();
             [resource_type.name().to_owned(), schema.id.clone(), schema.name.clone(), attributes.join(", ")]
         }),

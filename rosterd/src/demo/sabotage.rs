@@ -9,7 +9,7 @@ use protocol::scim::resource_type::ResourceType;
 use rustix::process::{Pid, Signal, kill_process};
 use uuid::Uuid;
 
-use crate::dev::board::{Board, Role};
+use crate::dev::processes::{ProcessTable, Role};
 
 /// Appends messages to the log that no worker can decode.
 pub(super) async fn break_messages(
@@ -32,7 +32,7 @@ pub(super) async fn break_messages(
 }
 
 /// Ends a worker with SIGKILL, as a crash or the kernel would.
-pub(super) fn kill_worker(board: &Board) {
+pub(super) fn kill_worker(board: &ProcessTable) {
     let worker = board.processes().into_iter().find(|process| process.role == Role::Worker);
     let Some(worker) = worker else { return };
     if let Some(pid) = i32::try_from(worker.pid).ok().and_then(Pid::from_raw)

@@ -6,8 +6,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::dev::board::Board;
-use crate::dev::part::{Part, Running};
+use crate::dev::component::{Component, Running};
+use crate::dev::processes::ProcessTable;
 
 /// Between a death and the next start, and between starts that fail.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -23,7 +23,7 @@ pub(crate) struct Supervisor {
 
 impl Supervisor {
     /// Keeps a part that runs running.
-    pub(crate) fn keep(&mut self, part: Part, running: Running, board: Board) {
+    pub(crate) fn keep(&mut self, part: Component, running: Running, board: ProcessTable) {
         let stop = self.stop.clone();
         self.tasks.push(tokio::spawn(supervise(part, running, board, stop)));
     }
@@ -39,7 +39,7 @@ impl Supervisor {
     }
 }
 
-async fn supervise(mut part: Part, mut running: Running, board: Board, stop: CancellationToken) {
+async fn supervise(mut part: Component, mut running: Running, board: ProcessTable, stop: CancellationToken) {
     loop {
         let code = tokio::select! {
             code = running.guarded.wait() => code,
@@ -58,7 +58,7 @@ async fn supervise(mut part: Part, mut running: Running, board: Board, stop: Can
     }
 }
 
-async fn start_again(part: &mut Part, stop: &CancellationToken) -> Option<Running> {
+async fn start_again(part: &mut Component, stop: &CancellationToken) -> Option<Running> {
     loop {
         tokio::select! {
             () = stop.cancelled() => return None,

@@ -8,8 +8,8 @@ use futures::future::BoxFuture;
 use protocol::id::{Namespace, WorkspaceId};
 
 use crate::dev::access;
-use crate::dev::board::{Board, Ready};
-use crate::dev::part::{Common, Part, Programs};
+use crate::dev::component::{Common, Component, Programs};
+use crate::dev::processes::{ProcessTable, Ready};
 use crate::dev::supervisor::Supervisor;
 use crate::servers::nats::{self, LogSync};
 
@@ -46,7 +46,7 @@ pub struct Plan {
 #[derive(Debug)]
 pub struct Topology {
     /// What runs.
-    pub board: Board,
+    pub board: ProcessTable,
     /// How to reach it.
     pub ready: Ready,
     brokers: Supervisor,
@@ -62,7 +62,7 @@ impl Topology {
     }
 
     async fn begin(plan: &Plan, say: fn(&str)) -> anyhow::Result<Self> {
-        let (board, logs) = (Board::default(), plan.data.join("logs"));
+        let (board, logs) = (ProcessTable::default(), plan.data.join("logs"));
         std::fs::create_dir_all(&logs).with_context(|| format!("creating {}", logs.display()))?;
         let (mut brokers, mut workers, mut ingresses) = <(Supervisor, Supervisor, Supervisor)>::default();
 
@@ -77,15 +77,15 @@ impl Topology {
         for number in 1..=plan.workers {
             let mut own = common.clone();
             own.environment.extend(plan.worker_environment.iter().cloned());
-            start(Part::Worker(number, own), &mut workers, &board).await?;
+            start(Component::Worker(number, own), &mut workers, &board).await?;
         }
         say(&format!("workers    {}", plan.workers));
 
-        let first = start(Part::Ingress(1, plan.port, common.clone()), &mut ingresses, &board).await?;
+        let first = start(Component::Ingress(1, plan.port, common.clone()), &mut ingresses, &board).await?;
         let public_url = first.context("the first ingress has no URL")?;
         common.environment.push(("ROSTERD_PUBLIC_URL".to_owned(), public_url.clone().into()));
         for number in 2..=plan.ingresses {
-            start(Part::Ingress(number, 0, common.clone()), &mut ingresses, &board).await?;
+            start(Component::Ingress(number, 0, common.clone()), &mut ingresses, &board).await?;
         }
         say(&format!("ingress    {public_url}"));
 
@@ -104,15 +104,19 @@ impl Topology {
     }
 }
 
-async fn start_broker(plan: &Plan, brokers: &mut Supervisor, board: &Board) -> anyhow::Result<String> {
+async fn start_broker(plan: &Plan, brokers: &mut Supervisor, board: &ProcessTable) -> anyhow::Result<String> {
     let directory = plan.data.join("nats");
     std::fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
     let settings = nats::Settings { guard: plan.rosterd.clone(), directory, port: None, log_sync: plan.log_sync };
-    start(Part::Broker(settings), brokers, board).await?.context("the broker has no URL")
+    start(Component::Broker(settings), brokers, board).await?.context("the broker has no URL")
 }
 
 /// Starts a part and keeps it running; where it can be reached.
-async fn start(mut part: Part, supervisor: &mut Supervisor, board: &Board) -> anyhow::Result<Option<String>> {
+async fn start(
+    mut part: Component,
+    supervisor: &mut Supervisor,
+    board: &ProcessTable,
+) -> anyhow::Result<Option<String>> {
     let running = part.start().await.with_context(|| format!("starting {}", part.name()))?;
     board.note(running.process.clone()).context("writing the ready file")?;
     let url = running.process.url.clone();

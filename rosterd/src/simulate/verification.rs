@@ -49,7 +49,7 @@ pub(super) async fn observe(
     (observed, errors)
 }
 
-/// Everything of this run on all pages, doubles included. Nobody else may write to the workspace meanwhile: pages by
+/// Everything of this run on all pages, doubles included. No other client may write to the workspace meanwhile: pages by
 /// index shift when they do.
 async fn walk(plan: &Plan, provider: &Provider, kind: Kind) -> Result<Vec<(String, Record)>, Failure> {
     let mut records = Vec::new();

@@ -16,7 +16,7 @@ use super::background::Count;
 /// Deactivations that are not measured: the first requests open connections.
 pub(super) const WARM_UP: usize = 10;
 /// How long a GET may go on showing what was before.
-const SHOWN_WITHIN: Duration = Duration::from_mins(1);
+const VISIBLE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How long one deactivation took.
 #[derive(Debug, Clone, Copy, Default)]
@@ -81,8 +81,8 @@ async fn deactivate(caller: &Caller, number: usize, id: &str) -> anyhow::Result<
     let mut repeated = 0;
     while is_active(&caller.send(number + 1, Request::get(user.clone())).await?)? {
         repeated += 1;
-        if began.elapsed() > SHOWN_WITHIN {
-            bail!("a user whose deactivation was answered is still active after {SHOWN_WITHIN:?}");
+        if began.elapsed() > VISIBLE_TIMEOUT {
+            bail!("a user whose deactivation was answered is still active after {VISIBLE_TIMEOUT:?}");
         }
     }
     Ok(Sample { patch, get: began.elapsed().saturating_sub(patch), repeated })

@@ -12,7 +12,7 @@ use super::super::processor::Who;
 use super::super::stage::flag;
 
 /// The batch of a worker that is not told otherwise.
-pub(super) const GROUPED: usize = worker::apply::MOST;
+pub(super) const GROUPED: usize = worker::apply::MAX_BATCH;
 /// The batch of a worker that commits each command alone.
 pub(super) const SINGLE: usize = 1;
 

@@ -3,20 +3,20 @@
 use protocol::id::WorkspaceId;
 use protocol::message::admin::{AdminError, AdminReply};
 use protocol::scim::dialect::Dialect;
-use protocol::scim::schema::{ExtensionText, Extensions};
+use protocol::scim::schema::{ExtensionJson, Extensions};
 use protocol::time::Timestamp;
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, Set};
 
 use super::{Failure, workspaces};
 use crate::store::entity::{credential, schema, workspace};
-use crate::store::{Doing, Store, StoreError, commit, profiles};
+use crate::store::{Context, Store, StoreError, commit, profiles};
 
 /// Adds a schema, or replaces the one of the same URN by one that continues it.
 pub(super) async fn add_schema(
     store: &Store,
     id: &WorkspaceId,
-    added: &ExtensionText,
+    added: &ExtensionJson,
     now: Timestamp,
 ) -> Result<AdminReply, Failure> {
     added.check().map_err(|detail| AdminError::Invalid { detail })?;
@@ -32,14 +32,14 @@ pub(super) async fn add_schema(
         .update_columns([schema::Column::Definition, schema::Column::ChangedAt])
         .to_owned();
     let write = schema::Entity::insert(row.into_active_model()).on_conflict(again);
-    write.exec_without_returning(&transaction).await.doing("adding a schema")?;
+    write.exec_without_returning(&transaction).await.context("adding a schema")?;
     announce(&transaction, id).await?;
     commit(transaction).await?;
     list_schemas(store, id).await
 }
 
 /// Whether there is room for the schema, and resources that follow its predecessor follow it, too.
-fn fits(present: &[(String, ExtensionText)], added: &ExtensionText) -> Result<(), AdminError> {
+fn fits(present: &[(String, ExtensionJson)], added: &ExtensionJson) -> Result<(), AdminError> {
     let same = present.iter().find(|(_, text)| text.schema.id.eq_ignore_ascii_case(&added.schema.id));
     let detail = match same {
         Some((_, older)) if added.continues(older) => return Ok(()),
@@ -47,7 +47,7 @@ fn fits(present: &[(String, ExtensionText)], added: &ExtensionText) -> Result<()
             "a schema with this id is there already, and the new one changes or drops attributes of it, or requires new \
              ones; optional attributes can be added to a schema, or the new one given another id"
         }
-        None if present.len() >= Extensions::MOST => "the workspace has as many schemas as it can have",
+        None if present.len() >= Extensions::MAX_SCHEMAS => "the workspace has as many schemas as it can have",
         None => return Ok(()),
     };
     Err(AdminError::Conflict { detail: detail.to_owned() })
@@ -56,7 +56,7 @@ fn fits(present: &[(String, ExtensionText)], added: &ExtensionText) -> Result<()
 /// The workspace's own schemas, by URN.
 pub(super) async fn list_schemas(store: &Store, id: &WorkspaceId) -> Result<AdminReply, Failure> {
     let doing = "reading a workspace";
-    let found = workspace::Entity::find_by_id(id.as_str()).one(store.reader()).await.doing(doing)?;
+    let found = workspace::Entity::find_by_id(id.as_str()).one(store.reader()).await.context(doing)?;
     found.ok_or_else(|| super::not_found(id))?;
     let schemas = profiles::schemas(store.reader(), Some(id)).await?;
     Ok(AdminReply::Schemas { schemas: schemas.into_iter().map(|(_, text)| text).collect() })
@@ -76,7 +76,7 @@ pub(super) async fn choose_dialect(
     row.dialect = Set(dialect.map(|dialect| dialect.to_string()));
     row.version = Set(version);
     row.updated_at = Set(now.as_millis());
-    let row = row.update(&transaction).await.doing("choosing a dialect")?;
+    let row = row.update(&transaction).await.context("choosing a dialect")?;
     announce(&transaction, id).await?;
     commit(transaction).await?;
     Ok(AdminReply::Workspace(workspaces::read(row)?))
@@ -91,7 +91,7 @@ pub(super) async fn see_dialect(store: &Store, id: &WorkspaceId, seen: Dialect) 
     }
     let mut row = row.into_active_model();
     row.seen_dialect = Set(Some(seen.to_string()));
-    let row = row.update(&transaction).await.doing("noting a dialect")?;
+    let row = row.update(&transaction).await.context("noting a dialect")?;
     commit(transaction).await?;
     Ok(AdminReply::Workspace(workspaces::read(row)?))
 }
@@ -101,6 +101,6 @@ async fn announce(transaction: &DatabaseTransaction, id: &WorkspaceId) -> Result
     let raise = credential::Entity::update_many()
         .col_expr(credential::Column::Version, Expr::col(credential::Column::Version).add(1))
         .filter(credential::Column::Workspace.eq(id.as_str()));
-    raise.exec(transaction).await.doing("announcing how requests are read")?;
+    raise.exec(transaction).await.context("announcing how requests are read")?;
     Ok(())
 }

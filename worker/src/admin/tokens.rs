@@ -13,10 +13,10 @@ use sea_orm::{
 use super::{Failure, find_locked, not_found};
 use crate::store::credentials::{read, row};
 use crate::store::entity::{credential, workspace};
-use crate::store::{Doing, Store, StoreError, commit};
+use crate::store::{Context, Store, StoreError, commit};
 
 /// The most live tokens of one workspace: the one in use, and the one that replaces it.
-const MOST_LIVE: usize = 2;
+const MAX_LIVE: usize = 2;
 
 /// Adds a token beside the one in use.
 pub(super) async fn create(
@@ -34,7 +34,7 @@ pub(super) async fn create(
     let live: Vec<Credential> =
         of_workspace(&transaction, id).await?.into_iter().filter(|known| live(known, now)).collect();
     if let Some(oldest) = live.last()
-        && live.len() >= MOST_LIVE
+        && live.len() >= MAX_LIVE
     {
         let (oldest, label) = (&oldest.id, &oldest.label);
         let detail = format!("workspace {id} has two live tokens; revoke the older first: {oldest} ({label})");
@@ -47,12 +47,12 @@ pub(super) async fn create(
 
 /// A workspace's tokens, newest first.
 pub(super) async fn list(store: &Store, id: &WorkspaceId) -> Result<AdminReply, Failure> {
-    let known = workspace::Entity::find_by_id(id.as_str()).one(store.reader()).await.doing("reading a workspace")?;
+    let known = workspace::Entity::find_by_id(id.as_str()).one(store.reader()).await.context("reading a workspace")?;
     known.ok_or_else(|| not_found(id))?;
     Ok(AdminReply::Tokens { tokens: of_workspace(store.reader(), id).await? })
 }
 
-/// Ends a token at once. Doing it twice is doing it once.
+/// Ends a token at once. Context it twice is doing it once.
 pub(super) async fn revoke(
     store: &Store,
     id: &WorkspaceId,
@@ -65,7 +65,7 @@ pub(super) async fn revoke(
         .filter(credential::Column::Workspace.eq(id.as_str()))
         .lock_exclusive();
     let not_found = || AdminError::NotFound { what: format!("token {token} of workspace {id}") };
-    let found = found.one(&transaction).await.doing(doing)?.ok_or_else(not_found)?;
+    let found = found.one(&transaction).await.context(doing)?.ok_or_else(not_found)?;
     if found.revoked_at.is_some() {
         return Ok(AdminReply::Token(read(found)?));
     }
@@ -73,7 +73,7 @@ pub(super) async fn revoke(
     let mut revoked = found.into_active_model();
     revoked.revoked_at = Set(Some(now.as_millis()));
     revoked.version = Set(version);
-    let revoked = revoked.update(&transaction).await.doing(doing)?;
+    let revoked = revoked.update(&transaction).await.context(doing)?;
     commit(transaction).await?;
     Ok(AdminReply::Token(read(revoked)?))
 }
@@ -99,7 +99,7 @@ pub(super) async fn add(
         profile: Profile::default(),
     };
     let insert = credential::Entity::insert(row(&added).into_active_model());
-    insert.exec_without_returning(transaction).await.doing("adding a token")?;
+    insert.exec_without_returning(transaction).await.context("adding a token")?;
     Ok(added)
 }
 
@@ -108,7 +108,7 @@ async fn of_workspace(connection: &impl ConnectionTrait, id: &WorkspaceId) -> Re
         .filter(credential::Column::Workspace.eq(id.as_str()))
         .order_by_desc(credential::Column::CreatedAt)
         .order_by_desc(credential::Column::Id);
-    rows.all(connection).await.doing("reading a workspace's tokens")?.into_iter().map(read).collect()
+    rows.all(connection).await.context("reading a workspace's tokens")?.into_iter().map(read).collect()
 }
 
 fn live(credential: &Credential, now: Timestamp) -> bool {

@@ -10,7 +10,7 @@ use sea_orm::{
 use super::{Failure, find_locked, not_found, tokens};
 use crate::store::entity::{group, user, workspace};
 use crate::store::fence::no_fence;
-use crate::store::{Doing, Store, StoreError, commit, profiles};
+use crate::store::{Context, Store, StoreError, commit, profiles};
 
 /// Adds a workspace, SCIM still off.
 pub(super) async fn create(store: &Store, id: &WorkspaceId, name: &str, now: Timestamp) -> Result<AdminReply, Failure> {
@@ -29,7 +29,7 @@ pub(super) async fn create(store: &Store, id: &WorkspaceId, name: &str, now: Tim
         seen_dialect: None,
     };
     let insert = workspace::Entity::insert(row.clone().into_active_model());
-    insert.exec_without_returning(&transaction).await.doing("creating a workspace")?;
+    insert.exec_without_returning(&transaction).await.context("creating a workspace")?;
     commit(transaction).await?;
     Ok(AdminReply::Workspace(read(row)?))
 }
@@ -37,19 +37,19 @@ pub(super) async fn create(store: &Store, id: &WorkspaceId, name: &str, now: Tim
 /// All workspaces, by id.
 pub(super) async fn list(store: &Store) -> Result<AdminReply, Failure> {
     let rows = workspace::Entity::find().order_by_asc(workspace::Column::Id);
-    let rows = rows.all(store.reader()).await.doing("listing workspaces")?;
+    let rows = rows.all(store.reader()).await.context("listing workspaces")?;
     Ok(AdminReply::Workspaces { workspaces: rows.into_iter().map(read).collect::<Result<_, _>>()? })
 }
 
 /// One workspace with its counts.
 pub(super) async fn show(store: &Store, id: &WorkspaceId) -> Result<AdminReply, Failure> {
     let doing = "reading a workspace";
-    let row = workspace::Entity::find_by_id(id.as_str()).one(store.reader()).await.doing(doing)?;
+    let row = workspace::Entity::find_by_id(id.as_str()).one(store.reader()).await.context(doing)?;
     let mut workspace = read(row.ok_or_else(|| not_found(id))?)?;
     let users = user::Entity::find().filter(user::Column::Workspace.eq(id.as_str())).filter(no_fence(user::Entity));
-    workspace.users = Some(users.count(store.reader()).await.doing(doing)?);
+    workspace.users = Some(users.count(store.reader()).await.context(doing)?);
     let groups = group::Entity::find().filter(group::Column::Workspace.eq(id.as_str()));
-    workspace.groups = Some(groups.count(store.reader()).await.doing(doing)?);
+    workspace.groups = Some(groups.count(store.reader()).await.context(doing)?);
     Ok(AdminReply::Workspace(workspace))
 }
 
@@ -71,7 +71,7 @@ pub(super) async fn enable(
     row.enabled = Set(true);
     row.version = Set(version);
     row.updated_at = Set(updated_at);
-    let row = row.update(&transaction).await.doing("enabling a workspace")?;
+    let row = row.update(&transaction).await.context("enabling a workspace")?;
     tokens::add(&transaction, id, token, now).await?;
     commit(transaction).await?;
     Ok(AdminReply::Workspace(read(row)?))

@@ -18,11 +18,11 @@ use sea_orm::{
 };
 
 use super::filter::{Scope, condition, narrowing, nothing, sort_key};
-use super::pages;
+use super::member_pages;
 use crate::store::entity::{group, user};
 use crate::store::fence::no_fence;
-use crate::store::row::{Image, set_groups, set_members};
-use crate::store::{Doing, Store, StoreError, members};
+use crate::store::stored_resource::{StoredResource, set_groups, set_members};
+use crate::store::{Context, Store, StoreError, members};
 
 /// What a list is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +46,7 @@ pub(super) async fn list(store: &Store, workspace: &WorkspaceId, search: Search<
         }
         Paging::Cursor { after, count } => reader.walk(after.as_ref(), *count).await?,
     };
-    pages::set_apart(&snapshot, workspace, search.joined, &mut resources).await?;
+    member_pages::set_apart(&snapshot, workspace, search.joined, &mut resources).await?;
     read_joined(&snapshot, workspace, search.joined, &mut resources).await?;
     Ok(Answer::List { total, resources, next })
 }
@@ -101,11 +101,11 @@ impl Reader<'_> {
         match list.resource_type {
             ResourceType::User => {
                 let (total, rows) = part(self.connection, self.users(list), offset, count, "listing users").await?;
-                Ok((total, resources(rows, Image::of_user)?))
+                Ok((total, resources(rows, StoredResource::of_user)?))
             }
             ResourceType::Group => {
                 let (total, rows) = part(self.connection, self.groups(list), offset, count, "listing groups").await?;
-                Ok((total, resources(rows, Image::of_group)?))
+                Ok((total, resources(rows, StoredResource::of_group)?))
             }
         }
     }
@@ -161,7 +161,7 @@ impl Reader<'_> {
         let Some(mut places) = self.ordered_places(sort) else { return Ok(Vec::new()) };
         places.offset(page.offset()).limit(page.count());
         let doing = "ordering a page";
-        let rows = self.connection.query_all(&places).await.doing(doing)?;
+        let rows = self.connection.query_all(&places).await.context(doing)?;
         let places: Result<Vec<Place>, StoreError> = rows.iter().map(|row| place(row, doing)).collect();
         self.rows_of(&places?).await
     }
@@ -175,8 +175,8 @@ impl Reader<'_> {
             .filter(group::Column::Workspace.eq(self.workspace.as_str()))
             .filter(group::Column::Id.is_in(ids(ResourceType::Group)));
         let doing = "reading a page";
-        let mut found = resources(users.all(self.connection).await.doing(doing)?, Image::of_user)?;
-        found.extend(resources(groups.all(self.connection).await.doing(doing)?, Image::of_group)?);
+        let mut found = resources(users.all(self.connection).await.context(doing)?, StoredResource::of_user)?;
+        found.extend(resources(groups.all(self.connection).await.context(doing)?, StoredResource::of_group)?);
         let place = |one: &Resource| page.iter().position(|place| *place == (one.resource_type, one.id.0));
         found.sort_by_cached_key(place);
         Ok(found)
@@ -230,10 +230,10 @@ const fn number(kind: ResourceType) -> i32 {
 }
 
 fn place(row: &QueryResult, doing: &'static str) -> Result<Place, StoreError> {
-    let of: i32 = row.try_get_by_index(0).doing(doing)?;
+    let of: i32 = row.try_get_by_index(0).context(doing)?;
     let kind = ResourceType::ALL.into_iter().find(|kind| number(*kind) == of);
     let kind = kind.ok_or_else(|| StoreError::broken(doing, "a row is of no kind"))?;
-    Ok((kind, row.try_get_by_index(1).doing(doing)?))
+    Ok((kind, row.try_get_by_index(1).context(doing)?))
 }
 
 /// Without a value last, in descending order first (RFC 7644 §3.4.2.3).
@@ -261,14 +261,14 @@ where
     let rows = if count == 0 {
         Vec::new()
     } else {
-        paged(select.clone(), offset, count).all(connection).await.doing(doing)?
+        paged(select.clone(), offset, count).all(connection).await.context(doing)?
     };
     let found = u64::try_from(rows.len()).unwrap_or(u64::MAX);
     if found < count && (found > 0 || offset == 0) {
         return Ok((offset.saturating_add(found), rows));
     }
-    let counted = connection.query_one(&counted(select)).await.doing(doing)?;
-    let total = counted.map(|row| row.try_get_by_index::<i64>(0)).transpose().doing(doing)?;
+    let counted = connection.query_one(&counted(select)).await.context(doing)?;
+    let total = counted.map(|row| row.try_get_by_index::<i64>(0)).transpose().context(doing)?;
     Ok((total.and_then(|total| u64::try_from(total).ok()).unwrap_or_default(), rows))
 }
 
@@ -284,6 +284,6 @@ fn counted<E: EntityTrait>(select: Select<E>) -> SelectStatement {
     counted
 }
 
-fn resources<M>(rows: Vec<M>, read: fn(M) -> Result<Image, StoreError>) -> Result<Vec<Resource>, StoreError> {
+fn resources<M>(rows: Vec<M>, read: fn(M) -> Result<StoredResource, StoreError>) -> Result<Vec<Resource>, StoreError> {
     rows.into_iter().map(|row| read(row).map(|image| image.resource)).collect()
 }

@@ -7,7 +7,7 @@ use tracing::info;
 
 use super::working::WorkingSet;
 use crate::accepted::Accepted;
-use crate::store::row::Key;
+use crate::store::stored_resource::Key;
 
 impl WorkingSet {
     /// Whether the command's word on access counts. One that says nothing of it changes nothing of it.

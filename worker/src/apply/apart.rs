@@ -17,9 +17,9 @@ use super::locked::find_locked;
 use super::{Applied, Ending, Parked};
 use crate::accepted::Accepted;
 use crate::store::dead::{self, DeadMessage};
-use crate::store::redo::redone;
+use crate::store::retry::retry_contended;
 use crate::store::settled::insert_copies;
-use crate::store::{Class, Doing, Store, StoreError, commit, within};
+use crate::store::{Class, Context, Store, StoreError, commit, with_timeout};
 
 /// How long a command of a batch may wait for a row, or for another transaction that inserts the same name: the others
 /// wait with it.
@@ -141,14 +141,14 @@ async fn under_savepoint(
     attempts: &mut Attempts,
     now: Timestamp,
 ) -> Result<Result<Endings, StoreError>, StoreError> {
-    let savepoint = transaction.begin().await.doing("setting a savepoint")?;
+    let savepoint = transaction.begin().await.context("setting a savepoint")?;
     match apply_new(&savepoint, policy, commands, attempts, now).await {
         Ok(endings) => {
-            savepoint.commit().await.doing("releasing a savepoint")?;
+            savepoint.commit().await.context("releasing a savepoint")?;
             Ok(Ok(endings))
         }
         Err(failure) if matches!(failure.class(), Class::Locked | Class::Poison) => {
-            savepoint.rollback().await.doing("going back to a savepoint")?;
+            savepoint.rollback().await.context("going back to a savepoint")?;
             for accepted in commands {
                 attempts.forget(accepted.sequence);
             }
@@ -226,8 +226,8 @@ async fn part_of(
     part: &[Accepted],
     clock: Clock,
 ) -> Result<Result<Vec<Applied>, String>, StoreError> {
-    let attempt = || within("applying a part of a batch", by_savepoints(store, policy, part, clock.now()));
-    let failure = match redone(attempt).await {
+    let attempt = || with_timeout("applying a part of a batch", by_savepoints(store, policy, part, clock.now()));
+    let failure = match retry_contended(attempt).await {
         Ok(applied) => return Ok(Ok(applied)),
         Err(failure) => failure,
     };

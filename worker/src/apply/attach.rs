@@ -14,7 +14,7 @@ use super::working::WorkingSet;
 use crate::accepted::Accepted;
 use crate::store::entity::operation;
 use crate::store::ledger::{State, error_of};
-use crate::store::row::Key;
+use crate::store::stored_resource::Key;
 use crate::store::{column, sequence};
 
 /// How the predecessors of commands ended, as far as the same request can come again.

@@ -22,8 +22,8 @@ use crate::answer;
 use crate::store::entity::operation;
 use crate::store::ledger::State;
 use crate::store::members::groups_of;
-use crate::store::row::set_groups;
 use crate::store::settled::{CopyReason, SettledCopy, insert_copies};
+use crate::store::stored_resource::set_groups;
 use crate::store::{Store, StoreError, column, commit, ledger};
 
 /// Applies the whole batch or nothing of it.

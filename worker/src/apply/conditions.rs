@@ -6,11 +6,11 @@ use protocol::id::WorkspaceId;
 use sea_orm::prelude::Uuid;
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait};
 
-use crate::store::row::Key;
-use crate::store::rows::one_of;
+use crate::store::bulk_insert::one_of;
+use crate::store::stored_resource::Key;
 
 /// `workspace = a AND id IN (…) OR workspace = b AND id IN (…)`.
-pub(super) fn any_key(
+pub(super) fn keys_in(
     connection: &impl ConnectionTrait,
     workspace: impl ColumnTrait,
     id: impl ColumnTrait,
@@ -28,5 +28,5 @@ pub(super) fn any_key(
 /// Keys in order, in portions that fit into one statement.
 pub(super) fn portions(keys: &BTreeSet<Key>) -> Vec<Vec<Key>> {
     let keys: Vec<Key> = keys.iter().cloned().collect();
-    keys.chunks(crate::store::MOST_ROWS).map(<[Key]>::to_vec).collect()
+    keys.chunks(crate::store::MAX_ROWS).map(<[Key]>::to_vec).collect()
 }

@@ -15,7 +15,7 @@ use crate::store::ledger::State;
 use crate::store::sequence;
 
 /// How long after a create another one is taken for its retry.
-const RETRIED_WITHIN: Duration = Duration::from_hours(24);
+const RETRY_WINDOW: Duration = Duration::from_hours(24);
 
 /// What makes two commands the same request: who asks, and for what.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -105,7 +105,7 @@ impl Creates {
     pub(super) fn original(&self, accepted: &Accepted, operation: OperationId) -> Option<&Create> {
         let create = self.0.get(&created(accepted)?)?.iter().find(|create| create.operation == operation)?;
         let apart = accepted.accepted_at.since(create.accepted_at).max(create.accepted_at.since(accepted.accepted_at));
-        (!create.answered && apart <= RETRIED_WITHIN).then_some(create)
+        (!create.answered && apart <= RETRY_WINDOW).then_some(create)
     }
 }
 

@@ -6,7 +6,7 @@ use protocol::message::outcome::Outcome;
 
 use super::working::WorkingSet;
 use crate::accepted::Accepted;
-use crate::store::row::Key;
+use crate::store::stored_resource::Key;
 
 impl WorkingSet {
     /// The outcome of a create whose name is taken, if it was taken by the same request and no command of the provider has

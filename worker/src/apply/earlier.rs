@@ -12,7 +12,7 @@ use super::holders::Holders;
 use super::lock::{lock_groups, lock_users};
 use super::working::{Name, WorkingSet};
 use crate::accepted::Accepted;
-use crate::store::row::{Image, Key};
+use crate::store::stored_resource::{Key, StoredResource};
 use crate::store::{StoreError, answered, ledger};
 
 /// A create whose name is taken.
@@ -83,7 +83,7 @@ async fn lock(
     for Conflict { name: (workspace, resource_type, name), holder, .. } in repeated {
         let key = Key { workspace: workspace.clone(), id: *holder };
         let image = set.current(*resource_type, &key);
-        if image.and_then(Image::name).as_ref() != Some(name) {
+        if image.and_then(StoredResource::name).as_ref() != Some(name) {
             return Err(StoreError::lost_race("locking what a create repeats"));
         }
     }

@@ -8,16 +8,16 @@ use protocol::scim::name::CanonicalName;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter};
 
-use super::conditions::{any_key, portions};
+use super::conditions::{keys_in, portions};
 use super::emails::Emails;
 use super::membership::Membership;
 use super::upsert::{BySteps, all_written, update_groups, update_users};
 use super::working::{Entry, WorkingSet};
+use crate::store::bulk_insert::{insert, one_of};
 use crate::store::entity::{group, group_member, user};
 use crate::store::fence::nobodys_name;
-use crate::store::row::{Image, Key};
-use crate::store::rows::{insert, one_of};
-use crate::store::{Doing, MOST_GROUPS, MOST_ROWS, MOST_VALUES, StoreError};
+use crate::store::stored_resource::{Key, StoredResource};
+use crate::store::{Context, MAX_GROUPS, MAX_ROWS, MAX_VALUES, StoreError};
 
 /// Writes all effects: first what goes, so that its names are free, then what changes, then what is new.
 pub(super) async fn write(transaction: &DatabaseTransaction, set: &WorkingSet) -> Result<(), StoreError> {
@@ -36,10 +36,10 @@ struct Difference<'a> {
     deleted: BTreeSet<Key>,
     /// Fences that are not needed any more. Groups may name who was never there: these memberships stay.
     lifted: BTreeSet<Key>,
-    updated: Vec<(&'a Key, &'a Image, &'a Image)>,
-    created: Vec<(&'a Key, &'a Image)>,
+    updated: Vec<(&'a Key, &'a StoredResource, &'a StoredResource)>,
+    created: Vec<(&'a Key, &'a StoredResource)>,
     /// Users that are written over a fence.
-    unfenced: Vec<(&'a Key, &'a Image)>,
+    unfenced: Vec<(&'a Key, &'a StoredResource)>,
 }
 
 impl<'a> Difference<'a> {
@@ -82,7 +82,7 @@ impl<'a> Difference<'a> {
             .collect()
     }
 
-    fn steps(stored: &Image, now: &Image) -> i64 {
+    fn steps(stored: &StoredResource, now: &StoredResource) -> i64 {
         now.resource.meta.version.number().saturating_sub(stored.resource.meta.version.number())
     }
 }
@@ -101,8 +101,8 @@ async fn delete_users(
         emails.deleted(key);
     }
     for some in portions(&keys) {
-        let any = any_key(transaction, user::Column::Workspace, user::Column::Id, &some);
-        let deleted = user::Entity::delete_many().filter(any).exec(transaction).await.doing("deleting users")?;
+        let any = keys_in(transaction, user::Column::Workspace, user::Column::Id, &some);
+        let deleted = user::Entity::delete_many().filter(any).exec(transaction).await.context("deleting users")?;
         all_written(deleted.rows_affected, some.len(), "deleting users")?;
     }
     Ok(())
@@ -110,8 +110,8 @@ async fn delete_users(
 
 async fn delete_groups(transaction: &DatabaseTransaction, keys: &BTreeSet<Key>) -> Result<(), StoreError> {
     for some in portions(keys) {
-        let any = any_key(transaction, group::Column::Workspace, group::Column::Id, &some);
-        let deleted = group::Entity::delete_many().filter(any).exec(transaction).await.doing("deleting groups")?;
+        let any = keys_in(transaction, group::Column::Workspace, group::Column::Id, &some);
+        let deleted = group::Entity::delete_many().filter(any).exec(transaction).await.context("deleting groups")?;
         all_written(deleted.rows_affected, some.len(), "deleting groups")?;
     }
     Ok(())
@@ -125,8 +125,8 @@ async fn write_users(
     for key in users.handing_over() {
         let update = user::Entity::update_many()
             .col_expr(user::Column::UserNameKey, nobodys_name(key).into())
-            .filter(any_key(transaction, user::Column::Workspace, user::Column::Id, std::slice::from_ref(key)));
-        update.exec(transaction).await.doing("giving up a userName")?;
+            .filter(keys_in(transaction, user::Column::Workspace, user::Column::Id, std::slice::from_ref(key)));
+        update.exec(transaction).await.context("giving up a userName")?;
     }
     let mut updates = BySteps::new();
     for (key, stored, now) in &users.updated {
@@ -154,8 +154,8 @@ async fn write_groups(transaction: &DatabaseTransaction, groups: &Difference<'_>
     for key in groups.handing_over() {
         let update = group::Entity::update_many()
             .col_expr(group::Column::DisplayNameKey, nobodys_name(key).into())
-            .filter(any_key(transaction, group::Column::Workspace, group::Column::Id, std::slice::from_ref(key)));
-        update.exec(transaction).await.doing("giving up a displayName")?;
+            .filter(keys_in(transaction, group::Column::Workspace, group::Column::Id, std::slice::from_ref(key)));
+        update.exec(transaction).await.context("giving up a displayName")?;
     }
     let mut updates = BySteps::new();
     for (key, stored, now) in &groups.updated {
@@ -176,12 +176,12 @@ async fn write_members(
 ) -> Result<(), StoreError> {
     let cleared = set.members.iter().filter(|(_, membership)| membership.cleared).map(|(group, _)| group.clone());
     for some in portions(&cleared.chain(groups.deleted.iter().cloned()).collect()) {
-        let any = any_key(transaction, group_member::Column::Workspace, group_member::Column::GroupId, &some);
-        group_member::Entity::delete_many().filter(any).exec(transaction).await.doing("clearing groups")?;
+        let any = keys_in(transaction, group_member::Column::Workspace, group_member::Column::GroupId, &some);
+        group_member::Entity::delete_many().filter(any).exec(transaction).await.context("clearing groups")?;
     }
     let live = |group: &Key| set.groups.get(group).is_some_and(|entry| entry.now.is_some());
     let rows = set.members.iter().filter(|(group, _)| live(group));
-    let (many, few): (Vec<_>, Vec<_>) = rows.clone().partition(|(_, members)| members.removed().count() > MOST_GROUPS);
+    let (many, few): (Vec<_>, Vec<_>) = rows.clone().partition(|(_, members)| members.removed().count() > MAX_GROUPS);
     for (group, members) in many {
         delete_many_members(transaction, group, members).await?;
     }
@@ -189,17 +189,17 @@ async fn write_members(
         few.into_iter().flat_map(|(group, members)| members.removed().map(move |id| (group, id))).collect();
     delete_members(transaction, &removed).await?;
     for some in portions(&users.deleted.union(&groups.deleted).cloned().collect()) {
-        let any = any_key(transaction, group_member::Column::Workspace, group_member::Column::MemberId, &some);
+        let any = keys_in(transaction, group_member::Column::Workspace, group_member::Column::MemberId, &some);
         let deleted = group_member::Entity::delete_many().filter(any).exec(transaction).await;
         // All rows that name a deleted resource are gone already, unless one came meanwhile to a group without lock.
-        all_written(deleted.doing("deleting memberships")?.rows_affected, 0, "deleting memberships")?;
+        all_written(deleted.context("deleting memberships")?.rows_affected, 0, "deleting memberships")?;
     }
     let added: Vec<_> = rows.flat_map(|(group, members)| members.added().map(move |id| (group, id))).collect();
     insert_members(transaction, &added).await
 }
 
 async fn delete_members(transaction: &DatabaseTransaction, pairs: &[(&Key, ResourceId)]) -> Result<(), StoreError> {
-    for some in pairs.chunks(MOST_GROUPS) {
+    for some in pairs.chunks(MAX_GROUPS) {
         let mut by_group: BTreeMap<&Key, Vec<sea_orm::prelude::Uuid>> = BTreeMap::new();
         for (group, member) in some {
             by_group.entry(group).or_default().push(member.0);
@@ -214,7 +214,7 @@ async fn delete_members(transaction: &DatabaseTransaction, pairs: &[(&Key, Resou
             )))
         });
         let deleted = group_member::Entity::delete_many().filter(any).exec(transaction).await;
-        all_written(deleted.doing("removing members")?.rows_affected, some.len(), "removing members")?;
+        all_written(deleted.context("removing members")?.rows_affected, some.len(), "removing members")?;
     }
     Ok(())
 }
@@ -235,13 +235,13 @@ async fn delete_many_members(
             .exec(transaction)
     };
     let (removed, kept): (Vec<_>, Vec<_>) = (members.removed().collect(), members.kept().collect());
-    if members.whole && kept.len() <= MOST_ROWS && kept.len() < removed.len() {
+    if members.whole && kept.len() <= MAX_ROWS && kept.len() < removed.len() {
         let others = Condition::all().add(group_member::Column::MemberId.is_not_in(ids(&kept)));
-        return all_written(delete(others).await.doing(doing)?.rows_affected, removed.len(), doing);
+        return all_written(delete(others).await.context(doing)?.rows_affected, removed.len(), doing);
     }
-    for some in removed.chunks(MOST_VALUES) {
+    for some in removed.chunks(MAX_VALUES) {
         let these = Condition::all().add(one_of(transaction, group_member::Column::MemberId, ids(some)));
-        all_written(delete(these).await.doing(doing)?.rows_affected, some.len(), doing)?;
+        all_written(delete(these).await.context(doing)?.rows_affected, some.len(), doing)?;
     }
     Ok(())
 }

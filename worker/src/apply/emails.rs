@@ -9,11 +9,11 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter};
 
 use super::working::Entry;
+use crate::store::bulk_insert::insert;
 use crate::store::emails::listed;
 use crate::store::entity::{user, user_email};
-use crate::store::row::Key;
-use crate::store::rows::insert;
-use crate::store::{Doing, MOST_GROUPS, StoreError};
+use crate::store::stored_resource::Key;
+use crate::store::{Context, MAX_GROUPS, StoreError};
 
 /// What changes in the list.
 pub(super) struct Emails<'a> {
@@ -54,13 +54,13 @@ impl<'a> Emails<'a> {
     /// row in any case.
     pub(super) async fn write(self, transaction: &DatabaseTransaction) -> Result<(), StoreError> {
         use user_email::Column::{UserId, Value, Workspace};
-        for some in self.gone.chunks(MOST_GROUPS) {
+        for some in self.gone.chunks(MAX_GROUPS) {
             let any = some.iter().fold(Condition::any(), |any, row| {
                 let (workspace, value) = (Workspace.eq(row.workspace.as_str()), Value.eq(row.value.as_str()));
                 any.add(Condition::all().add(workspace).add(value).add(UserId.eq(row.user_id)))
             });
             let deleted = user_email::Entity::delete_many().filter(any).exec(transaction).await;
-            deleted.doing("deleting e-mail addresses")?;
+            deleted.context("deleting e-mail addresses")?;
         }
         let unless_there = OnConflict::new().do_nothing().to_owned();
         insert::<user_email::Entity>(transaction, self.new, Some(unless_there), "inserting e-mail addresses").await?;

@@ -23,12 +23,12 @@ use super::lock::lock_users;
 use super::upsert::{BySteps, all_written, update_users};
 use super::working::WorkingSet;
 use crate::accepted::Accepted;
+use crate::store::bulk_insert::insert;
 use crate::store::entity::user;
 use crate::store::fence::Fence;
-use crate::store::redo::redone;
-use crate::store::row::{Image, Key};
-use crate::store::rows::insert;
-use crate::store::{Store, StoreError, commit, ledger, within};
+use crate::store::retry::retry_contended;
+use crate::store::stored_resource::{Key, StoredResource};
+use crate::store::{Store, StoreError, commit, ledger, with_timeout};
 
 const DOING: &str = "taking access away at once";
 
@@ -50,7 +50,7 @@ pub fn first_effect<'a>(
         if !may_come_first(accepted) {
             return Ok(false);
         }
-        redone(|| within(DOING, take_access(store, policy, accepted, clock.now()))).await
+        retry_contended(|| with_timeout(DOING, take_access(store, policy, accepted, clock.now()))).await
     })
 }
 
@@ -104,7 +104,7 @@ fn standing(accepted: &Accepted) -> Standing {
 async fn deactivate(
     transaction: &DatabaseTransaction,
     key: &Key,
-    image: &Image,
+    image: &StoredResource,
     accepted: &Accepted,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
@@ -114,7 +114,7 @@ async fn deactivate(
         return Ok(false);
     }
     let extensions = envelope.extensions.clone();
-    let mut after = Image { standing: standing(accepted), extensions, ..image.clone() };
+    let mut after = StoredResource { standing: standing(accepted), extensions, ..image.clone() };
     let was_active = image.resource.attributes.user().active() != Some(false);
     if was_active {
         after.resource.attributes.set("active", Value::Bool(false));

@@ -11,8 +11,8 @@ use sea_orm::{DatabaseTransaction, DbErr, EntityTrait, QueryResult};
 use super::working::Name;
 use crate::store::entity::{group, user};
 use crate::store::lookup::{Lock, look_up};
-use crate::store::row::Key;
-use crate::store::{Doing, StoreError};
+use crate::store::stored_resource::Key;
+use crate::store::{Context, StoreError};
 
 /// A stored resource that holds a name.
 #[derive(Debug, Clone, Copy)]
@@ -71,12 +71,12 @@ async fn held<E: EntityTrait>(
     let [workspace, _, name, _] = columns;
     let claimed: Vec<_> =
         names.iter().map(|(workspace, name)| [workspace.as_str().into(), name.as_str().into()]).collect();
-    let rows = look_up::<E, 2>(transaction, &columns, [workspace, name], &claimed, Lock::None).await.doing(doing)?;
+    let rows = look_up::<E, 2>(transaction, &columns, [workspace, name], &claimed, Lock::None).await.context(doing)?;
     let read = |row: &QueryResult| -> Result<Held, DbErr> {
         let at = |index| row.try_get_by_index(index);
         Ok((at(0)?, row.try_get_by_index(1)?, at(2)?, row.try_get_by_index(3)?))
     };
-    rows.iter().map(|row| read(row).doing(doing)).collect()
+    rows.iter().map(|row| read(row).context(doing)).collect()
 }
 
 fn named(kind: ResourceType, (workspace, id, name, created_by): Held) -> Result<(Name, Holder), StoreError> {

@@ -12,20 +12,20 @@ use protocol::scim::resource_type::ResourceType;
 use sea_orm::prelude::Uuid;
 use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect};
 
-use super::conditions::{any_key, portions};
+use super::conditions::{keys_in, portions};
 use super::earlier::read_creates;
 use super::holders::Holders;
 use super::lock::{lock_groups, lock_users};
-use super::working::{MOST_SHOWN, WorkingSet};
+use super::working::{MAX_SHOWN, WorkingSet};
 use crate::accepted::Accepted;
 use crate::store::entity::group_member;
 use crate::store::lookup::{Lock, look_up_rows};
 use crate::store::members::find_live;
-use crate::store::row::Key;
-use crate::store::{Doing, StoreError};
+use crate::store::stored_resource::Key;
+use crate::store::{Context, StoreError};
 
 /// The most members that a command names and that are looked for one by one. Of more, all rows of the group are read.
-const MOST_BY_ID: usize = 2_000;
+const MAX_BY_ID: usize = 2_000;
 
 /// What a batch's commands name.
 #[derive(Default)]
@@ -98,10 +98,10 @@ impl Named {
                 self.group_names.extend(names);
                 let members = named_members(envelope.resource_type, &envelope.body);
                 let is_whole = matches!(envelope.body, Command::Create { .. } | Command::Replace { .. });
-                if is_whole && members.len() <= MOST_SHOWN {
+                if is_whole && members.len() <= MAX_SHOWN {
                     self.shown.extend(members.iter().copied().map(in_workspace));
                 }
-                if members.len() > MOST_BY_ID || (replaces_members(&envelope.body) && !members.is_empty()) {
+                if members.len() > MAX_BY_ID || (replaces_members(&envelope.body) && !members.is_empty()) {
                     self.whole.insert(key.clone());
                 }
                 self.members.entry(key.clone()).or_default().extend(members);
@@ -128,9 +128,9 @@ pub(super) async fn memberships_of(
 ) -> Result<Vec<(Key, ResourceId)>, StoreError> {
     let mut found = Vec::new();
     for some in portions(members) {
-        let any = any_key(transaction, group_member::Column::Workspace, group_member::Column::MemberId, &some);
+        let any = keys_in(transaction, group_member::Column::Workspace, group_member::Column::MemberId, &some);
         let rows = group_member::Entity::find().filter(any).all(transaction).await;
-        for row in rows.doing("reading memberships")? {
+        for row in rows.context("reading memberships")? {
             found.push((Key::of(row.workspace, row.group_id)?, ResourceId(row.member_id)));
         }
     }
@@ -146,11 +146,11 @@ async fn read_all_members(
     let doing = "reading all members";
     for some in portions(groups) {
         let columns = [group_member::Column::Workspace, group_member::Column::GroupId, group_member::Column::MemberId];
-        let any = any_key(transaction, group_member::Column::Workspace, group_member::Column::GroupId, &some);
+        let any = keys_in(transaction, group_member::Column::Workspace, group_member::Column::GroupId, &some);
         let rows = group_member::Entity::find().select_only().columns(columns).filter(any);
-        let mut rows = rows.into_tuple::<(String, Uuid, Uuid)>().stream(transaction).await.doing(doing)?;
+        let mut rows = rows.into_tuple::<(String, Uuid, Uuid)>().stream(transaction).await.context(doing)?;
         let mut read: BTreeMap<Uuid, BTreeMap<String, Vec<ResourceId>>> = BTreeMap::new();
-        while let Some((workspace, group, member)) = rows.try_next().await.doing(doing)? {
+        while let Some((workspace, group, member)) = rows.try_next().await.context(doing)? {
             let groups = read.entry(group).or_default();
             match groups.get_mut(&workspace) {
                 Some(members) => members.push(ResourceId(member)),
@@ -180,7 +180,7 @@ async fn read_members(
     let keys: Vec<_> =
         named.map(|(group, member)| [group.workspace.as_str().into(), group.id.0.into(), member.into()]).collect();
     let rows = look_up_rows::<group_member::Entity, 3>(transaction, key, &keys, Lock::None).await;
-    for row in rows.doing("reading members")? {
+    for row in rows.context("reading members")? {
         set.members.entry(Key::of(row.workspace, row.group_id)?).or_default().read(ResourceId(row.member_id));
     }
     Ok(())

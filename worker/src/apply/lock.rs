@@ -9,8 +9,8 @@ use crate::store::emails::listed;
 use crate::store::entity::{group, user};
 use crate::store::fence::Fence;
 use crate::store::lookup::{Lock, look_up_rows};
-use crate::store::row::{Image, Key};
-use crate::store::{Doing, StoreError};
+use crate::store::stored_resource::{Key, StoredResource};
+use crate::store::{Context, StoreError};
 
 /// Locks users, and reads what they are.
 pub(super) async fn lock_users(
@@ -21,14 +21,14 @@ pub(super) async fn lock_users(
     set.users.extend(keys.iter().map(|key| (key.clone(), Entry::default())));
     let key = [user::Column::Workspace, user::Column::Id];
     let rows = look_up_rows::<user::Entity, 2>(transaction, key, &values(keys), Lock::Exclusive).await;
-    for row in rows.doing("locking users")? {
+    for row in rows.context("locking users")? {
         let key = Key::of(row.workspace.clone(), row.id)?;
         if let Some(fence) = Fence::of(&row) {
             set.users.insert(key, Entry { fence: Some(fence), ..Entry::default() });
             continue;
         }
         let emails = listed(&row.search);
-        let image = Image::of_user(row)?;
+        let image = StoredResource::of_user(row)?;
         set.users.insert(key, Entry { stored: Some(image.clone()), now: Some(image), emails, ..Entry::default() });
     }
     Ok(())
@@ -43,9 +43,9 @@ pub(super) async fn lock_groups(
     set.groups.extend(keys.iter().map(|key| (key.clone(), Entry::default())));
     let key = [group::Column::Workspace, group::Column::Id];
     let rows = look_up_rows::<group::Entity, 2>(transaction, key, &values(keys), Lock::Exclusive).await;
-    for row in rows.doing("locking groups")? {
+    for row in rows.context("locking groups")? {
         let key = Key::of(row.workspace.clone(), row.id)?;
-        let image = Image::of_group(row)?;
+        let image = StoredResource::of_group(row)?;
         set.groups.insert(key, Entry { stored: Some(image.clone()), now: Some(image), ..Entry::default() });
     }
     Ok(())

@@ -12,8 +12,8 @@ use super::lock::values;
 use crate::accepted::Accepted;
 use crate::store::entity::{group, user};
 use crate::store::lookup::{Lock, look_up};
-use crate::store::row::Key;
-use crate::store::{Doing, StoreError};
+use crate::store::stored_resource::Key;
+use crate::store::{Context, StoreError};
 
 /// The commands that need a row which another transaction has locked. Locks the rows that all commands need and that are
 /// free.
@@ -67,9 +67,9 @@ async fn find<E: EntityTrait>(
 ) -> Result<BTreeSet<Key>, StoreError> {
     let doing = "finding locked rows";
     let mut found = BTreeSet::new();
-    for row in look_up::<E, 2>(transaction, &key, key, keys, lock).await.doing(doing)? {
-        let workspace: String = row.try_get_by_index(0).doing(doing)?;
-        found.insert(Key::of(workspace, row.try_get_by_index::<Uuid>(1).doing(doing)?)?);
+    for row in look_up::<E, 2>(transaction, &key, key, keys, lock).await.context(doing)? {
+        let workspace: String = row.try_get_by_index(0).context(doing)?;
+        found.insert(Key::of(workspace, row.try_get_by_index::<Uuid>(1).context(doing)?)?);
     }
     Ok(found)
 }

@@ -6,8 +6,8 @@ use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait, OnConflict};
 use sea_orm::{DatabaseTransaction, Iterable};
 
 use crate::store::StoreError;
+use crate::store::bulk_insert::insert;
 use crate::store::entity::{group, user};
-use crate::store::rows::insert;
 
 /// Rows by how many versions the batch has raised them: one statement each, so that the guard can be exact.
 pub(super) type BySteps<M> = BTreeMap<i64, Vec<M>>;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use protocol::access::Verdict;
-use protocol::decide::{Change, Directory, decide};
+use protocol::decide::{Change, Lookup, decide};
 use protocol::id::{ResourceId, WorkspaceId};
 use protocol::message::command::Command;
 use protocol::message::outcome::Outcome;
@@ -21,11 +21,11 @@ use super::membership::Membership;
 use crate::accepted::Accepted;
 use crate::store::entity::operation;
 use crate::store::fence::Fence;
-use crate::store::row::{Image, Key, set_members};
+use crate::store::stored_resource::{Key, StoredResource, set_members};
 
 /// The most members that a command names and is answered with: an outcome has to fit into one message. Of more, none
 /// is looked up, and the ingress asks for them by pages.
-pub(super) const MOST_SHOWN: usize = 1_000;
+pub(super) const MAX_SHOWN: usize = 1_000;
 
 /// A unique name within a workspace.
 pub(super) type Name = (WorkspaceId, ResourceType, CanonicalName);
@@ -47,8 +47,8 @@ pub(super) struct WorkingSet {
 /// A resource before the batch and after the commands so far.
 #[derive(Debug, Default)]
 pub(super) struct Entry {
-    pub(super) stored: Option<Image>,
-    pub(super) now: Option<Image>,
+    pub(super) stored: Option<StoredResource>,
+    pub(super) now: Option<StoredResource>,
     /// The fence that is stored instead of a user.
     pub(super) fence: Option<Fence>,
     /// The fence is not needed any more.
@@ -178,12 +178,12 @@ impl WorkingSet {
         let provider_sequence = provider_sequence.max(fence.map_or(0, |fence| fence.provider_sequence));
         let created_by = before.map_or(Some(envelope.operation), |image| image.created_by);
         let count = before.map_or(0, |image| image.member_count);
-        let old_name = before.and_then(Image::name);
+        let old_name = before.and_then(StoredResource::name);
         let member_count = match resource_type {
             ResourceType::User => 0,
             ResourceType::Group => self.members.entry(key.clone()).or_default().edit(members, count),
         };
-        let image = Image {
+        let image = StoredResource {
             resource,
             standing,
             last_sequence: accepted.sequence,
@@ -201,7 +201,7 @@ impl WorkingSet {
 
     fn delete(&mut self, key: &Key, accepted: &Accepted, now: Timestamp) {
         let resource_type = accepted.envelope.resource_type;
-        let old_name = self.current(resource_type, key).and_then(Image::name);
+        let old_name = self.current(resource_type, key).and_then(StoredResource::name);
         self.release(key, resource_type, old_name);
         let entry = self.entries(resource_type).entry(key.clone()).or_default();
         entry.now = None;
@@ -250,13 +250,13 @@ impl WorkingSet {
     }
 
     /// The resource with those of its members that are live, if it is a group of these `attributes`.
-    pub(super) fn shown(&self, workspace: &WorkspaceId, image: &Image, attributes: &Attributes) -> Resource {
+    pub(super) fn shown(&self, workspace: &WorkspaceId, image: &StoredResource, attributes: &Attributes) -> Resource {
         let mut resource = image.resource.clone();
         if resource.resource_type == ResourceType::Group {
             let mut named: Vec<ResourceId> = attributes.group().member_ids().collect();
             named.sort_unstable();
             named.dedup();
-            resource.members_apart = named.len() > MOST_SHOWN;
+            resource.members_apart = named.len() > MAX_SHOWN;
             if !resource.members_apart {
                 let live = named.into_iter().filter_map(|id| self.member(workspace, id));
                 set_members(&mut resource, &live.collect::<Vec<_>>());
@@ -279,7 +279,7 @@ impl WorkingSet {
         if seen { None } else { self.live.get(&key).cloned() }
     }
 
-    pub(super) fn current(&self, resource_type: ResourceType, key: &Key) -> Option<&Image> {
+    pub(super) fn current(&self, resource_type: ResourceType, key: &Key) -> Option<&StoredResource> {
         let entries = match resource_type {
             ResourceType::User => &self.users,
             ResourceType::Group => &self.groups,
@@ -297,10 +297,10 @@ impl WorkingSet {
 
 /// What is indexed has a length that an index can hold: PostgreSQL's take 2,704 bytes, and case folding can triple.
 fn too_long(resource: &Resource) -> Option<ScimError> {
-    const MOST_BYTES: usize = 800;
-    let long = |name: &&str| resource.attributes.string(name).is_some_and(|value| value.len() > MOST_BYTES);
+    const MAX_BYTES: usize = 800;
+    let long = |name: &&str| resource.attributes.string(name).is_some_and(|value| value.len() > MAX_BYTES);
     let name = ["userName", "displayName", "externalId"].into_iter().find(long)?;
-    Some(ScimError::bad_request(ScimType::InvalidValue, format!("{name} is longer than {MOST_BYTES} bytes")))
+    Some(ScimError::bad_request(ScimType::InvalidValue, format!("{name} is longer than {MAX_BYTES} bytes")))
 }
 
 fn member_of(resource: &Resource) -> Member {
@@ -320,7 +320,7 @@ impl InWorkspace<'_> {
     }
 }
 
-impl Directory for InWorkspace<'_> {
+impl Lookup for InWorkspace<'_> {
     fn holder(&self, resource_type: ResourceType, name: &CanonicalName) -> Option<ResourceId> {
         self.set.holders.get(&(self.workspace.clone(), resource_type, name.clone())).copied()
     }

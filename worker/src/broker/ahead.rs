@@ -6,8 +6,8 @@ use std::sync::Arc;
 use runtime::telemetry::error_chain;
 use tracing::{info, warn};
 
+use super::batch_runner::{BatchResult, BatchRunner};
 use super::first_effect::{Due, Order, behind_suspects, resource, urgent};
-use super::work::{Work, WorkEnd};
 use crate::apply::{Parked, first_effect};
 use crate::broker::delivery::Item;
 use crate::store::Class;
@@ -15,7 +15,7 @@ use crate::store::Class;
 /// How many commands may wait for a row in vain. The rest is tried when its chain is.
 const MAX_LOCK_WAITS: usize = 4;
 
-impl WorkEnd {
+impl BatchResult {
     /// What waits for something that time alone does not heal: not what only waits until a row is free.
     pub(crate) fn cannot_be_applied(&self) -> Vec<&Item> {
         let (mut failed, mut soon) = (HashSet::new(), HashSet::new());
@@ -32,10 +32,10 @@ impl WorkEnd {
     }
 }
 
-impl Work {
+impl BatchRunner {
     /// Gives urgent commands that cannot be applied their first effect, in a task of its own: what has ended is reported
     /// meanwhile.
-    pub(crate) fn first_effects_soon(self: &Arc<Self>, order: &Order, end: &WorkEnd) {
+    pub(crate) fn first_effects_soon(self: &Arc<Self>, order: &Order, end: &BatchResult) {
         let due = self.due_first_effects(order, end.cannot_be_applied().into_iter());
         if due.is_empty() {
             return;

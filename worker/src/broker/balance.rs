@@ -9,40 +9,40 @@ use runtime::telemetry::error_chain;
 
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 
+use crate::broker::consistency::{Consistency, ConsistencyError};
 use crate::broker::delivery::LogView;
-use crate::broker::soundness::{Soundness, SoundnessError};
 
 /// The most sequences that are looked for in the log.
-const MOST_UNSETTLED: usize = 10_000;
+const MAX_UNSETTLED: usize = 10_000;
 /// How many of them at a time.
-const AT_ONCE: usize = 16;
+const CONCURRENCY: usize = 16;
 /// The most sequences that are listed.
-const MOST_LISTED: usize = 100;
+const MAX_LISTED: usize = 100;
 
 /// Draws the balance. While commands are on their way it is one of a moving log; what is missing is missing all the
 /// same.
-pub(crate) async fn balance(soundness: &Soundness, log: &LogView) -> AdminResult {
-    let unavailable = |error: SoundnessError| AdminError::Unavailable { detail: error_chain(&error) };
-    match draw(soundness, log).await.map_err(unavailable)? {
+pub(crate) async fn balance(consistency: &Consistency, log: &LogView) -> AdminResult {
+    let unavailable = |error: ConsistencyError| AdminError::Unavailable { detail: error_chain(&error) };
+    match draw(consistency, log).await.map_err(unavailable)? {
         Some(balance) => Ok(AdminReply::Balance(balance)),
         None => Err(AdminError::Conflict {
             detail: format!(
-                "more than {MOST_UNSETTLED} messages are not settled yet; ask again when the log is shorter"
+                "more than {MAX_UNSETTLED} messages are not settled yet; ask again when the log is shorter"
             ),
         }),
     }
 }
 
-async fn draw(soundness: &Soundness, log: &LogView) -> Result<Option<Balance>, SoundnessError> {
-    let (store, numbering) = (&soundness.store, log.numbering);
+async fn draw(consistency: &Consistency, log: &LogView) -> Result<Option<Balance>, ConsistencyError> {
+    let (store, numbering) = (&consistency.store, log.numbering);
     // In this order: what the log had given out before SQL was asked.
-    let state = soundness.stream.get_info().await?.state;
+    let state = consistency.stream.get_info().await?.state;
     let (first, last) = (numbering.first(), numbering.number(state.last_sequence).max(numbering.first() - 1));
-    let Some(unsettled) = store.unsettled(first, last, MOST_UNSETTLED).await? else { return Ok(None) };
+    let Some(unsettled) = store.unsettled(first, last, MAX_UNSETTLED).await? else { return Ok(None) };
     let mut workspaces = store.settled_by_workspace(first, last).await?;
     let found: Vec<(u64, Found)> = stream::iter(unsettled)
-        .map(|sequence| async move { Ok::<_, SoundnessError>((sequence, find(soundness, log, sequence).await?)) })
-        .buffered(AT_ONCE)
+        .map(|sequence| async move { Ok::<_, ConsistencyError>((sequence, find(consistency, log, sequence).await?)) })
+        .buffered(CONCURRENCY)
         .try_collect()
         .await?;
     let mut absent = Vec::new();
@@ -56,12 +56,12 @@ async fn draw(soundness: &Soundness, log: &LogView) -> Result<Option<Balance>, S
     let settled_meanwhile = store.settled(&absent).await?;
     absent.retain(|sequence| *sequence > numbering.inherited() && !settled_meanwhile.contains(sequence));
     let missing = u64::try_from(absent.len()).unwrap_or(u64::MAX);
-    absent.truncate(MOST_LISTED);
+    absent.truncate(MAX_LISTED);
     Ok(Some(Balance {
         epoch: numbering.epoch,
         first,
         last,
-        in_log: soundness.stream.get_info().await?.state.messages,
+        in_log: consistency.stream.get_info().await?.state.messages,
         workspaces: workspaces.into_list(),
         missing,
         missing_sequences: absent,
@@ -73,9 +73,9 @@ enum Found {
     Absent,
 }
 
-async fn find(soundness: &Soundness, log: &LogView, number: u64) -> Result<Found, SoundnessError> {
+async fn find(consistency: &Consistency, log: &LogView, number: u64) -> Result<Found, ConsistencyError> {
     let Some(sequence) = log.numbering.in_stream(number) else { return Ok(Found::Absent) };
-    match soundness.stream.get_raw_message(sequence).await {
+    match consistency.stream.get_raw_message(sequence).await {
         Ok(message) => {
             let subject = CommandSubject::parse(&log.namespace, &message.subject);
             Ok(Found::Pending(subject.ok().map(|subject| subject.workspace)))

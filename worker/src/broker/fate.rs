@@ -46,7 +46,7 @@ impl Queries {
     }
 
     async fn in_log(&self, operation: OperationId, sequence: u64) -> InLog {
-        match self.soundness.stream.get_raw_message(sequence).await {
+        match self.consistency.stream.get_raw_message(sequence).await {
             Ok(message) => match Item::fetched(&self.log, message).logged.reading {
                 Reading::Command(accepted) if accepted.envelope.operation == operation => InLog::Valid,
                 // A newer worker can say.

@@ -117,7 +117,7 @@ mod tests {
     use protocol::access::Arrival;
 
     use super::*;
-    use crate::broker::samples;
+    use crate::broker::testing;
 
     fn accepted_at(mut item: Item, millis: i64) -> Item {
         item.logged.accepted_at = Timestamp::from_millis(millis);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     fn held(sequence: u64, predecessor: u64, arrived: i64) -> Accepted {
-        let item = samples::command(1, sequence, predecessor);
+        let item = testing::command(1, sequence, predecessor);
         let Reading::Command(accepted) = item.logged.reading else { panic!() };
         let arrival = Arrival::new(Timestamp::from_millis(arrived), Duration::from_millis(10));
         Accepted { accepted_at: Timestamp::from_millis(60_000), arrival, ..*accepted }
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_held_command_comes_first_only_if_all_before_it_was_accepted_before_it_arrived() {
-        let items = [accepted_at(samples::command(1, 5, 3), 1_000), accepted_at(samples::command(1, 7, 5), 2_000)];
+        let items = [accepted_at(testing::command(1, 5, 3), 1_000), accepted_at(testing::command(1, 7, 5), 2_000)];
         let order = Order::of(&items);
         let admits = |arrived, settled| order.admits(&held(9, 7, arrived), |sequence| sequence == settled);
         assert!(admits(5_000, 3));
@@ -147,7 +147,7 @@ mod tests {
     fn a_suspect_and_what_follows_it_on_its_resource_may_come_first() {
         let commands = [(1, 3), (1, 4), (2, 5), (1, 6), (3, 7)];
         let mut ready: Vec<Item> =
-            commands.into_iter().map(|(user, sequence)| samples::command(user, sequence, 0)).collect();
+            commands.into_iter().map(|(user, sequence)| testing::command(user, sequence, 0)).collect();
         assert!(behind_suspects(&ready).is_empty());
         for item in &mut ready {
             item.suspect = matches!(item.sequence(), 4 | 7);

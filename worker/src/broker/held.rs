@@ -14,7 +14,7 @@ use crate::apply::Parked;
 use crate::broker::delivery::{Item, Reading};
 
 /// How long a command waits for its predecessor's own delivery before the predecessor is brought along.
-const PATIENCE: Duration = Duration::from_millis(20);
+const BRING_AFTER: Duration = Duration::from_millis(20);
 /// How long after a chain could not be completed it is tried again.
 pub(crate) const RETRY: Duration = Duration::from_millis(250);
 /// How soon a command whose row was locked is tried again, and how late at most.
@@ -24,7 +24,7 @@ const FAILED_RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration
 /// How many chains that failed by themselves are tried one by one. If there are more, they may have failed alike.
 const MAX_ALONE: usize = 8;
 /// The most commands held; what comes beyond is handed back to the broker.
-const MOST: usize = 4096;
+const MAX_HELD: usize = 4096;
 
 /// The resource whose commands form one chain.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -58,7 +58,7 @@ impl Held {
     /// is held.
     #[must_use]
     pub(crate) fn hold(&mut self, mut item: Item, due: Instant) -> Option<Item> {
-        let Some(chain) = Chain::of(&item).filter(|_| self.count < MOST) else { return Some(item) };
+        let Some(chain) = Chain::of(&item).filter(|_| self.count < MAX_HELD) else { return Some(item) };
         item.make_room();
         let sequence = item.sequence();
         self.waiting_for.entry(item.logged.predecessor).or_default().push((chain.clone(), sequence));
@@ -109,7 +109,7 @@ impl Held {
 
     /// When a command that was found to wait at `now` is to bring its predecessor along.
     pub(crate) fn due(lane: Lane, now: Instant) -> Instant {
-        if lane == Lane::Urgent { now } else { now + PATIENCE }
+        if lane == Lane::Urgent { now } else { now + BRING_AFTER }
     }
 
     /// The commands that waited for a sequence which is settled now.
@@ -247,7 +247,7 @@ fn retry_delay(parked: &Parked, parkings: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::samples::{command, delivered, sequences};
+    use crate::broker::testing::{command, delivered, sequences};
 
     #[test]
     fn a_command_is_released_when_its_predecessor_is_settled() {
@@ -262,14 +262,14 @@ mod tests {
     #[test]
     fn a_due_command_takes_its_whole_chain_along_and_nobody_elses() {
         let (mut held, now) = (Held::default(), Instant::now());
-        assert!(held.hold(command(1, 9, 7), now + PATIENCE).is_none());
+        assert!(held.hold(command(1, 9, 7), now + BRING_AFTER).is_none());
         assert!(held.hold(command(1, 7, 5), now).is_none());
-        assert!(held.hold(command(2, 8, 6), now + PATIENCE).is_none());
+        assert!(held.hold(command(2, 8, 6), now + BRING_AFTER).is_none());
         let due = held.take_due(now, 256, |_| true, |_| false);
         assert_eq!(sequences(&due), [7, 9]);
         assert!(held.take_due(now, 256, |_| true, |_| false).is_empty());
         assert!(held.release(7).is_empty(), "what was taken is not released a second time");
-        assert_eq!(held.next_due(|_| true), Some(now + PATIENCE));
+        assert_eq!(held.next_due(|_| true), Some(now + BRING_AFTER));
     }
 
     #[test]
@@ -373,17 +373,17 @@ mod tests {
     fn urgent_commands_bring_their_predecessor_along_at_once() {
         let now = Instant::now();
         assert_eq!(Held::due(Lane::Urgent, now), now);
-        assert_eq!(Held::due(Lane::Interactive, now), now + PATIENCE);
+        assert_eq!(Held::due(Lane::Interactive, now), now + BRING_AFTER);
     }
 
     #[test]
     fn what_is_held_is_bounded() {
         let (mut held, now) = (Held::default(), Instant::now());
-        for sequence in 0..MOST as u64 {
+        for sequence in 0..MAX_HELD as u64 {
             assert!(held.hold(command(1, 10 + sequence, 9 + sequence), now).is_none());
         }
         assert!(held.hold(command(2, 5, 4), now).is_some());
-        assert_eq!(held.take_all().len(), MOST);
+        assert_eq!(held.take_all().len(), MAX_HELD);
         assert!(held.hold(command(2, 5, 4), now).is_none());
     }
 }

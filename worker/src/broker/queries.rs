@@ -29,9 +29,9 @@ use tracing::{debug, error, warn};
 use self::turns::{Attempt, Turns};
 
 use crate::broker::balance::balance;
+use crate::broker::consistency::Consistency;
 use crate::broker::delivery::LogView;
 use crate::broker::projection::Projection;
-use crate::broker::soundness::Soundness;
 use crate::store::Store;
 use crate::{admin, answer};
 
@@ -59,7 +59,7 @@ pub(crate) struct Queries {
     pub(crate) log: LogView,
     pub(crate) store: Store,
     pub(crate) projection: Arc<Projection>,
-    pub(crate) soundness: Soundness,
+    pub(crate) consistency: Consistency,
     pub(crate) clock: Clock,
     /// Whether the lanes are pulled; they are not while the database is away.
     pub(crate) open: watch::Receiver<bool>,
@@ -165,7 +165,7 @@ impl Queries {
         let call: AdminCall = serde_json::from_slice(payload)
             .map_err(|error| AdminError::Invalid { detail: format!("the call cannot be decoded: {error}") })?;
         if call == AdminCall::AuditBalance {
-            return balance(&self.soundness, &self.log).await;
+            return balance(&self.consistency, &self.log).await;
         }
         let changes_credentials = matches!(
             call,

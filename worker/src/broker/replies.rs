@@ -8,7 +8,7 @@ use runtime::failpoint;
 use tracing::{debug, warn};
 
 use crate::broker::delivery::{Late, Ticket};
-use crate::disposition::{Ending, disposition};
+use crate::disposition::{Settlement, disposition};
 
 /// Where outcomes and acknowledgements are sent.
 #[derive(Debug, Clone)]
@@ -51,7 +51,7 @@ impl Replies {
     /// Settles a delivery. The only place that acknowledges. Only on the connection of the delivery: a broker that came
     /// back without its newest messages would take it for another message's. What is not acknowledged comes again and
     /// finds the ledger.
-    pub(crate) async fn settle(&self, ticket: Ticket, ending: Ending) {
+    pub(crate) async fn settle(&self, ticket: Ticket, ending: Settlement) {
         if ticket.generation != self.connection.generation() || !self.connection.is_up() {
             return debug!(?ending, "not acknowledged: the connection is another one now");
         }

@@ -11,10 +11,10 @@ use tracing::{debug, error, warn};
 
 use crate::accepted::Accepted;
 use crate::apply::{self, Parked};
+use crate::broker::batch_runner::BatchRunner;
 use crate::broker::delivery::{Item, Logged, Reading, Ticket};
 use crate::broker::held::RETRY;
-use crate::broker::work::Work;
-use crate::disposition::Ending;
+use crate::disposition::Settlement;
 use crate::store::{Class, DeadMessage, Store, StoreError};
 
 /// How many attempts that ended in a crash prove it.
@@ -48,7 +48,7 @@ struct Delivery {
     parkings: u32,
 }
 
-impl Work {
+impl BatchRunner {
     /// Applies one run of commands, answers, settles. In an outage it is handed back.
     pub(super) async fn apply_segment(&self, segment: Vec<Item>) -> Result<SegmentEnd, Class> {
         let alone = segment.len() == 1 && segment.first().is_some_and(|item| item.suspect);
@@ -76,7 +76,7 @@ impl Work {
                     self.renumber().await;
                 }
                 let tickets = deliveries.into_iter().filter_map(|delivery| delivery.ticket).collect();
-                self.settle_later(tickets, Ending::Outage);
+                self.settle_later(tickets, Settlement::Outage);
                 Err(failure.class())
             }
         }
@@ -84,7 +84,7 @@ impl Work {
 
     /// Another message has the number of one that SQL knows: the log lost messages unseen.
     async fn renumber(&self) {
-        if let Err(failure) = self.soundness.renumber(self.log.numbering).await {
+        if let Err(failure) = self.consistency.renumber(self.log.numbering).await {
             warn!(error = %error_chain(&failure), "the log could not be numbered anew; the next attempt will");
         }
         self.replies.connection.doubt();
@@ -212,9 +212,9 @@ impl Work {
         for ((command, delivery), ending) in commands.into_iter().zip(deliveries).zip(endings) {
             let operation = command.envelope.operation;
             let (outcome, settled) = match ending {
-                apply::Ending::Answered(outcome) => (Some(outcome), Ending::Settled),
-                apply::Ending::Dead(_) => (Some(Outcome::dead_letter(command.sequence)), Ending::Dead),
-                apply::Ending::Committed => (None, Ending::Settled),
+                apply::Ending::Answered(outcome) => (Some(outcome), Settlement::Settled),
+                apply::Ending::Dead(_) => (Some(Outcome::dead_letter(command.sequence)), Settlement::Dead),
+                apply::Ending::Committed => (None, Settlement::Settled),
                 apply::Ending::Parked(parked) => {
                     end.parked.push((join(command, delivery), parked));
                     continue;

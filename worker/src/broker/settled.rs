@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
-const MOST: usize = 16_384;
+const MAX_REMEMBERED: usize = 16_384;
 
 /// A bounded memory of settled sequences.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ impl RecentlySettled {
                 memory.order.push_back(sequence);
             }
         }
-        while memory.order.len() > MOST {
+        while memory.order.len() > MAX_REMEMBERED {
             let Some(oldest) = memory.order.pop_front() else { break };
             memory.known.remove(&oldest);
         }
@@ -45,6 +45,6 @@ mod tests {
         let settled = RecentlySettled::default();
         settled.remember(1..=20_000);
         assert!(!settled.contains(1) && settled.contains(20_000));
-        assert_eq!(settled.0.lock().unwrap().known.len(), MOST);
+        assert_eq!(settled.0.lock().unwrap().known.len(), MAX_REMEMBERED);
     }
 }

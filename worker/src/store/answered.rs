@@ -8,9 +8,9 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
+use super::bulk_insert::{insert, one_of};
 use super::entity::answered_create;
-use super::rows::{insert, one_of};
-use super::{Doing, MOST_ROWS, Store, StoreError, commit, within};
+use super::{Context, MAX_ROWS, Store, StoreError, commit, with_timeout};
 
 /// How long they are remembered: longer than a create can be repeated.
 const KEPT: Duration = Duration::from_hours(25);
@@ -24,7 +24,7 @@ impl Store {
         operations.dedup();
         let row = |operation| answered_create::Model { operation, answered_at: now.as_millis() };
         let rows: Vec<_> = operations.into_iter().map(row).collect();
-        within(doing, async {
+        with_timeout(doing, async {
             let transaction = self.begin().await?;
             let known = OnConflict::column(answered_create::Column::Operation).do_nothing().to_owned();
             insert::<answered_create::Entity>(&transaction, rows, Some(known), doing).await?;
@@ -37,8 +37,8 @@ impl Store {
     pub async fn forget_answered(&self, now: Timestamp) -> Result<u64, StoreError> {
         use answered_create::Column::{AnsweredAt, Operation};
         let doing = "forgetting answered creates";
-        let most = u64::try_from(MOST_ROWS).unwrap_or(u64::MAX);
-        within(doing, async {
+        let most = u64::try_from(MAX_ROWS).unwrap_or(u64::MAX);
+        with_timeout(doing, async {
             let transaction = self.begin().await?;
             let old = answered_create::Entity::find()
                 .select_only()
@@ -46,9 +46,9 @@ impl Store {
                 .filter(AnsweredAt.lt(now.before(KEPT).as_millis()))
                 .limit(most)
                 .into_tuple::<Uuid>();
-            let old = old.all(&transaction).await.doing(doing)?;
+            let old = old.all(&transaction).await.context(doing)?;
             let delete = answered_create::Entity::delete_many().filter(one_of(&transaction, Operation, old));
-            let deleted = delete.exec(&transaction).await.doing(doing)?.rows_affected;
+            let deleted = delete.exec(&transaction).await.context(doing)?.rows_affected;
             commit(transaction).await?;
             Ok(deleted)
         })
@@ -66,5 +66,5 @@ pub(crate) async fn find(
     }
     let these = one_of(connection, answered_create::Column::Operation, operations.iter().map(|operation| operation.0));
     let rows = answered_create::Entity::find().filter(these).all(connection).await;
-    Ok(rows.doing("reading answered creates")?.into_iter().map(|row| OperationId(row.operation)).collect())
+    Ok(rows.context("reading answered creates")?.into_iter().map(|row| OperationId(row.operation)).collect())
 }

@@ -7,22 +7,22 @@ use protocol::time::Timestamp;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, Set};
 
 use super::entity::attempt;
-use super::{Doing, Store, StoreError, commit, within};
+use super::{Context, Store, StoreError, commit, with_timeout};
 
 impl Store {
     /// Commits that an operation is about to be tried alone; returns how many times it was, from 1.
     pub async fn record_attempt(&self, operation: OperationId, now: Timestamp) -> Result<u32, StoreError> {
         let doing = "recording an attempt";
-        within(doing, async {
+        with_timeout(doing, async {
             let transaction = self.begin_batch().await?;
             let last = attempt::Entity::find()
                 .select_only()
                 .column_as(attempt::Column::N.max(), "max")
                 .filter(attempt::Column::Operation.eq(operation.0))
                 .into_tuple::<Option<i32>>();
-            let n = last.one(&transaction).await.doing(doing)?.flatten().unwrap_or(0).saturating_add(1);
+            let n = last.one(&transaction).await.context(doing)?.flatten().unwrap_or(0).saturating_add(1);
             let row = attempt::ActiveModel { operation: Set(operation.0), n: Set(n), started_at: Set(now.as_millis()) };
-            attempt::Entity::insert(row).exec_without_returning(&transaction).await.doing(doing)?;
+            attempt::Entity::insert(row).exec_without_returning(&transaction).await.context(doing)?;
             commit(transaction).await?;
             Ok(u32::try_from(n).unwrap_or(u32::MAX))
         })
@@ -32,10 +32,10 @@ impl Store {
     /// Forgets an operation's attempts: it ended.
     pub async fn clear_attempts(&self, operation: OperationId) -> Result<(), StoreError> {
         let doing = "forgetting attempts";
-        within(doing, async {
+        with_timeout(doing, async {
             let transaction = self.begin_batch().await?;
             let delete = attempt::Entity::delete_many().filter(attempt::Column::Operation.eq(operation.0));
-            delete.exec(&transaction).await.doing(doing)?;
+            delete.exec(&transaction).await.context(doing)?;
             commit(transaction).await
         })
         .await

@@ -7,7 +7,7 @@ use protocol::message::admin::WorkspaceBalance;
 use sea_orm::{FromQueryResult, Statement};
 
 use super::ledger::State;
-use super::{Doing, Store, StoreError, column, sequence, within};
+use super::{Context, Store, StoreError, column, sequence, with_timeout};
 
 /// A stretch of sequences that SQL does not know, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromQueryResult)]
@@ -39,7 +39,8 @@ impl Store {
             most.saturating_add(1)
         );
         let statement = Statement::from_string(self.reader().get_database_backend(), sql);
-        let gaps = within(doing, async { Gap::find_by_statement(statement).all(self.reader()).await.doing(doing) });
+        let gaps =
+            with_timeout(doing, async { Gap::find_by_statement(statement).all(self.reader()).await.context(doing) });
         let mut unsettled = Vec::new();
         for gap in gaps.await? {
             for number in gap.first..=gap.last {
@@ -64,7 +65,8 @@ impl Store {
              AND NOT EXISTS (SELECT 1 FROM operations WHERE operations.sequence = copies.sequence) GROUP BY workspace"
         );
         let statement = Statement::from_string(self.reader().get_database_backend(), sql);
-        let counts = within(doing, async { Count::find_by_statement(statement).all(self.reader()).await.doing(doing) });
+        let counts =
+            with_timeout(doing, async { Count::find_by_statement(statement).all(self.reader()).await.context(doing) });
         let mut balances = Balances::default();
         for Count { workspace, state, operations } in counts.await? {
             let balance = balances.of(workspace.and_then(|id| WorkspaceId::try_from(id).ok()));

@@ -7,15 +7,15 @@ use protocol::time::Timestamp;
 use sea_orm::{EntityTrait, QueryOrder};
 
 use super::entity::credential;
-use super::{Doing, Store, StoreError, profiles, within};
+use super::{Context, Store, StoreError, profiles, with_timeout};
 
 impl Store {
     /// All credentials of all workspaces, revoked ones included, for the projection.
     pub async fn credentials(&self) -> Result<Vec<Credential>, StoreError> {
         let doing = "reading the credentials";
-        within(doing, async {
+        with_timeout(doing, async {
             let rows = credential::Entity::find().order_by_asc(credential::Column::Id);
-            let rows = rows.all(self.reader()).await.doing(doing)?;
+            let rows = rows.all(self.reader()).await.context(doing)?;
             let profiles = profiles::find(self.reader(), None).await?;
             let profile = |row: &credential::Model| profiles.get(&row.workspace).cloned().unwrap_or_default();
             rows.into_iter().map(|row| Ok(Credential { profile: profile(&row), ..read(row)? })).collect()

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::entity::dead_letter;
 use super::settled::{CopyReason, SettledCopy, insert_copies};
-use super::{Doing, Store, StoreError, column, commit, ledger, within};
+use super::{Context, Store, StoreError, column, commit, ledger, with_timeout};
 use crate::accepted::{Accepted, RawMessage};
 
 /// A message that cannot be applied.
@@ -42,7 +42,7 @@ pub enum DeadMessage {
 impl Store {
     /// Sets messages aside as dead letters and settles their sequences, in one transaction. Idempotent.
     pub async fn bury(&self, messages: &[DeadMessage], now: Timestamp) -> Result<(), StoreError> {
-        within("burying dead letters", async {
+        with_timeout("burying dead letters", async {
             let transaction = self.begin().await?;
             bury(&transaction, messages, now).await?;
             commit(transaction).await
@@ -88,7 +88,7 @@ async fn insert_letter(
 ) -> Result<(), StoreError> {
     let known = OnConflict::column(dead_letter::Column::Sequence).do_nothing().to_owned();
     let insert = dead_letter::Entity::insert(message.row(now)).on_conflict(known);
-    insert.exec_without_returning(transaction).await.doing("inserting a dead letter")?;
+    insert.exec_without_returning(transaction).await.context("inserting a dead letter")?;
     Ok(())
 }
 

@@ -6,11 +6,11 @@ use sea_orm::entity::prelude::Json;
 use serde_json::Value;
 
 /// The longest address that is listed, in bytes: PostgreSQL's indexes take 2,704 for a whole row.
-const MOST_BYTES: usize = 800;
+const MAX_BYTES: usize = 800;
 
 /// Whether an address, in search form, is listed if a user has it.
 pub(crate) const fn is_listed(value: &str) -> bool {
-    value.len() <= MOST_BYTES
+    value.len() <= MAX_BYTES
 }
 
 /// The listed addresses of a row with this `search` column.
@@ -28,7 +28,7 @@ mod tests {
 
     #[test]
     fn each_address_is_listed_once_unless_it_is_too_long() {
-        let long = "x".repeat(MOST_BYTES + 1);
+        let long = "x".repeat(MAX_BYTES + 1);
         let emails = json!([{ "value": "b" }, { "value": "a", "type": "work" }, { "value": "b" }, { "type": "home" }, { "value": long }]);
         assert_eq!(listed(&json!({ "emails": emails })), ["a", "b"].map(ToOwned::to_owned).into());
         assert_eq!(listed(&json!({})), BTreeSet::new());

@@ -9,7 +9,7 @@ use sea_orm::sea_query::{Expr, ExprTrait, IntoIden};
 use serde_json::{Map, Value};
 
 use super::entity::user;
-use super::row::{Key, standing};
+use super::stored_resource::{Key, standing};
 use super::{column, sequence};
 
 /// The version of a fence.

@@ -13,10 +13,10 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use super::bulk_insert::{self, one_of};
 use super::entity::{log_numbering, operation};
 use super::lookup::{Lock, document_query};
-use super::rows::{self, one_of};
-use super::{Doing, Store, StoreError, column, within};
+use super::{Context, Store, StoreError, column, with_timeout};
 use crate::accepted::Accepted;
 
 /// How an operation ended.
@@ -31,7 +31,7 @@ pub(crate) enum State {
 impl Store {
     /// Whether an operation has ended.
     pub(crate) async fn knows(&self, operation: OperationId) -> Result<bool, StoreError> {
-        within("reading the ledger", async { Ok(!find(self.reader(), &[operation.0]).await?.is_empty()) }).await
+        with_timeout("reading the ledger", async { Ok(!find(self.reader(), &[operation.0]).await?.is_empty()) }).await
     }
 }
 
@@ -44,7 +44,7 @@ pub(crate) async fn find(
         return Ok(Vec::new());
     }
     let known = one_of(connection, operation::Column::Operation, operations.iter().copied());
-    operation::Entity::find().filter(known).all(connection).await.doing("reading the ledger")
+    operation::Entity::find().filter(known).all(connection).await.context("reading the ledger")
 }
 
 /// The rows of creates of these requests, by their fingerprints.
@@ -58,7 +58,7 @@ pub(crate) async fn find_creates(
     let same = one_of(connection, operation::Column::Fingerprint, fingerprints.iter().cloned());
     // The condition of the index, word for word.
     let creates = operation::Entity::find().filter(Expr::cust("kind = 'create'")).filter(same);
-    creates.all(connection).await.doing("reading creates that were held")
+    creates.all(connection).await.context("reading creates that were held")
 }
 
 /// What a batch begins with: how often the log was renumbered, and the rows of those operations and sequences that the
@@ -74,10 +74,10 @@ pub(crate) async fn claim(
         _ => transaction.query_all(&claim_by_list(operations, sequences)).await,
     };
     let (mut epoch, mut rows) = (None, Vec::new());
-    for row in found.doing(doing)? {
-        epoch = row.try_get::<Option<i32>>("", "epoch").doing(doing)?;
-        if row.try_get::<Option<Uuid>>("", "operation").doing(doing)?.is_some() {
-            rows.push(operation::Model::from_query_result(&row, "").doing(doing)?);
+    for row in found.context(doing)? {
+        epoch = row.try_get::<Option<i32>>("", "epoch").context(doing)?;
+        if row.try_get::<Option<Uuid>>("", "operation").context(doing)?.is_some() {
+            rows.push(operation::Model::from_query_result(&row, "").context(doing)?);
         }
     }
     Ok((epoch.and_then(|epoch| u32::try_from(epoch).ok()).unwrap_or(0), rows))
@@ -122,7 +122,7 @@ pub(crate) async fn insert(
     mut rows: Vec<operation::Model>,
 ) -> Result<(), StoreError> {
     rows.sort_unstable_by_key(|row| row.operation);
-    rows::insert::<operation::Entity>(transaction, rows, None, "writing the ledger").await?;
+    bulk_insert::insert::<operation::Entity>(transaction, rows, None, "writing the ledger").await?;
     Ok(())
 }
 

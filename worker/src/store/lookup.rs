@@ -11,7 +11,7 @@ use sea_orm::{
 };
 use serde_json::Map;
 
-use super::{MOST_GROUPS, MOST_VALUES};
+use super::{MAX_GROUPS, MAX_VALUES};
 
 /// Whether the rows are locked until the transaction ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub(crate) async fn look_up<E: EntityTrait, const N: usize>(
     lock: Lock,
 ) -> Result<Vec<QueryResult>, DbErr> {
     let backend = connection.get_database_backend();
-    let most = if backend == DbBackend::Postgres { MOST_VALUES } else { MOST_GROUPS };
+    let most = if backend == DbBackend::Postgres { MAX_VALUES } else { MAX_GROUPS };
     let mut rows = Vec::with_capacity(keys.len().min(most));
     for some in keys.chunks(most) {
         let found = match backend {

@@ -11,11 +11,11 @@ use sea_orm::sea_query::{Expr, ExprTrait, Func, IntoColumnRef, Query, SelectStat
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, QueryResult, Statement};
 use serde_json::json;
 
+use crate::store::bulk_insert::one_of;
 use crate::store::entity::{group, group_member, user};
 use crate::store::fence::no_fence;
-use crate::store::row::Key;
-use crate::store::rows::one_of;
-use crate::store::{Doing, StoreError};
+use crate::store::stored_resource::Key;
+use crate::store::{Context, StoreError};
 
 /// The live members of groups of one workspace, each group's in the order of their ids.
 pub(crate) async fn of_groups(
@@ -29,7 +29,7 @@ pub(crate) async fn of_groups(
     }
     let mut query = rows_of_users(workspace, groups);
     query.union(UnionType::All, rows_of_groups(workspace, groups));
-    for row in connection.query_all(&query).await.doing("reading members")? {
+    for row in connection.query_all(&query).await.context("reading members")? {
         let group: Uuid = column(&row, 0)?;
         members.entry(ResourceId(group)).or_default().push(member(&row, 1)?);
     }
@@ -53,7 +53,7 @@ pub(crate) async fn groups_of(
         DbBackend::Postgres => connection.query_all_raw(groups_by_document(workspace, users)).await,
         _ => connection.query_all(&groups_by_list(workspace, users)).await,
     };
-    for row in rows.doing("reading the groups of users")? {
+    for row in rows.context("reading the groups of users")? {
         let user: Uuid = column(&row, 0)?;
         groups.entry(ResourceId(user)).or_default().push(member(&row, 1)?);
     }
@@ -115,7 +115,7 @@ pub(crate) async fn find_live(
             ids,
         ));
         let query = users.union(UnionType::All, groups);
-        for row in connection.query_all(query).await.doing("reading named members")? {
+        for row in connection.query_all(query).await.context("reading named members")? {
             let member = member(&row, 0)?;
             live.insert(Key { workspace: workspace.clone(), id: member.id }, member);
         }
@@ -180,5 +180,5 @@ fn member(row: &QueryResult, first: usize) -> Result<Member, StoreError> {
 }
 
 pub(crate) fn column<T: sea_orm::TryGetable>(row: &QueryResult, index: usize) -> Result<T, StoreError> {
-    row.try_get_by_index(index).doing("reading a member")
+    row.try_get_by_index(index).context("reading a member")
 }

@@ -8,7 +8,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder
 use uuid::Uuid;
 
 use super::entity::{log_numbering, operation, settled_copy};
-use super::{Doing, Store, StoreError, column, commit, sequence, within};
+use super::{Context, Store, StoreError, column, commit, sequence, with_timeout};
 use crate::accepted::Accepted;
 
 /// Numbers that are left out at a renumbering: more than workers can still have in their hands from before it.
@@ -59,12 +59,12 @@ impl Numbering {
 impl Store {
     /// The numbering that holds now.
     pub async fn numbering(&self) -> Result<Numbering, StoreError> {
-        within("reading how the log is numbered", read(self.reader())).await
+        with_timeout("reading how the log is numbered", read(self.reader())).await
     }
 
     /// The newest messages that are settled.
     pub async fn newest(&self) -> Result<Newest, StoreError> {
-        within("reading the newest settled message", newest(self.reader())).await
+        with_timeout("reading the newest settled message", newest(self.reader())).await
     }
 
     /// Whether SQL knows another operation under the number of one of these commands.
@@ -76,7 +76,7 @@ impl Store {
             .columns([operation::Column::Sequence, operation::Column::Operation])
             .filter(numbers)
             .into_tuple::<(i64, Uuid)>();
-        let rows = within(doing, async { rows.all(self.reader()).await.doing(doing) }).await?;
+        let rows = with_timeout(doing, async { rows.all(self.reader()).await.context(doing) }).await?;
         let other = |(number, operation): &(i64, Uuid)| {
             let same = |command: &&Accepted| column(command.sequence) == *number;
             commands.iter().find(same).is_some_and(|command| command.envelope.operation.0 != *operation)
@@ -88,7 +88,7 @@ impl Store {
     /// so after `ended` was read.
     pub async fn renumber(&self, ended: Numbering, first: u64, last: u64, now: Timestamp) -> Result<(), StoreError> {
         let doing = "numbering the log anew";
-        within(doing, async {
+        with_timeout(doing, async {
             let transaction = self.begin().await?;
             let highest = newest(&transaction).await?.number;
             // Never below a numbering of before, of which no message may have been settled.
@@ -103,7 +103,7 @@ impl Store {
             };
             let faster = OnConflict::column(log_numbering::Column::Epoch).do_nothing().to_owned();
             let insert = log_numbering::Entity::insert(row).on_conflict(faster);
-            insert.exec_without_returning(&transaction).await.doing(doing)?;
+            insert.exec_without_returning(&transaction).await.context(doing)?;
             commit(transaction).await
         })
         .await
@@ -112,7 +112,7 @@ impl Store {
 
 async fn read(connection: &impl ConnectionTrait) -> Result<Numbering, StoreError> {
     let last = log_numbering::Entity::find().order_by_desc(log_numbering::Column::Epoch).limit(1);
-    let row = last.one(connection).await.doing("reading how the log is numbered")?;
+    let row = last.one(connection).await.context("reading how the log is numbered")?;
     Ok(row.map_or_else(Numbering::default, |row| Numbering {
         epoch: u32::try_from(row.epoch).unwrap_or(0),
         shift: sequence(row.shift),
@@ -136,9 +136,9 @@ async fn newest(connection: &impl ConnectionTrait) -> Result<Newest, StoreError>
         .limit(1);
     let named = copies.clone().filter(settled_copy::Column::Operation.is_not_null()).into_tuple::<(i64, Uuid)>();
     let copies = copies.into_tuple::<(i64, Option<Uuid>)>();
-    let ledger = ledger.one(connection).await.doing(doing)?;
-    let named = named.one(connection).await.doing(doing)?;
-    let copy = copies.one(connection).await.doing(doing)?.map(|(number, _)| number);
+    let ledger = ledger.one(connection).await.context(doing)?;
+    let named = named.one(connection).await.context(doing)?;
+    let copy = copies.one(connection).await.context(doing)?.map(|(number, _)| number);
     let operation = ledger.max(named).map(|(number, operation)| (sequence(number), OperationId(operation)));
     Ok(Newest { number: copy.map_or(0, sequence).max(operation.map_or(0, |(number, _)| number)), operation })
 }

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use protocol::id::WorkspaceId;
 use protocol::profile::Profile;
 use protocol::scim::dialect::Dialect;
-use protocol::scim::schema::{ExtensionText, Extensions};
+use protocol::scim::schema::{ExtensionJson, Extensions};
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::entity::{schema, workspace};
-use super::{Doing, StoreError};
+use super::{Context, StoreError};
 
 /// The profiles that differ from the default: of one workspace, or of all.
 pub(crate) async fn find(
@@ -23,10 +23,10 @@ pub(crate) async fn find(
         .columns([workspace::Column::Id, workspace::Column::Dialect])
         .filter(Condition::all().add(workspace::Column::Dialect.is_not_null()).add_option(only))
         .into_tuple::<(String, String)>();
-    for (workspace, chosen) in dialects.all(connection).await.doing("reading dialects")? {
+    for (workspace, chosen) in dialects.all(connection).await.context("reading dialects")? {
         profiles.entry(workspace).or_default().dialect = Some(dialect(&chosen)?);
     }
-    let mut own: HashMap<String, Vec<ExtensionText>> = HashMap::new();
+    let mut own: HashMap<String, Vec<ExtensionJson>> = HashMap::new();
     for (workspace, text) in schemas(connection, of).await? {
         own.entry(workspace).or_default().push(text);
     }
@@ -40,13 +40,13 @@ pub(crate) async fn find(
 pub(crate) async fn schemas(
     connection: &impl ConnectionTrait,
     of: Option<&WorkspaceId>,
-) -> Result<Vec<(String, ExtensionText)>, StoreError> {
+) -> Result<Vec<(String, ExtensionJson)>, StoreError> {
     let only = of.map(|id| schema::Column::Workspace.eq(id.as_str()));
     let rows = schema::Entity::find()
         .filter(Condition::all().add_option(only))
         .order_by_asc(schema::Column::Workspace)
         .order_by_asc(schema::Column::Urn);
-    let rows = rows.all(connection).await.doing("reading schemas")?;
+    let rows = rows.all(connection).await.context("reading schemas")?;
     let read = |row: schema::Model| {
         let text = serde_json::from_value(row.definition);
         let text = text.map_err(|_| StoreError::broken("reading a schema", "its JSON has the wrong type"))?;

@@ -7,9 +7,9 @@ use protocol::time::Timestamp;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
+use super::bulk_insert::{insert, one_of};
 use super::entity::{operation, settled_copy};
-use super::rows::{insert, one_of};
-use super::{Doing, MOST_ROWS, Store, StoreError, column, commit, sequence, within};
+use super::{Context, MAX_ROWS, Store, StoreError, column, commit, sequence, with_timeout};
 use crate::accepted::Accepted;
 
 /// Why a sequence is settled without a ledger row of its own.
@@ -61,13 +61,13 @@ impl CopyReason {
 impl Store {
     /// Which of these sequences are settled: in the ledger, or known without a row there.
     pub async fn settled(&self, sequences: &[u64]) -> Result<HashSet<u64>, StoreError> {
-        within("reading which sequences are settled", self.read_settled(sequences)).await
+        with_timeout("reading which sequences are settled", self.read_settled(sequences)).await
     }
 
     async fn read_settled(&self, sequences: &[u64]) -> Result<HashSet<u64>, StoreError> {
         let doing = "reading which sequences are settled";
         let mut settled = HashSet::with_capacity(sequences.len());
-        for some in sequences.chunks(MOST_ROWS) {
+        for some in sequences.chunks(MAX_ROWS) {
             let asked: Vec<i64> = some.iter().copied().map(column).collect();
             let ledger = operation::Entity::find().select_only().column(operation::Column::Sequence);
             let ledger =
@@ -75,15 +75,15 @@ impl Store {
             let copies = settled_copy::Entity::find().select_only().column(settled_copy::Column::Sequence);
             let copies =
                 copies.filter(one_of(self.reader(), settled_copy::Column::Sequence, asked)).into_tuple::<i64>();
-            settled.extend(ledger.all(self.reader()).await.doing(doing)?.into_iter().map(sequence));
-            settled.extend(copies.all(self.reader()).await.doing(doing)?.into_iter().map(sequence));
+            settled.extend(ledger.all(self.reader()).await.context(doing)?.into_iter().map(sequence));
+            settled.extend(copies.all(self.reader()).await.context(doing)?.into_iter().map(sequence));
         }
         Ok(settled)
     }
 
     /// Settles sequences that have no operation of their own. Idempotent.
     pub async fn settle_copies(&self, copies: &[SettledCopy], now: Timestamp) -> Result<(), StoreError> {
-        within("settling copies", async {
+        with_timeout("settling copies", async {
             let transaction = self.begin().await?;
             insert_copies(&transaction, copies, now).await?;
             commit(transaction).await

@@ -3,12 +3,12 @@
 use protocol::message::command::Command;
 use protocol::scim::attributes::Attributes;
 use protocol::scim::resource_type::ResourceType;
-use protocol::scim::schema::{AttributeDefinition, ExtensionText, Extensions, Kind, Mutability};
+use protocol::scim::schema::{AttributeDefinition, ExtensionJson, Extensions, Kind, Mutability};
 use serde_json::{Map, Value, json};
 
 use super::dice::Dice;
-use crate::bed::{Bed, statuses};
 use crate::log::{Log, group, user};
+use crate::test_database::{TestDatabase, statuses};
 
 pub(super) const BASE_URL: &str = "https://scim.example.com/scim/v2/acme";
 pub(super) const USERS: usize = 24;
@@ -45,7 +45,7 @@ pub(super) const TEXTS: [&str; 24] = [
 
 /// A schema of the workspace's own, with every kind of value.
 pub(super) fn extensions() -> Extensions {
-    let schema: ExtensionText = serde_json::from_value(json!({ "resource_type": "User", "schema": { "id": URN, "attributes": [
+    let schema: ExtensionJson = serde_json::from_value(json!({ "resource_type": "User", "schema": { "id": URN, "attributes": [
         { "name": "badge", "caseExact": true }, { "name": "nick" },
         { "name": "floor", "type": "integer" }, { "name": "share", "type": "decimal" },
         { "name": "hiredAt", "type": "dateTime" }, { "name": "remote", "type": "boolean" },
@@ -62,7 +62,7 @@ pub(super) fn extensions() -> Extensions {
 }
 
 /// Fills the workspace, and another one with the same.
-pub(super) async fn fill(bed: &Bed) {
+pub(super) async fn fill(bed: &TestDatabase) {
     for (workspace, first) in [("acme", 1), ("umbrella", 10_000)] {
         let (mut dice, mut log) = (Dice::of(7643), Log::from(workspace, first));
         let mut batch = Vec::new();

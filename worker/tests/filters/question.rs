@@ -64,25 +64,33 @@ impl Question<'_> {
         let sub = self.dice.pick(definition.sub_attributes);
         match self.dice.below(5) {
             0 => format!("{name} pr"),
-            1 => format!("{name}[{}]", self.within(definition, 1)),
+            1 => format!("{name}[{}]", self.with_timeout(definition, 1)),
             2 if definition.sub_attribute("value").is_some() => {
                 self.comparison(&name, definition.sub_attribute("value").unwrap())
             }
             3 => {
-                let inner = self.within(definition, 1);
+                let inner = self.with_timeout(definition, 1);
                 self.comparison(&format!("{name}[{inner}].{}", sub.name), sub)
             }
             _ => self.comparison(&format!("{name}.{}", sub.name), sub),
         }
     }
 
-    fn within(&mut self, definition: &AttributeDefinition, depth: usize) -> String {
+    fn with_timeout(&mut self, definition: &AttributeDefinition, depth: usize) -> String {
         let sub = self.dice.pick(definition.sub_attributes);
         match self.dice.below(if depth == 0 { 3 } else { 6 }) {
             0..=2 => self.comparison(sub.name, sub),
-            3 => format!("not ({})", self.within(definition, depth - 1)),
-            4 => format!("({} and {})", self.within(definition, depth - 1), self.within(definition, depth - 1)),
-            _ => format!("({} or {})", self.within(definition, depth - 1), self.within(definition, depth - 1)),
+            3 => format!("not ({})", self.with_timeout(definition, depth - 1)),
+            4 => format!(
+                "({} and {})",
+                self.with_timeout(definition, depth - 1),
+                self.with_timeout(definition, depth - 1)
+            ),
+            _ => format!(
+                "({} or {})",
+                self.with_timeout(definition, depth - 1),
+                self.with_timeout(definition, depth - 1)
+            ),
         }
     }
 

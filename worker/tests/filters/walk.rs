@@ -3,7 +3,7 @@
 use futures::{StreamExt, stream};
 use protocol::id::ResourceId;
 use protocol::message::query::{Answer, Query};
-use protocol::scim::cursor::{Cursors, Position, SortKey};
+use protocol::scim::cursor::{CursorCodec, Position, SortKey};
 use protocol::scim::filter::TypeFilter;
 use protocol::scim::list::{Include, Page, Paging};
 use protocol::scim::resource_type::ResourceType;
@@ -13,8 +13,8 @@ use serde_json::json;
 use super::dice::Dice;
 use super::population::{self, BASE_URL, extensions};
 use super::{AT_A_TIME, Known, known, question};
-use crate::bed::{Bed, on_both, statuses};
 use crate::log::{Log, new_user_with, user};
+use crate::test_database::{TestDatabase, on_both, statuses};
 
 const SEED: u64 = 9865;
 const WALKS: usize = 200;
@@ -44,7 +44,7 @@ impl Asked {
         Self { lists, sort: (!dice.one_in(5)).then_some(sort) }
     }
 
-    pub(crate) async fn page(&self, bed: &Bed, paging: Paging) -> Found {
+    pub(crate) async fn page(&self, bed: &TestDatabase, paging: Paging) -> Found {
         let Self { lists, sort } = self.clone();
         let query = Query::List { lists, base_url: BASE_URL.to_owned(), sort, paging, joined: Include::NONE };
         // As it comes from an ingress.
@@ -56,8 +56,8 @@ impl Asked {
     }
 
     /// The whole list, page by page; each cursor as text and back.
-    async fn walk(&self, bed: &Bed, count: i64) -> Vec<ResourceId> {
-        let cursors = Cursors::of(&self.lists, self.sort.as_ref());
+    async fn walk(&self, bed: &TestDatabase, count: i64) -> Vec<ResourceId> {
+        let cursors = CursorCodec::of(&self.lists, self.sort.as_ref());
         let (mut all, mut after, mut counted) = (Vec::new(), None, None);
         loop {
             let (total, page, next) = self.page(bed, Paging::cursor(after, Some(count))).await;

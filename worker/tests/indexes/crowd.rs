@@ -5,7 +5,7 @@ use protocol::time::Timestamp;
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
-use crate::bed::Bed;
+use crate::test_database::TestDatabase;
 
 pub(super) const USERS: u32 = 100_000;
 const GROUPS: u32 = 1_000;
@@ -34,7 +34,7 @@ pub(super) fn time(n: i64) -> String {
 }
 
 /// Fills `acme`, and `umbrella` with less. Group 0 has many members; each user below a thousand is in one more group.
-pub(super) async fn fill(bed: &Bed) {
+pub(super) async fn fill(bed: &TestDatabase) {
     let statements = [
         users(bed, "acme", 'a', USERS),
         users(bed, "umbrella", 'c', STRANGERS),
@@ -51,13 +51,13 @@ pub(super) async fn fill(bed: &Bed) {
 }
 
 /// What PostgreSQL does of itself in time, and on SQLite somebody may.
-pub(super) async fn measure(bed: &Bed) {
+pub(super) async fn measure(bed: &TestDatabase) {
     let raw = bed.raw().await;
     raw.execute_unprepared(if bed.is_postgres() { "VACUUM ANALYZE" } else { "ANALYZE" }).await.unwrap();
     raw.close().await.unwrap();
 }
 
-fn numbers(bed: &Bed, count: u32) -> String {
+fn numbers(bed: &TestDatabase, count: u32) -> String {
     if bed.is_postgres() {
         format!("generate_series(0, {count} - 1) AS s(n)")
     } else {
@@ -67,7 +67,7 @@ fn numbers(bed: &Bed, count: u32) -> String {
     }
 }
 
-fn id_of(bed: &Bed, kind: char, n: &str) -> String {
+fn id_of(bed: &TestDatabase, kind: char, n: &str) -> String {
     if bed.is_postgres() {
         format!("('{kind}0000000-0000-7000-8000-' || lpad(({n})::text, 12, '0'))::uuid")
     } else {
@@ -75,11 +75,11 @@ fn id_of(bed: &Bed, kind: char, n: &str) -> String {
     }
 }
 
-fn json(bed: &Bed) -> &'static str {
+fn json(bed: &TestDatabase) -> &'static str {
     if bed.is_postgres() { "::jsonb" } else { "" }
 }
 
-fn users(bed: &Bed, workspace: &str, kind: char, count: u32) -> String {
+fn users(bed: &TestDatabase, workspace: &str, kind: char, count: u32) -> String {
     let (id, numbers, json) = (id_of(bed, kind, "n"), numbers(bed, count), json(bed));
     let names =
         "'user' || n || '@example.com', 'user' || n || '@example.com', 'Person ' || n, 'person ' || n, 'ext' || n";
@@ -94,7 +94,7 @@ fn users(bed: &Bed, workspace: &str, kind: char, count: u32) -> String {
     )
 }
 
-fn groups(bed: &Bed) -> String {
+fn groups(bed: &TestDatabase) -> String {
     let (id, numbers, json) = (id_of(bed, 'b', "n"), numbers(bed, GROUPS), json(bed));
     format!(
         "INSERT INTO groups (workspace, id, display_name, display_name_key, external_id, attributes, search, ownership,
@@ -104,7 +104,7 @@ fn groups(bed: &Bed) -> String {
     )
 }
 
-fn members(bed: &Bed, group: &str, count: u32) -> String {
+fn members(bed: &TestDatabase, group: &str, count: u32) -> String {
     let (group, member, numbers) = (id_of(bed, 'b', group), id_of(bed, 'a', "n"), numbers(bed, count));
     // The first user is in the first group already.
     format!(
@@ -112,7 +112,7 @@ fn members(bed: &Bed, group: &str, count: u32) -> String {
     )
 }
 
-fn emails(bed: &Bed) -> String {
+fn emails(bed: &TestDatabase) -> String {
     let numbers = numbers(bed, USERS);
     format!(
         "INSERT INTO user_emails SELECT 'acme', 'user' || n || '@example.com', {} FROM {numbers}",

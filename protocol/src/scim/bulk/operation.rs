@@ -10,7 +10,7 @@ use crate::scim::precondition::Precondition;
 use crate::scim::resource_type::ResourceType;
 
 /// The longest method and bulkId that are given back, in bytes.
-const MOST_BYTES: usize = 256;
+const MAX_BYTES: usize = 256;
 
 /// One operation: what is given back of it, and what it asks or why it cannot.
 #[derive(Debug)]
@@ -66,12 +66,12 @@ pub struct Target {
     /// Its kind.
     pub resource_type: ResourceType,
     /// Which one.
-    pub which: Which,
+    pub which: ResourceRef,
 }
 
 /// How a resource is named.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Which {
+pub enum ResourceRef {
     /// By its id.
     Id(ResourceId),
     /// By the bulkId of the operation that creates it.
@@ -86,12 +86,12 @@ pub struct Body {
     /// The bulkIds that it refers to.
     pub references: Vec<String>,
     /// Whether it gives the resource a unique name; of a POST and a PUT, which.
-    pub naming: Naming,
+    pub naming: NameClaim,
 }
 
 /// What a body says about the resource's unique name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Naming {
+pub enum NameClaim {
     /// Nothing.
     Nothing,
     /// This is the name.
@@ -110,7 +110,7 @@ impl BulkOperation {
         let (method, bulk_id) = (take("method"), take("bulkId"));
         let (path, version, data) = (take("path"), take("version"), take("data"));
         let short = |value: &Option<Value>| {
-            let text = value.as_ref().and_then(Value::as_str).filter(|text| text.len() <= MOST_BYTES);
+            let text = value.as_ref().and_then(Value::as_str).filter(|text| text.len() <= MAX_BYTES);
             text.map(str::to_owned)
         };
         let action = if bulk_id.is_some() && short(&bulk_id).is_none_or(|id| id.is_empty()) {
@@ -150,7 +150,7 @@ fn action(
 }
 
 /// `/Users`, `/Users/{id}`, `/Users/bulkId:{bulkId}`; also without the slash, after a version or the whole Base URL.
-fn place(path: &str) -> Result<(ResourceType, Option<Which>), ScimError> {
+fn place(path: &str) -> Result<(ResourceType, Option<ResourceRef>), ScimError> {
     let nowhere = || ScimError::new(404, "there is nothing at this path");
     let mut parts = path.rsplit('/').filter(|part| !part.is_empty());
     let last = parts.next().ok_or_else(nowhere)?;
@@ -159,9 +159,9 @@ fn place(path: &str) -> Result<(ResourceType, Option<Which>), ScimError> {
     }
     let resource_type = parts.next().and_then(ResourceType::from_endpoint).ok_or_else(nowhere)?;
     let which = match super::reference::bulk_id(last) {
-        Some(bulk_id) => Which::BulkId(bulk_id.to_owned()),
+        Some(bulk_id) => ResourceRef::BulkId(bulk_id.to_owned()),
         // What cannot be an id of ours is answered like an id that is not there.
-        None => Which::Id(last.parse().map_err(|_| ScimError::not_found())?),
+        None => ResourceRef::Id(last.parse().map_err(|_| ScimError::not_found())?),
     };
     Ok((resource_type, Some(which)))
 }
@@ -183,10 +183,10 @@ impl Body {
         let unique = resource_type.unique_attribute();
         let naming = if is_patch {
             let text = data.to_string().to_ascii_lowercase();
-            if text.contains(&unique.to_ascii_lowercase()) { Naming::Something } else { Naming::Nothing }
+            if text.contains(&unique.to_ascii_lowercase()) { NameClaim::Something } else { NameClaim::Nothing }
         } else {
             let name = members.iter().find(|(key, _)| key.eq_ignore_ascii_case(unique)).map(|(_, value)| value);
-            name.and_then(Value::as_str).map_or(Naming::Nothing, |name| Naming::Name(CanonicalName::of(name)))
+            name.and_then(Value::as_str).map_or(NameClaim::Nothing, |name| NameClaim::Name(CanonicalName::of(name)))
         };
         let references = referenced(&data);
         Ok(Self { text: data.to_string().into(), references, naming })

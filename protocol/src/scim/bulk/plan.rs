@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::operation::{Action, BulkOperation, Naming, Which};
+use super::operation::{Action, BulkOperation, NameClaim, ResourceRef};
 use super::reference;
 use crate::id::ResourceId;
 use crate::scim::error::{ScimError, ScimType};
@@ -315,10 +315,10 @@ impl Step {
         needs.dedup();
         step.open = needs.len();
         step.resource = action.target().and_then(|target| match &target.which {
-            Which::Id(id) => Some(Resource::Known(target.resource_type, *id)),
-            Which::BulkId(bulk_id) => creators.get(bulk_id.as_str()).copied().map(Resource::CreatedBy),
+            ResourceRef::Id(id) => Some(Resource::Known(target.resource_type, *id)),
+            ResourceRef::BulkId(bulk_id) => creators.get(bulk_id.as_str()).copied().map(Resource::CreatedBy),
         });
-        if let Some(Naming::Name(name)) = action.body().map(|body| &body.naming) {
+        if let Some(NameClaim::Name(name)) = action.body().map(|body| &body.naming) {
             step.name = Some((action.resource_type(), name.clone()));
         }
         step.turn = effect(action).map(|effect| (action.resource_type(), turns.of(action.resource_type(), effect)));
@@ -343,8 +343,8 @@ fn creators(operations: &[BulkOperation]) -> HashMap<&str, usize> {
 
 fn references(action: &Action) -> impl Iterator<Item = &str> {
     let in_path = action.target().and_then(|target| match &target.which {
-        Which::BulkId(bulk_id) => Some(bulk_id.as_str()),
-        Which::Id(_) => None,
+        ResourceRef::BulkId(bulk_id) => Some(bulk_id.as_str()),
+        ResourceRef::Id(_) => None,
     });
     action.body().into_iter().flat_map(|body| body.references.iter().map(String::as_str)).chain(in_path)
 }
@@ -354,7 +354,7 @@ fn effect(action: &Action) -> Option<Effect> {
         Action::Create { .. } => Some(Effect::Takes),
         Action::Delete { .. } => Some(Effect::Frees),
         Action::Replace { body, .. } | Action::Patch { body, .. } => {
-            (body.naming != Naming::Nothing).then_some(Effect::Renames)
+            (body.naming != NameClaim::Nothing).then_some(Effect::Renames)
         }
     }
 }

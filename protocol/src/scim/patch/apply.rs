@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::likeness::{completed, has, has_type_of, is_same, merged, template};
+use super::multi_valued::{completed, has, has_type_of, is_same, merged, template};
 use super::{PatchOp, PatchPath, PatchRequest};
 use crate::scim::attributes::Attributes;
 use crate::scim::error::{ScimError, ScimType};

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::text::{AttributeText, SchemaText};
+use super::text::{AttributeJson, SchemaJson};
 use super::{AttributeDefinition, Kind, Mutability, Schema, Uniqueness};
 use crate::scim::resource_type::ResourceType;
 
 /// A workspace's own extension schemas; none at first. Cheap to clone. Travels with every command, so that what was
 /// accepted under a schema is applied under it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(from = "Vec<ExtensionText>", into = "Vec<ExtensionText>")]
+#[serde(from = "Vec<ExtensionJson>", into = "Vec<ExtensionJson>")]
 pub struct Extensions(Arc<[Extension]>);
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,11 +22,11 @@ struct Extension {
 
 /// An extension as JSON: for which kind of resource, and the schema.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExtensionText {
+pub struct ExtensionJson {
     /// The kind of resource that may follow it.
     pub resource_type: ResourceType,
     /// The schema.
-    pub schema: SchemaText,
+    pub schema: SchemaJson,
 }
 
 /// A kind of resource with every schema that one of the kind may follow.
@@ -45,7 +45,7 @@ impl From<ResourceType> for ResourceSchema {
 
 impl Extensions {
     /// The most extensions of one workspace.
-    pub const MOST: usize = 16;
+    pub const MAX_SCHEMAS: usize = 16;
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
@@ -93,28 +93,28 @@ impl ResourceSchema {
     }
 }
 
-impl From<Vec<ExtensionText>> for Extensions {
-    fn from(texts: Vec<ExtensionText>) -> Self {
-        let own = |text: ExtensionText| Extension { resource_type: text.resource_type, schema: text.schema.intern() };
+impl From<Vec<ExtensionJson>> for Extensions {
+    fn from(texts: Vec<ExtensionJson>) -> Self {
+        let own = |text: ExtensionJson| Extension { resource_type: text.resource_type, schema: text.schema.intern() };
         Self(texts.into_iter().map(own).collect())
     }
 }
 
-impl From<Extensions> for Vec<ExtensionText> {
+impl From<Extensions> for Vec<ExtensionJson> {
     fn from(extensions: Extensions) -> Self {
-        let text = |extension: &Extension| ExtensionText {
+        let text = |extension: &Extension| ExtensionJson {
             resource_type: extension.resource_type,
-            schema: SchemaText::from(extension.schema),
+            schema: SchemaJson::from(extension.schema),
         };
         extensions.0.iter().map(text).collect()
     }
 }
 
-impl ExtensionText {
+impl ExtensionJson {
     /// The longest name and URN, in bytes.
     const LONGEST: usize = 256;
     /// The most attributes and sub-attributes in all.
-    const MOST_ATTRIBUTES: usize = 200;
+    const MAX_ATTRIBUTES: usize = 200;
 
     /// Checks a schema that an operator adds: says what is wrong with it, and where.
     pub fn check(&self) -> Result<(), String> {
@@ -135,8 +135,8 @@ impl ExtensionText {
             return Err("this schema is built in".to_owned());
         }
         let count: usize = self.schema.attributes.iter().map(|attribute| 1 + attribute.sub_attributes.len()).sum();
-        if count == 0 || count > Self::MOST_ATTRIBUTES {
-            return Err(format!("a schema has 1 to {} attributes", Self::MOST_ATTRIBUTES));
+        if count == 0 || count > Self::MAX_ATTRIBUTES {
+            return Err(format!("a schema has 1 to {} attributes", Self::MAX_ATTRIBUTES));
         }
         check_all(&self.schema.attributes, None)
     }
@@ -144,15 +144,15 @@ impl ExtensionText {
     /// Whether resources that follow `older` are well-formed under this one: every attribute of it is unchanged, and none
     /// that is new is required.
     pub fn continues(&self, older: &Self) -> bool {
-        let kept = |attribute: &AttributeText| self.schema.attributes.contains(attribute);
-        let welcome = |attribute: &AttributeText| !attribute.required || older.schema.attributes.contains(attribute);
+        let kept = |attribute: &AttributeJson| self.schema.attributes.contains(attribute);
+        let welcome = |attribute: &AttributeJson| !attribute.required || older.schema.attributes.contains(attribute);
         self.resource_type == older.resource_type
             && older.schema.attributes.iter().all(kept)
             && self.schema.attributes.iter().all(welcome)
     }
 }
 
-fn check_all(attributes: &[AttributeText], parent: Option<&str>) -> Result<(), String> {
+fn check_all(attributes: &[AttributeJson], parent: Option<&str>) -> Result<(), String> {
     for (index, attribute) in attributes.iter().enumerate() {
         let path = parent.map_or_else(|| attribute.name.clone(), |parent| format!("{parent}.{}", attribute.name));
         let twice = attributes.iter().take(index).any(|other| other.name.eq_ignore_ascii_case(&attribute.name));
@@ -162,12 +162,12 @@ fn check_all(attributes: &[AttributeText], parent: Option<&str>) -> Result<(), S
     Ok(())
 }
 
-fn check_one(attribute: &AttributeText, is_sub: bool, twice: bool) -> Result<(), &'static str> {
+fn check_one(attribute: &AttributeJson, is_sub: bool, twice: bool) -> Result<(), &'static str> {
     let name = attribute.name.as_bytes();
     let wrong = [
         (
             !name.first().is_some_and(u8::is_ascii_alphabetic)
-                || name.len() > ExtensionText::LONGEST
+                || name.len() > ExtensionJson::LONGEST
                 || !name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')),
             "must have a name of letters, digits, '_' and '-' that begins with a letter",
         ),

@@ -10,7 +10,7 @@ use super::{AttributeDefinition, Kind, Mutability, Returned, Schema, Uniqueness}
 /// A schema as JSON. What is left out has the default of RFC 7643 §2.2; what is not known is ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct SchemaText {
+pub struct SchemaJson {
     /// The URN.
     pub id: String,
     /// The name for people.
@@ -20,13 +20,13 @@ pub struct SchemaText {
     #[serde(default)]
     pub description: String,
     /// Its attributes.
-    pub attributes: Vec<AttributeText>,
+    pub attributes: Vec<AttributeJson>,
 }
 
 /// An attribute's definition as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct AttributeText {
+pub struct AttributeJson {
     /// The name.
     pub name: String,
     /// The type of a single value.
@@ -64,18 +64,18 @@ pub struct AttributeText {
     pub sub_attributes: Vec<Self>,
 }
 
-impl From<&Schema> for SchemaText {
+impl From<&Schema> for SchemaJson {
     fn from(schema: &Schema) -> Self {
         Self {
             id: schema.id.to_owned(),
             name: schema.name.to_owned(),
             description: schema.description.to_owned(),
-            attributes: schema.attributes.iter().map(AttributeText::from).collect(),
+            attributes: schema.attributes.iter().map(AttributeJson::from).collect(),
         }
     }
 }
 
-impl From<&AttributeDefinition> for AttributeText {
+impl From<&AttributeDefinition> for AttributeJson {
     fn from(definition: &AttributeDefinition) -> Self {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         Self {
@@ -97,9 +97,9 @@ impl From<&AttributeDefinition> for AttributeText {
 
 /// The one schema in memory for each text. Schemas come from operators, few and small, and are needed until the end; so
 /// they live as long as the process, like the built-in ones, and every path can point into them.
-static INTERNED: Mutex<Option<HashMap<SchemaText, &'static Schema>>> = Mutex::new(None);
+static INTERNED: Mutex<Option<HashMap<SchemaJson, &'static Schema>>> = Mutex::new(None);
 
-impl SchemaText {
+impl SchemaJson {
     /// The schema that the text stands for.
     pub(super) fn intern(self) -> &'static Schema {
         let mut interned = INTERNED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -118,11 +118,11 @@ impl SchemaText {
     }
 }
 
-fn definitions(texts: &[AttributeText]) -> &'static [AttributeDefinition] {
+fn definitions(texts: &[AttributeJson]) -> &'static [AttributeDefinition] {
     texts.iter().map(definition).collect::<Vec<_>>().leak()
 }
 
-fn definition(text: &AttributeText) -> AttributeDefinition {
+fn definition(text: &AttributeJson) -> AttributeDefinition {
     AttributeDefinition {
         name: leaked(&text.name),
         description: leaked(&text.description),

@@ -7,7 +7,7 @@ use async_nats::jetstream;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::{LogSync, PAUSE, PROGRAM, READY_WITHIN, Server, Settings, log_file, start_as};
+use super::{LogSync, PAUSE, PROGRAM, READY_TIMEOUT, Server, Settings, log_file, start_as};
 use crate::servers::guard::last_lines;
 use crate::servers::{ServerError, free_port};
 
@@ -59,7 +59,7 @@ impl Member {
 
 /// Waits until the cluster has chosen who decides about streams: before that nothing can be declared.
 pub async fn until_led(member: &Member, url: &str) -> Result<(), ServerError> {
-    let deadline = Instant::now() + READY_WITHIN;
+    let deadline = Instant::now() + READY_TIMEOUT;
     while Instant::now() < deadline {
         if is_led(url).await {
             return Ok(());

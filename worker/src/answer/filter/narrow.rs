@@ -18,7 +18,7 @@ use crate::store::DatabaseKind;
 use crate::store::emails::is_listed;
 
 /// No more than so many: each is one more join to plan, and the first leaves few rows.
-const MOST: usize = 2;
+const MAX_CONDITIONS: usize = 2;
 
 /// Conditions that hold wherever the filter holds, the most selective first. Comparisons with a column of their own need
 /// none: `userName eq`, `externalId eq`, `active eq`, `meta.lastModified gt` are written so that an index serves them.
@@ -27,7 +27,7 @@ pub(in crate::answer) fn narrowing(scope: Scope<'_>, workspace: &WorkspaceId, fi
     let parts = conjuncts(filter);
     let listed = parts.iter().filter_map(|part| listed(workspace, kind, part));
     let ranges = parts.iter().filter_map(|part| range(scope, workspace, kind, part));
-    listed.chain(ranges).take(MOST).map(|fragment| fragment.into_expr(scope.kind)).collect()
+    listed.chain(ranges).take(MAX_CONDITIONS).map(|fragment| fragment.into_expr(scope.kind)).collect()
 }
 
 /// What all has to hold for the filter to hold.
@@ -158,7 +158,7 @@ mod tests {
             assert_eq!(narrowed(ResourceType::User, filter), 1, "{filter}");
         }
         let three = r#"displayName sw "x" and emails eq "a" and userName sw "y""#;
-        assert_eq!(narrowed(ResourceType::User, three), MOST);
+        assert_eq!(narrowed(ResourceType::User, three), MAX_CONDITIONS);
         let member = r#"members[value eq "01900000-0000-7000-9000-000000000001" and type eq "User"]"#;
         assert_eq!(narrowed(ResourceType::Group, member), 1);
     }

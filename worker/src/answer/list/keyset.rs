@@ -15,8 +15,8 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder
 
 use super::{Place, Reader, number, place, resources};
 use crate::store::entity::{group, user};
-use crate::store::row::Image;
-use crate::store::{Doing, StoreError};
+use crate::store::stored_resource::StoredResource;
+use crate::store::{Context, StoreError};
 
 /// A page and, if there is another one, the place of its last resource.
 type Stretch = (Vec<Resource>, Option<(Place, Option<SortKey>)>);
@@ -67,11 +67,11 @@ impl Reader<'_> {
         match list.resource_type {
             ResourceType::User => {
                 let users = self.users_after(list, after, limit).all(self.connection);
-                resources(users.await.doing("walking through users")?, Image::of_user)
+                resources(users.await.context("walking through users")?, StoredResource::of_user)
             }
             ResourceType::Group => {
                 let groups = self.groups_after(list, after, limit).all(self.connection);
-                resources(groups.await.doing("walking through groups")?, Image::of_group)
+                resources(groups.await.context("walking through groups")?, StoredResource::of_group)
             }
         }
     }
@@ -115,12 +115,12 @@ impl Reader<'_> {
         let doing = "ordering a page of a walk";
         let read = |row: QueryResult| {
             let key = match kind {
-                KeyKind::Text => row.try_get_by_index::<Option<String>>(2).doing(doing)?.map(SortKey::Text),
-                KeyKind::Number => row.try_get_by_index::<Option<f64>>(2).doing(doing)?.map(SortKey::Number),
+                KeyKind::Text => row.try_get_by_index::<Option<String>>(2).context(doing)?.map(SortKey::Text),
+                KeyKind::Number => row.try_get_by_index::<Option<f64>>(2).context(doing)?.map(SortKey::Number),
             };
             Ok((place(&row, doing)?, key.unwrap_or(SortKey::Unassigned)))
         };
-        self.connection.query_all(page).await.doing(doing)?.into_iter().map(read).collect()
+        self.connection.query_all(page).await.context(doing)?.into_iter().map(read).collect()
     }
 }
 

@@ -10,7 +10,7 @@ use sea_orm::{ConnectionTrait, EntityTrait, QueryTrait, Select, Statement};
 
 use super::{Reader, Search, counted, paged};
 use crate::answer::filter::Scope;
-use crate::store::{DatabaseKind, Doing, Store, StoreError};
+use crate::store::{Context, DatabaseKind, Store, StoreError};
 
 /// The database's plan for the resources of one kind, in its own words, line by line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl Reader<'_> {
             DatabaseKind::Sqlite => ("EXPLAIN QUERY PLAN", "detail"),
         };
         let statement = Statement { sql: format!("{explain} {}", statement.sql), ..statement };
-        let lines = self.connection.query_all_raw(statement).await.doing(doing)?;
-        lines.iter().map(|row| row.try_get("", line).doing(doing)).collect()
+        let lines = self.connection.query_all_raw(statement).await.context(doing)?;
+        lines.iter().map(|row| row.try_get("", line).context(doing)).collect()
     }
 }

@@ -51,7 +51,7 @@ pub struct Ready {
 
 /// The board on which every start is noted.
 #[derive(Debug, Clone, Default)]
-pub struct Board(Arc<Mutex<State>>);
+pub struct ProcessTable(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -65,7 +65,7 @@ struct ReadyFile {
     content: Ready,
 }
 
-impl Board {
+impl ProcessTable {
     /// Notes that a process runs, in place of its predecessor of the same name.
     pub(crate) fn note(&self, process: Process) -> std::io::Result<()> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn the_ready_file_is_current_and_for_its_owner_only() {
         let folder = tempfile::tempdir().unwrap();
-        let (board, path) = (Board::default(), folder.path().join("ready.json"));
+        let (board, path) = (ProcessTable::default(), folder.path().join("ready.json"));
         board.note(worker(1)).unwrap();
         let content = Ready {
             base_url: "http://127.0.0.1:8080/scim/v2/acme".to_owned(),

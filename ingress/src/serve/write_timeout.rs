@@ -19,7 +19,7 @@ const WITHIN: Duration = Duration::from_mins(1);
 const REFUSAL_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A stream whose writes are not waited for without end, and whose timer is told when bytes come.
-pub(super) struct Patient<S> {
+pub(super) struct WriteTimeout<S> {
     stream: S,
     received: Bytes,
     last: LastAnswer,
@@ -31,7 +31,7 @@ pub(super) struct Patient<S> {
     taken: usize,
 }
 
-impl<S> Patient<S> {
+impl<S> WriteTimeout<S> {
     pub(super) const fn new(stream: S, received: Bytes, last: LastAnswer) -> Self {
         Self { stream, received, last, ending: None, within: WITHIN, waiting: None, taken: 0 }
     }
@@ -73,7 +73,7 @@ impl Connection for TcpStream {
     }
 }
 
-impl<S: Connection> Patient<S> {
+impl<S: Connection> WriteTimeout<S> {
     /// The client has said that it sends no more. If it closed the connection before the answer came, its system refuses
     /// that answer, which is heard a round trip later.
     fn end(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -90,7 +90,7 @@ impl<S: Connection> Patient<S> {
     }
 }
 
-impl<S: AsyncRead + Connection + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncRead + Connection + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.ending.is_some() {
@@ -112,7 +112,7 @@ impl<S: AsyncRead + Connection + Unpin> AsyncRead for Patient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let went = Pin::new(&mut this.stream).poll_write(context, bytes);
@@ -163,7 +163,7 @@ mod tests {
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
         let last = LastAnswer::default();
-        let mut ours = Patient::new(stream, Bytes::default(), last.clone());
+        let mut ours = WriteTimeout::new(stream, Bytes::default(), last.clone());
         let create = protocol::id::OperationId(uuid::Uuid::nil());
         last.is(vec![create]);
         drop(client);
@@ -172,9 +172,9 @@ mod tests {
         assert_eq!(last.not_taken(), [create]);
     }
 
-    fn connection(within: Duration) -> (Patient<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
+    fn connection(within: Duration) -> (WriteTimeout<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
         let (ours, theirs) = duplex(1024);
-        (Patient { within, ..Patient::new(ours, Bytes::default(), LastAnswer::default()) }, theirs)
+        (WriteTimeout { within, ..WriteTimeout::new(ours, Bytes::default(), LastAnswer::default()) }, theirs)
     }
 
     #[tokio::test]

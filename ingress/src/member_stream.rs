@@ -24,9 +24,9 @@ const PAGE: u64 = 1_000;
 /// How many pages are asked for at a time: however many clients read large groups, workers have time for others.
 const MAX_CONCURRENT_PAGES: usize = 4;
 /// How long a page may take, the wait for its turn included.
-const PAGE_WITHIN: Duration = Duration::from_mins(1);
+const PAGE_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long a body may take altogether. A client that takes nothing for long loses its connection before
-/// (`serve/patience.rs`).
+/// (`serve/write_timeout.rs`).
 const WITHIN: Duration = Duration::from_mins(10);
 
 /// Limits how many pages of members are asked for at a time.
@@ -41,21 +41,21 @@ impl Default for MemberPages {
 
 /// The pieces of a body, in their order.
 #[derive(Default)]
-pub(crate) struct Pieces {
-    before: VecDeque<Piece>,
+pub(crate) struct BodyParts {
+    before: VecDeque<BodyPart>,
     /// The text after them.
     text: Vec<u8>,
 }
 
 /// A part of a body.
-enum Piece {
+enum BodyPart {
     /// Text that is known.
     Text(Vec<u8>),
     /// A group's members, and its end.
     Members(OpenGroup),
 }
 
-impl Pieces {
+impl BodyParts {
     /// Those of a list.
     pub(crate) fn of_list(list: &ListResponse<'_>) -> serde_json::Result<Self> {
         let mut pieces = Self::default();
@@ -78,8 +78,8 @@ impl Pieces {
         projection: &Projection,
     ) -> serde_json::Result<Self> {
         if let Some(group) = resource.open(base_url, projection, &mut self.text)? {
-            self.before.push_back(Piece::Text(std::mem::take(&mut self.text)));
-            self.before.push_back(Piece::Members(group));
+            self.before.push_back(BodyPart::Text(std::mem::take(&mut self.text)));
+            self.before.push_back(BodyPart::Members(group));
         }
         Ok(self)
     }
@@ -93,15 +93,16 @@ impl Pieces {
         base_url: String,
     ) -> Body {
         let Self { before: mut pieces, text } = self;
-        pieces.push_back(Piece::Text(text));
-        let rest = Rest { gateway, pages, workspace, base_url, pieces, after: None, until: Instant::now() + WITHIN };
-        Body::from_stream(try_unfold(rest, Rest::next))
+        pieces.push_back(BodyPart::Text(text));
+        let rest =
+            MemberStream { gateway, pages, workspace, base_url, pieces, after: None, until: Instant::now() + WITHIN };
+        Body::from_stream(try_unfold(rest, MemberStream::next))
     }
 }
 
 /// Why a body ends too early. The client sees a body that is cut off, never one that seems complete.
 #[derive(Debug, thiserror::Error)]
-enum Cut {
+enum StreamError {
     #[error("a page of members could not be had")]
     NoPage(#[from] GatewayError),
     #[error("a page of members could not be written as JSON")]
@@ -113,20 +114,20 @@ enum Cut {
 }
 
 /// What of a body is still to be written.
-struct Rest {
+struct MemberStream {
     gateway: Arc<dyn Gateway>,
     pages: MemberPages,
     workspace: WorkspaceId,
     base_url: String,
-    pieces: VecDeque<Piece>,
+    pieces: VecDeque<BodyPart>,
     /// The last member row of the first group that was looked at.
     after: Option<ResourceId>,
     until: Instant,
 }
 
-impl Rest {
+impl MemberStream {
     /// The next bytes, when the connection has room for them.
-    async fn next(mut self) -> Result<Option<(Bytes, Self)>, Cut> {
+    async fn next(mut self) -> Result<Option<(Bytes, Self)>, StreamError> {
         match self.bytes().await {
             Ok(None) => Ok(None),
             Ok(Some(bytes)) => Ok(Some((bytes, self))),
@@ -139,27 +140,27 @@ impl Rest {
         }
     }
 
-    async fn bytes(&mut self) -> Result<Option<Bytes>, Cut> {
+    async fn bytes(&mut self) -> Result<Option<Bytes>, StreamError> {
         let mut bytes = Vec::new();
         while bytes.is_empty() {
             match self.pieces.pop_front() {
                 None => return Ok(None),
-                Some(Piece::Text(text)) => bytes = text,
-                Some(Piece::Members(group)) => self.page(group, &mut bytes).await?,
+                Some(BodyPart::Text(text)) => bytes = text,
+                Some(BodyPart::Members(group)) => self.page(group, &mut bytes).await?,
             }
         }
         Ok(Some(bytes.into()))
     }
 
-    async fn page(&mut self, mut group: OpenGroup, bytes: &mut Vec<u8>) -> Result<(), Cut> {
+    async fn page(&mut self, mut group: OpenGroup, bytes: &mut Vec<u8>) -> Result<(), StreamError> {
         if Instant::now() >= self.until {
-            return Err(Cut::TooSlow);
+            return Err(StreamError::TooSlow);
         }
-        let (members, next) = timeout(PAGE_WITHIN, self.ask(&group)).await??;
+        let (members, next) = timeout(PAGE_TIMEOUT, self.ask(&group)).await??;
         group.write(&members, &self.base_url, bytes)?;
         self.after = next;
         if next.is_some() {
-            self.pieces.push_front(Piece::Members(group));
+            self.pieces.push_front(BodyPart::Members(group));
         } else {
             group.end(bytes);
         }

@@ -17,7 +17,7 @@ use super::{StoreError, column, sequence};
 
 /// What a row holds: a resource without members, and what only the worker knows of it.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Image {
+pub(crate) struct StoredResource {
     /// The resource; a user's with `active`, a group's without `members`.
     pub(crate) resource: Resource,
     /// The command whose word on access counts so far; none for a group.
@@ -50,7 +50,7 @@ impl Key {
     }
 }
 
-impl Image {
+impl StoredResource {
     /// Reads a user's row.
     pub(crate) fn of_user(row: user::Model) -> Result<Self, StoreError> {
         let mut attributes = attributes(row.attributes)?;

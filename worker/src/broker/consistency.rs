@@ -24,7 +24,7 @@ use crate::broker::Ends;
 use crate::store::{Newest, Numbering, Store, StoreError};
 
 /// How long a check may take before it is made again: a lost reply would hold up everything.
-const VERIFY_WITHIN: Duration = Duration::from_secs(2);
+const VERIFY_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long until a check that failed is repeated.
 const RETRY: Duration = Duration::from_millis(250);
 /// How often a check may find that the log has to be renumbered, before it is given up for this time.
@@ -32,7 +32,7 @@ const RENUMBERINGS: usize = 4;
 
 /// Why the log could not be compared with SQL.
 #[derive(Debug, thiserror::Error)]
-pub enum SoundnessError {
+pub enum ConsistencyError {
     /// SQL does not answer.
     #[error("reading what SQL knows of the log")]
     Store(#[from] StoreError),
@@ -47,7 +47,7 @@ pub enum SoundnessError {
     Behind,
 }
 
-impl SoundnessError {
+impl ConsistencyError {
     fn log_is_missing(&self) -> bool {
         let Self::State(error) = self else { return false };
         let cause = error.source().and_then(|cause| cause.downcast_ref::<jetstream::Error>());
@@ -57,20 +57,20 @@ impl SoundnessError {
 
 /// The log as seen on one connection.
 #[derive(Clone)]
-pub(crate) struct Soundness {
+pub(crate) struct Consistency {
     pub(crate) stream: Stream,
     pub(crate) store: Store,
     pub(crate) clock: Clock,
 }
 
-impl Soundness {
+impl Consistency {
     /// Compares the log with SQL, and numbers it anew if it is behind.
-    pub(crate) async fn verify(&self) -> Result<Numbering, SoundnessError> {
+    pub(crate) async fn verify(&self) -> Result<Numbering, ConsistencyError> {
         for _ in 0..RENUMBERINGS {
             let numbering = self.store.numbering().await?;
             let newest = self.store.newest().await?;
             let state = self.stream.get_info().await?.state;
-            if self.is_sound(numbering, newest, &state).await? {
+            if self.is_consistent(numbering, newest, &state).await? {
                 return Ok(numbering);
             }
             error!(
@@ -80,11 +80,11 @@ impl Soundness {
             );
             self.store.renumber(numbering, first(&state), state.last_sequence, self.clock.now()).await?;
         }
-        Err(SoundnessError::Behind)
+        Err(ConsistencyError::Behind)
     }
 
     /// Numbers the log anew, unless somebody did since `ended`.
-    pub(crate) async fn renumber(&self, ended: Numbering) -> Result<(), SoundnessError> {
+    pub(crate) async fn renumber(&self, ended: Numbering) -> Result<(), ConsistencyError> {
         let state = self.stream.get_info().await?.state;
         error!("the log holds a message under the number of another one: it is numbered anew");
         Ok(self.store.renumber(ended, first(&state), state.last_sequence, self.clock.now()).await?)
@@ -110,7 +110,7 @@ impl Soundness {
                 () = ends.session.cancelled() => return,
                 // The answer went to the connection that is gone.
                 () = connection.later_than(seen) => continue,
-                verified = timeout(VERIFY_WITHIN, self.verify()) => verified,
+                verified = timeout(VERIFY_TIMEOUT, self.verify()) => verified,
             };
             let Ok(found) = verified_in_time else { continue };
             match found {
@@ -133,7 +133,12 @@ impl Soundness {
     }
 
     /// The log has reached what SQL knows, and the newest message that SQL knows is not another one in the log.
-    async fn is_sound(&self, numbering: Numbering, newest: Newest, state: &State) -> Result<bool, SoundnessError> {
+    async fn is_consistent(
+        &self,
+        numbering: Numbering,
+        newest: Newest,
+        state: &State,
+    ) -> Result<bool, ConsistencyError> {
         let last = numbering.number(state.last_sequence).max(numbering.first() - 1);
         if last < newest.number {
             return Ok(false);

@@ -14,12 +14,12 @@ use crate::bulk_gate::BulkGate;
 use crate::credentials::Credentials;
 use crate::gateway::{Gateway, Timing};
 use crate::health::Health;
+use crate::member_stream::MemberPages;
 use crate::pulse::Pulse;
-use crate::streamed::MemberPages;
 
 /// The state of the router; cheap to clone.
 #[derive(Clone)]
-pub struct Edge {
+pub struct AppState {
     /// The way to the log and to the workers.
     pub gateway: Arc<dyn Gateway>,
     /// Who may ask.
@@ -33,12 +33,12 @@ pub struct Edge {
     /// Whether this process was standing still.
     pub pulse: Pulse,
     /// What the configuration says.
-    pub terms: Arc<Terms>,
+    pub settings: Arc<Settings>,
 }
 
 /// On which terms requests are served.
 #[derive(Debug, Clone)]
-pub struct Terms {
+pub struct Settings {
     /// What every location begins with, without a trailing slash.
     pub public_url: String,
     /// This process.
@@ -53,7 +53,7 @@ pub struct Terms {
     pub bulk: BulkLimits,
 }
 
-impl Terms {
+impl Settings {
     /// Nothing is published in this span before the answer's deadline: a copy that the log stores late must still be
     /// answered, or refused, before the provider gives up.
     pub const PUBLISH_MARGIN: Duration = Duration::from_secs(5);

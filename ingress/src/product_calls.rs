@@ -23,9 +23,9 @@ use runtime::ids;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::edge::Edge;
 use crate::extract;
 use crate::gateway::GatewayError;
+use crate::state::AppState;
 
 /// Calls that are served at a time.
 const AT_A_TIME: usize = 16;
@@ -33,16 +33,16 @@ const AT_A_TIME: usize = 16;
 const QUEUE_GROUP: &str = "ingress";
 
 /// Listens for calls, for as long as the client lives.
-pub(crate) async fn start(client: Client, namespace: &Namespace, edge: Edge) -> Result<(), SubscribeError> {
+pub(crate) async fn start(client: Client, namespace: &Namespace, state: AppState) -> Result<(), SubscribeError> {
     let subject = namespace.admin(AdminCall::INGRESS_VERB);
     let calls = client.queue_subscribe(subject, QUEUE_GROUP.to_owned()).await?;
-    tokio::spawn(calls.for_each_concurrent(AT_A_TIME, move |call| reply(client.clone(), edge.clone(), call)));
+    tokio::spawn(calls.for_each_concurrent(AT_A_TIME, move |call| reply(client.clone(), state.clone(), call)));
     Ok(())
 }
 
-async fn reply(client: Client, edge: Edge, call: Message) {
+async fn reply(client: Client, state: AppState, call: Message) {
     let Some(inbox) = call.reply else { return };
-    let result = answer(&edge, &call.payload).await;
+    let result = answer(&state, &call.payload).await;
     let sent = match serde_json::to_vec(&result) {
         Ok(bytes) => client.publish(inbox, bytes.into()).await.is_ok(),
         Err(_) => false,
@@ -52,23 +52,23 @@ async fn reply(client: Client, edge: Edge, call: Message) {
     }
 }
 
-async fn answer(edge: &Edge, payload: &[u8]) -> AdminResult {
+async fn answer(state: &AppState, payload: &[u8]) -> AdminResult {
     match serde_json::from_slice(payload) {
-        Ok(AdminCall::UserSetTimezone { workspace, user, zone }) => set_timezone(edge, &workspace, &user, &zone).await,
+        Ok(AdminCall::UserSetTimezone { workspace, user, zone }) => set_timezone(state, &workspace, &user, &zone).await,
         Ok(_) | Err(_) => {
             Err(AdminError::Invalid { detail: format!("an ingress answers only {}", AdminCall::INGRESS_VERB) })
         }
     }
 }
 
-async fn set_timezone(edge: &Edge, workspace: &WorkspaceId, user: &str, zone: &str) -> AdminResult {
+async fn set_timezone(state: &AppState, workspace: &WorkspaceId, user: &str, zone: &str) -> AdminResult {
     let zone = known_zone(zone)?;
-    let user = resolve(edge, workspace, user).await?;
-    let extensions = extensions(edge, workspace).await?;
-    let envelope = envelope(edge, workspace.clone(), extensions, user, zone)?;
+    let user = resolve(state, workspace, user).await?;
+    let extensions = extensions(state, workspace).await?;
+    let envelope = envelope(state, workspace.clone(), extensions, user, zone)?;
     let lane = Lane::of(ResourceType::User, &envelope.body);
-    let timing = edge.terms.timing(Instant::now(), Instant::now());
-    match edge.gateway.submit(envelope, lane, timing).await.map_err(unavailable)? {
+    let timing = state.settings.timing(Instant::now(), Instant::now());
+    match state.gateway.submit(envelope, lane, timing).await.map_err(unavailable)? {
         Outcome::Updated { resource } => Ok(AdminReply::Timezone { user, zone: zone_of(&resource) }),
         Outcome::Rejected { error } => Err(refused(error)),
         Outcome::Superseded => Err(refused(ScimError::superseded())),
@@ -92,7 +92,7 @@ fn known_zone(zone: &str) -> Result<&'static str, AdminError> {
     Err(AdminError::Invalid { detail: format!("this is not a timezone; {hint}") })
 }
 
-async fn resolve(edge: &Edge, workspace: &WorkspaceId, user: &str) -> Result<ResourceId, AdminError> {
+async fn resolve(state: &AppState, workspace: &WorkspaceId, user: &str) -> Result<ResourceId, AdminError> {
     if let Ok(id) = user.parse() {
         return Ok(id);
     }
@@ -100,9 +100,9 @@ async fn resolve(edge: &Edge, workspace: &WorkspaceId, user: &str) -> Result<Res
     let filter = Filter::parse(ResourceType::User, &format!("userName eq {}", json!(user))).map_err(refused)?;
     let paging = Paging::Index(Page::new(Some(1), Some(1)));
     let lists = vec![TypeFilter { resource_type: ResourceType::User, filter: Some(filter) }];
-    let base_url = edge.terms.base_url(workspace);
+    let base_url = state.settings.base_url(workspace);
     let query = Query::List { lists, base_url, sort: None, paging, joined: Include::NONE };
-    match edge.gateway.ask(workspace, query).await.map_err(unavailable)? {
+    match state.gateway.ask(workspace, query).await.map_err(unavailable)? {
         Answer::List { resources, .. } => resources.first().map(|found| found.id).ok_or_else(no_such_user),
         Answer::Refused { error } => Err(refused(error)),
         _ => Err(unavailable(GatewayError::UnexpectedAnswer)),
@@ -110,15 +110,15 @@ async fn resolve(edge: &Edge, workspace: &WorkspaceId, user: &str) -> Result<Res
 }
 
 /// The workspace's own schemas: what the user has of them is written again with this change.
-async fn extensions(edge: &Edge, workspace: &WorkspaceId) -> Result<Extensions, AdminError> {
-    match edge.gateway.ask(workspace, Query::Profile).await.map_err(unavailable)? {
+async fn extensions(state: &AppState, workspace: &WorkspaceId) -> Result<Extensions, AdminError> {
+    match state.gateway.ask(workspace, Query::Profile).await.map_err(unavailable)? {
         Answer::Profile { profile } => Ok(profile.extensions),
         _ => Err(unavailable(GatewayError::UnexpectedAnswer)),
     }
 }
 
 fn envelope(
-    edge: &Edge,
+    state: &AppState,
     workspace: WorkspaceId,
     extensions: Extensions,
     user: ResourceId,
@@ -140,8 +140,8 @@ fn envelope(
         source: Source::Application,
         token: None,
         fingerprint,
-        ingress: edge.terms.ingress.clone(),
-        deadline: edge.terms.publish_deadline(Instant::now()),
+        ingress: state.settings.ingress.clone(),
+        deadline: state.settings.publish_deadline(Instant::now()),
         trace: Some(ids::trace_parent()),
         extensions,
         body: Command::Patch { request, precondition: Precondition::None },

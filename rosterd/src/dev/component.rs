@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use crate::dev::board::{Process, Role};
+use crate::dev::processes::{Process, Role};
 use crate::servers::guard::{Guarded, Launch, last_lines};
 use crate::servers::nats;
 
 /// How long a part may take until it is ready.
-const READY_WITHIN: Duration = Duration::from_mins(1);
+const READY_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The programs that ingresses and workers are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(crate) struct Common {
 
 /// A part that can be started, and started again.
 #[derive(Debug)]
-pub(crate) enum Part {
+pub(crate) enum Component {
     /// The broker; keeps its port once it has one.
     Broker(nats::Settings),
     /// A worker, by number from 1.
@@ -54,7 +54,7 @@ pub(crate) struct Running {
     pub(crate) process: Process,
 }
 
-impl Part {
+impl Component {
     /// The part's name in lists and logs.
     pub(crate) fn name(&self) -> String {
         match self {
@@ -115,7 +115,7 @@ impl Common {
             remove: None,
         };
         let mut guarded = Guarded::start(launch).await?;
-        while let Some(line) = guarded.line(READY_WITHIN).await {
+        while let Some(line) = guarded.line(READY_TIMEOUT).await {
             if line.starts_with(ready) {
                 return Ok((guarded, line));
             }

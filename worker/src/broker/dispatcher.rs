@@ -12,29 +12,29 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use crate::apply::Parked;
+use crate::broker::batch_runner::{BatchResult, BatchRunner};
 use crate::broker::delivery::Item;
 use crate::broker::held::Held;
 use crate::broker::schedule::{FreeSlots, Schedule, Waiting};
-use crate::broker::work::{Work, WorkEnd};
-use crate::disposition::Ending;
+use crate::disposition::Settlement;
 
 /// How many commands are enough to bring along together: with their predecessors they are many more, and what just came
 /// in waits for their transaction where the database has one writer.
 const CHAINS_BATCH: usize = 64;
 /// The most suspects in one batch.
-const MOST_SUSPECTS: usize = 8;
+const MAX_SUSPECTS: usize = 8;
 /// How often the database is tried while it is away.
 const PROBE: Duration = Duration::from_millis(250);
 
 /// Forms batches and follows them.
 pub(crate) struct Dispatcher {
-    work: Arc<Work>,
+    work: Arc<BatchRunner>,
     schedule: Schedule,
     urgent: VecDeque<Item>,
     interactive: VecDeque<Item>,
     bulk: VecDeque<Item>,
     held: Held,
-    running: JoinSet<WorkEnd>,
+    running: JoinSet<BatchResult>,
     in_work: HashSet<u64>,
     /// What each running task has taken, also should it fail.
     taken: HashMap<Id, Vec<u64>>,
@@ -54,7 +54,7 @@ impl Dispatcher {
     /// With `slots` transactions at once, and one more for what is urgent, each of at most `batch` commands. `open` stops
     /// the lanes while it is false; `renumbered` drops what was not begun.
     pub(crate) fn new(
-        work: Arc<Work>,
+        work: Arc<BatchRunner>,
         slots: usize,
         batch: usize,
         open: watch::Sender<bool>,
@@ -107,7 +107,7 @@ impl Dispatcher {
         // What waits for a predecessor that cannot be had now would wait here for ever.
         let held = self.held.take_all();
         info!(handed_back = held.len(), "all deliveries are settled or handed back");
-        self.work.hand_back(held, Ending::Crowded).await;
+        self.work.hand_back(held, Settlement::Crowded).await;
     }
 
     fn has_work(&self) -> bool {
@@ -227,7 +227,7 @@ impl Dispatcher {
         }
     }
 
-    fn finished(&mut self, end: WorkEnd) {
+    fn finished(&mut self, end: BatchResult) {
         let now = Instant::now();
         let told = |(item, parked): &&(Item, Parked)| item.parkings == tell_from(parked);
         let commands = end.parked.iter().filter(told).count();
@@ -236,7 +236,7 @@ impl Dispatcher {
         }
         for (item, parked) in end.parked {
             if let Some(item) = self.held.park(item, &parked, now) {
-                self.work.hand_back_soon(vec![item], Ending::Crowded);
+                self.work.hand_back_soon(vec![item], Settlement::Crowded);
             }
         }
         for (item, due) in end.held {
@@ -262,7 +262,7 @@ impl Dispatcher {
 
     fn hold_back(&mut self, item: Item, due: Instant) {
         if let Some(item) = self.held.hold(item, due) {
-            self.work.hand_back_soon(vec![item], Ending::Crowded);
+            self.work.hand_back_soon(vec![item], Settlement::Crowded);
         }
     }
 
@@ -276,7 +276,7 @@ impl Dispatcher {
             warn!(handed_back = items.len(), "the database is away, pulling nothing until it answers");
             tokio::spawn(reopen(Arc::clone(&self.work), self.open.clone()));
         }
-        self.work.hand_back_soon(items, Ending::Outage);
+        self.work.hand_back_soon(items, Settlement::Outage);
     }
 
     /// The log was renumbered: what was not begun comes again from it, or was lost with it and is sent again by the
@@ -301,7 +301,7 @@ fn first_of(queue: &mut VecDeque<Item>, most: usize) -> Vec<Item> {
     let mut suspects = 0;
     let few_suspects = |item: &&Item| {
         suspects += usize::from(item.suspect);
-        suspects <= MOST_SUSPECTS
+        suspects <= MAX_SUSPECTS
     };
     let count = queue.iter().take(most).take_while(few_suspects).count();
     queue.drain(..count).collect()
@@ -315,7 +315,7 @@ const fn tell_from(parked: &Parked) -> u32 {
     }
 }
 
-async fn reopen(work: Arc<Work>, open: watch::Sender<bool>) {
+async fn reopen(work: Arc<BatchRunner>, open: watch::Sender<bool>) {
     while work.store.probe().await.is_err() {
         tokio::time::sleep(PROBE).await;
     }

@@ -11,7 +11,7 @@ use sea_orm::{
 };
 use serde::Serialize;
 
-use super::{Doing, MOST_ROWS, StoreError};
+use super::{Context, MAX_ROWS, StoreError};
 
 /// A document that is at least so long is written before the next row is added to it, in bytes.
 const DOCUMENT: usize = 4 * 1024 * 1024;
@@ -60,13 +60,13 @@ where
 {
     let mut written = 0;
     while !rows.is_empty() {
-        let some = rows.drain(..rows.len().min(MOST_ROWS)).map(IntoActiveModel::into_active_model);
+        let some = rows.drain(..rows.len().min(MAX_ROWS)).map(IntoActiveModel::into_active_model);
         let insert = E::insert_many(some);
         let inserted = match on_conflict.clone() {
             Some(on_conflict) => insert.on_conflict(on_conflict).exec_without_returning(connection).await,
             None => insert.exec_without_returning(connection).await,
         };
-        written += inserted.doing(doing)?;
+        written += inserted.context(doing)?;
     }
     Ok(written)
 }
@@ -86,7 +86,7 @@ where
     while rows.peek().is_some() {
         let document = document(&mut rows).map_err(|_| StoreError::broken(doing, "a row cannot be written as JSON"))?;
         let insert = document_statement::<E>(document, on_conflict.clone(), doing)?;
-        written += connection.execute(&insert).await.doing(doing)?.rows_affected();
+        written += connection.execute(&insert).await.context(doing)?.rows_affected();
     }
     Ok(written)
 }

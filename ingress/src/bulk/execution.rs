@@ -12,7 +12,7 @@ use protocol::message::envelope::{Envelope, Fingerprint};
 use protocol::message::lane::Lane;
 use protocol::message::outcome::Outcome;
 use protocol::scim::bulk::{
-    Action, Body, BulkOperation, BulkRequest, BulkResult, Plan, Ready, Settled, Which, resolve,
+    Action, Body, BulkOperation, BulkRequest, BulkResult, Plan, Ready, ResourceRef, Settled, resolve,
 };
 use protocol::scim::error::{ScimError, ScimType};
 use protocol::scim::patch::PatchRequest;
@@ -23,19 +23,19 @@ use runtime::ids;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::edge::Edge;
 use crate::error::refusal_of;
 use crate::extract::{FromJson, Target, of_request};
-use crate::gateway::{GatewayError, MOST_TOGETHER, Timing};
-use crate::request::Origin;
+use crate::gateway::{GatewayError, MAX_TOGETHER, Timing};
+use crate::request::RequestContext;
+use crate::state::AppState;
 
 /// Parts of a wave that are under way at once; what they have in the log is bounded by admission.
-const AT_ONCE: usize = 128;
+const CONCURRENCY: usize = 128;
 
 /// A bulk request under way.
-pub(super) struct Run {
-    edge: Edge,
-    origin: Origin,
+pub(super) struct BulkExecution {
+    state: AppState,
+    origin: RequestContext,
     plan: Plan,
     operations: Vec<BulkOperation>,
     /// The id of what each POST creates.
@@ -65,11 +65,11 @@ struct Ended {
     result: Result<Outcome, ScimError>,
 }
 
-impl Run {
+impl BulkExecution {
     /// The request was complete at some time since `complete`.
     pub(super) fn new(
-        edge: Edge,
-        origin: Origin,
+        state: AppState,
+        origin: RequestContext,
         request: BulkRequest,
         complete: Instant,
         client: watch::Receiver<()>,
@@ -85,8 +85,8 @@ impl Run {
             ids.push(id);
         }
         let results = std::iter::repeat_with(|| None).take(operations.len()).collect();
-        let timing = edge.terms.timing(origin.began, complete).complete_since(complete);
-        Self { edge, origin, plan, operations, ids, by_bulk_id, results, created: Vec::new(), timing, client }
+        let timing = state.settings.timing(origin.began, complete).complete_since(complete);
+        Self { state, origin, plan, operations, ids, by_bulk_id, results, created: Vec::new(), timing, client }
     }
 
     /// Does all waves, until the client has gone.
@@ -143,10 +143,10 @@ impl Run {
                 None => by_resource.push(vec![index]),
             }
         }
-        let creates = creates.chunks(MOST_TOGETHER).map(|some| Box::pin(self.create(some)) as BoxFuture<'_, _>);
+        let creates = creates.chunks(MAX_TOGETHER).map(|some| Box::pin(self.create(some)) as BoxFuture<'_, _>);
         let changes = by_resource.iter().map(|run| Box::pin(self.change(run)) as BoxFuture<'_, _>);
         let parts: Vec<BoxFuture<'_, Vec<Ended>>> = creates.chain(changes).collect();
-        let mut parts = futures::stream::iter(parts).buffer_unordered(AT_ONCE);
+        let mut parts = futures::stream::iter(parts).buffer_unordered(CONCURRENCY);
         let (mut ended, mut client) = (Vec::with_capacity(due.len()), self.client.clone());
         loop {
             tokio::select! {
@@ -176,7 +176,7 @@ impl Run {
             }
         }
         let indexes = indexes.into_iter().zip(envelopes.iter().map(|envelope| envelope.operation)).collect();
-        let outcomes = self.edge.gateway.submit_together(envelopes, self.timing).await;
+        let outcomes = self.state.gateway.submit_together(envelopes, self.timing).await;
         ended.extend(answered(indexes, outcomes));
         ended
     }
@@ -193,7 +193,7 @@ impl Run {
             }
         }
         let indexes = indexes.into_iter().zip(commands.iter().map(|(envelope, _)| envelope.operation)).collect();
-        let outcomes = self.edge.gateway.submit_in_order(commands, self.timing).await;
+        let outcomes = self.state.gateway.submit_in_order(commands, self.timing).await;
         ended.extend(answered(indexes, outcomes));
         ended
     }
@@ -202,17 +202,17 @@ impl Run {
     async fn take_back(&mut self, orphans: &[usize]) {
         let mut origin = self.origin.clone();
         origin.began = Instant::now();
-        let timing = self.edge.terms.timing(origin.began, origin.began);
+        let timing = self.state.settings.timing(origin.began, origin.began);
         let mut commands = Vec::with_capacity(orphans.len());
         for index in orphans {
             let Some(target) = self.target(*index) else { continue };
             let path = format!("{}/{}", self.path(target.resource_type), target.id);
             let fingerprint = of_request(&Method::DELETE, &path, b"", b"");
             let command = Command::Delete { precondition: Precondition::None };
-            commands.push(vec![(origin.envelope(&self.edge.terms, target, command, fingerprint), Lane::Bulk)]);
+            commands.push(vec![(origin.envelope(&self.state.settings, target, command, fingerprint), Lane::Bulk)]);
         }
-        let deleting = commands.into_iter().map(|command| self.edge.gateway.submit_in_order(command, timing));
-        let outcomes: Vec<_> = futures::stream::iter(deleting).buffered(AT_ONCE).concat().await;
+        let deleting = commands.into_iter().map(|command| self.state.gateway.submit_in_order(command, timing));
+        let outcomes: Vec<_> = futures::stream::iter(deleting).buffered(CONCURRENCY).concat().await;
         let left = outcomes.iter().filter(|outcome| !matches!(outcome, Ok(Outcome::Deleted))).count();
         if left > 0 {
             let workspace = &self.origin.caller.workspace;
@@ -234,7 +234,7 @@ impl Run {
         let command = self.command(action)?;
         let lane = if Lane::of(target.resource_type, &command) == Lane::Urgent { Lane::Urgent } else { Lane::Bulk };
         let fingerprint = self.fingerprint(action, target);
-        Ok((self.origin.envelope(&self.edge.terms, target, command, fingerprint), lane))
+        Ok((self.origin.envelope(&self.state.settings, target, command, fingerprint), lane))
     }
 
     fn command(&self, action: &Action) -> Result<Command, ScimError> {
@@ -253,7 +253,7 @@ impl Run {
 
     /// A body, as it would be in a request of its own.
     fn parsed<T: FromJson>(&self, resource_type: ResourceType, body: &Body) -> Result<T, ScimError> {
-        let limit = self.edge.terms.body_limit(resource_type, self.edge.gateway.max_payload());
+        let limit = self.state.settings.body_limit(resource_type, self.state.gateway.max_payload());
         if body.text.len() > limit {
             return Err(ScimError::new(413, format!("data may have at most {limit} bytes here")));
         }
@@ -308,8 +308,8 @@ impl Run {
         let action = self.operations.get(index)?.action.as_ref().ok()?;
         let id = match action.target().map(|target| &target.which) {
             None => self.ids.get(index).copied().flatten(),
-            Some(Which::Id(id)) => Some(*id),
-            Some(Which::BulkId(bulk_id)) => self.by_bulk_id.get(bulk_id).copied(),
+            Some(ResourceRef::Id(id)) => Some(*id),
+            Some(ResourceRef::BulkId(bulk_id)) => self.by_bulk_id.get(bulk_id).copied(),
         };
         Some(Target { resource_type: action.resource_type(), id: id? })
     }
@@ -327,7 +327,7 @@ impl Run {
         };
         // Of a POST that failed there is no place (RFC 7644 §3.7.3).
         let target = self.target(index).filter(|_| status.is_ok() || !self.is_create(index));
-        let base_url = self.edge.terms.base_url(&self.origin.caller.workspace);
+        let base_url = self.state.settings.base_url(&self.origin.caller.workspace);
         let location = target.map(|target| format!("{base_url}/{}/{}", target.resource_type.endpoint(), target.id));
         let (method, bulk_id) = (operation.method.clone(), operation.bulk_id.clone());
         if let Some(result) = self.results.get_mut(index) {
@@ -345,7 +345,7 @@ fn answered(
     outcomes: Vec<Result<Outcome, GatewayError>>,
 ) -> impl Iterator<Item = Ended> {
     // A part that ended without a word has lost its outcomes.
-    let lost = std::iter::repeat_with(|| Err(GatewayError::Unanswered { in_log: None }));
+    let lost = std::iter::repeat_with(|| Err(GatewayError::Timeout { queued: None }));
     let outcomes = outcomes.into_iter().chain(lost);
     begun.into_iter().zip(outcomes).map(|((index, operation), outcome)| {
         let result = outcome.map_err(|error| refusal_of(&error));

@@ -10,15 +10,15 @@ use super::{Class, StoreError};
 /// How often a transaction is redone at once.
 const REDOS: usize = 8;
 /// For how long.
-const REDO_WITHIN: Duration = Duration::from_secs(3);
+const REDO_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Redoes `attempt` from the start as long as others get in its way, with small pauses that differ between workers.
-pub(crate) async fn redone<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, StoreError>
+pub(crate) async fn retry_contended<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,
 {
     let mut pauses = backoff::delays(Duration::from_millis(1), Duration::from_millis(20)).take(REDOS);
-    let until = Instant::now() + REDO_WITHIN;
+    let until = Instant::now() + REDO_TIMEOUT;
     loop {
         match attempt().await {
             Err(failure) if failure.class() == Class::Raced && Instant::now() < until => match pauses.next() {

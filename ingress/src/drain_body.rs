@@ -15,11 +15,11 @@ use http::{HeaderValue, Version};
 use http_body_util::BodyExt;
 
 /// How much is read and thrown away, in bytes, and for how long, before the connection is closed instead.
-const MOST_BYTES: usize = 16 * 1024 * 1024;
+const MAX_BYTES: usize = 16 * 1024 * 1024;
 const WITHIN: Duration = Duration::from_secs(5);
 
 /// Answers, then takes in the rest of the body; what cannot be taken in ends the connection.
-pub(crate) async fn take_in(request: Request, next: Next) -> Response {
+pub(crate) async fn drain(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     // Who expects `100 Continue` has sent nothing yet, and will not once it reads the answer (RFC 9110 §10.1.1).
     let waits = parts.headers.contains_key(EXPECT);
@@ -40,7 +40,7 @@ async fn discard(mut body: Shared) -> bool {
         while let Some(frame) = body.frame().await {
             let Ok(frame) = frame else { return false };
             bytes = bytes.saturating_add(frame.data_ref().map_or(0, Bytes::len));
-            if bytes > MOST_BYTES {
+            if bytes > MAX_BYTES {
                 return false;
             }
         }

@@ -15,8 +15,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::GatewayError;
 use super::observer::Observed;
-use super::outgoing::{ATTEMPT_VALIDITY, Outgoing};
-use super::publish_ack::{self, Said};
+use super::outgoing::{ATTEMPT_VALIDITY, OutgoingCommand};
+use super::publish_ack::{self, PublishResult};
 use super::window::Window;
 
 /// How long a sequence that the cluster is just assigning takes to be known.
@@ -36,7 +36,7 @@ pub(super) struct Appended {
 
 /// The end of the log at which commands are appended.
 #[derive(Debug)]
-pub(super) struct Chain {
+pub(super) struct Appender {
     connection: Connection,
     observed: Arc<Observed>,
     window: Window,
@@ -59,11 +59,11 @@ struct Tries<D> {
     /// One of them may have been stored.
     unknown: bool,
     /// Why the last one was refused.
-    refused: Option<Said>,
+    refused: Option<PublishResult>,
     delays: D,
 }
 
-impl Chain {
+impl Appender {
     pub(super) fn new(connection: Connection, observed: Arc<Observed>) -> Self {
         let window = Window::default();
         Self { connection, observed, window, refusal: AtomicU64::new(0), silence: Mutex::default() }
@@ -71,7 +71,7 @@ impl Chain {
 
     /// Appends a command in as many attempts as it takes, until its time has come; dropping this ends that. Nothing is
     /// sent while the broker is not connected.
-    pub(super) async fn append(&self, command: &mut Outgoing) -> Result<Appended, GatewayError> {
+    pub(super) async fn append(&self, command: &mut OutgoingCommand) -> Result<Appended, GatewayError> {
         let publish_by = command.timing.publish_by;
         let delays = backoff::delays(Duration::from_millis(20), Duration::from_secs(1));
         let mut tries = Tries { predecessor: 0, conflicts: 0, unknown: command.was_sent(), refused: None, delays };
@@ -81,7 +81,7 @@ impl Chain {
 
     async fn try_until_stored(
         &self,
-        command: &mut Outgoing,
+        command: &mut OutgoingCommand,
         tries: &mut Tries<impl Iterator<Item = Duration>>,
     ) -> Result<Appended, GatewayError> {
         loop {
@@ -89,36 +89,44 @@ impl Chain {
             tries.refused = None;
             match said {
                 // A copy that was found after its attempt had ended may be a late one.
-                Said::Stored { duplicate: true, .. } if !command.is_valid() => {
+                PublishResult::Stored { duplicate: true, .. } if !command.is_valid() => {
                     command.end_attempt();
                     tries.unknown = true;
                 }
-                Said::Stored { duplicate, sequence } => {
+                PublishResult::Stored { duplicate, sequence } => {
                     failpoint::hit(Failpoint::IngressPublishAfter).await;
                     self.refusal.store(0, Ordering::Relaxed);
                     return Ok(Appended { sequence, duplicate });
                 }
-                Said::Pending(sequence) => {
+                PublishResult::Pending(sequence) => {
                     tries.predecessor = sequence;
                     tries.conflicts += 1;
                     give_way(tries.conflicts).await;
                 }
-                Said::InFlight => tokio::time::sleep(ASSIGNMENT_PAUSE).await,
-                Said::TooLarge if !tries.unknown => {
+                PublishResult::InFlight => tokio::time::sleep(ASSIGNMENT_PAUSE).await,
+                PublishResult::TooLarge if !tries.unknown => {
                     return Err(GatewayError::TooLarge { limit: self.connection.client().max_payload() });
                 }
-                Said::Unknown => {
+                PublishResult::Unknown => {
                     tries.unknown = true;
-                    self.pause(command.operation, Said::Unknown, tries).await;
+                    self.pause(command.operation, PublishResult::Unknown, tries).await;
                 }
-                said @ (Said::Full | Said::TooLarge | Said::NoLog | Said::Refused(_)) => {
+                said @ (PublishResult::Full
+                | PublishResult::TooLarge
+                | PublishResult::NoLog
+                | PublishResult::Refused(_)) => {
                     self.pause(command.operation, said, tries).await;
                 }
             }
         }
     }
 
-    async fn pause(&self, operation: OperationId, said: Said, tries: &mut Tries<impl Iterator<Item = Duration>>) {
+    async fn pause(
+        &self,
+        operation: OperationId,
+        said: PublishResult,
+        tries: &mut Tries<impl Iterator<Item = Duration>>,
+    ) {
         self.note(operation, &said);
         tries.refused = Some(said);
         tokio::time::sleep(tries.delays.next().unwrap_or(ATTEMPT_VALIDITY)).await;
@@ -129,16 +137,16 @@ impl Chain {
     /// duplicate then.
     ///
     /// They name no predecessor: no other request knows these ids yet.
-    pub(super) async fn append_together(&self, commands: &mut [&mut Outgoing]) -> Option<Vec<u64>> {
+    pub(super) async fn append_together(&self, commands: &mut [&mut OutgoingCommand]) -> Option<Vec<u64>> {
         failpoint::hit(Failpoint::IngressPublishBefore).await;
         let generation = self.connection.connected().await;
         self.observed.clock.measured_on(generation).await;
         let slot = self.window.enter(commands.len(), false).await;
         let said = tokio::select! {
             said = self.publish_together(commands) => said,
-            _ = self.connection.reconnected(generation) => Said::Unknown,
+            _ = self.connection.reconnected(generation) => PublishResult::Unknown,
         };
-        let Said::Stored { sequence: last, .. } = said else {
+        let PublishResult::Stored { sequence: last, .. } = said else {
             tracing::debug!(?said, commands = commands.len(), "not stored together, appending one by one");
             return None;
         };
@@ -148,12 +156,12 @@ impl Chain {
         Some((first..=last).collect())
     }
 
-    async fn publish_together(&self, commands: &mut [&mut Outgoing]) -> Said {
+    async fn publish_together(&self, commands: &mut [&mut OutgoingCommand]) -> PublishResult {
         let (batch, clock) = (ids::batch(), &self.observed.clock);
         let Some((last, others)) = commands.split_last_mut() else {
-            return Said::Stored { sequence: 0, duplicate: false };
+            return PublishResult::Stored { sequence: 0, duplicate: false };
         };
-        let headers = |index: usize, command: &mut Outgoing| {
+        let headers = |index: usize, command: &mut OutgoingCommand| {
             let mut headers = command.headers(clock);
             headers.insert(NATS_BATCH_ID, batch.as_str());
             headers.insert(NATS_BATCH_SEQUENCE, index.saturating_add(1).to_string());
@@ -164,7 +172,7 @@ impl Chain {
         for (index, command) in others.iter_mut().enumerate() {
             let (subject, payload) = (command.subject.clone(), command.payload.clone());
             if client.publish_with_headers(subject, headers(index, command), payload).await.is_err() {
-                return Said::Unknown;
+                return PublishResult::Unknown;
             }
         }
         let mut commit = headers(count, last);
@@ -176,9 +184,9 @@ impl Chain {
         }
     }
 
-    fn note(&self, operation: OperationId, said: &Said) {
+    fn note(&self, operation: OperationId, said: &PublishResult) {
         tracing::debug!(%operation, ?said, "appending again");
-        if let Said::Refused(code) = *said
+        if let PublishResult::Refused(code) = *said
             && self.refusal.swap(code, Ordering::Relaxed) != code
         {
             tracing::warn!(code, "the broker refuses commands with error {code}, trying again");
@@ -214,13 +222,13 @@ impl Chain {
     /// Why the command is not in the log. After a publish of unknown fate it cannot be said that nothing was changed.
     fn given_up(&self, tries: &Tries<impl Iterator<Item = Duration>>) -> GatewayError {
         match tries.refused {
-            Some(Said::Full) if !tries.unknown => GatewayError::LogFull,
+            Some(PublishResult::Full) if !tries.unknown => GatewayError::LogFull,
             _ if self.is_silent(&self.silence()) => GatewayError::StoresNothing,
-            _ => GatewayError::Unanswered { in_log: None },
+            _ => GatewayError::Timeout { queued: None },
         }
     }
 
-    async fn publish(&self, command: &mut Outgoing, predecessor: u64) -> Said {
+    async fn publish(&self, command: &mut OutgoingCommand, predecessor: u64) -> PublishResult {
         failpoint::hit(Failpoint::IngressPublishBefore).await;
         let generation = self.connection.connected().await;
         self.observed.clock.measured_on(generation).await;
@@ -234,10 +242,10 @@ impl Chain {
                 Err(error) => publish_ack::failed(error.kind()),
             },
             // The answer went to the connection that is gone.
-            _ = self.connection.reconnected(generation) => return Said::Unknown,
+            _ = self.connection.reconnected(generation) => return PublishResult::Unknown,
         };
-        self.note_silence(sent, said != Said::Unknown);
-        if said != Said::Unknown {
+        self.note_silence(sent, said != PublishResult::Unknown);
+        if said != PublishResult::Unknown {
             slot.acknowledged();
         }
         said

@@ -9,14 +9,14 @@ use protocol::failpoint::Failpoint;
 use runtime::failpoint;
 use tracing::warn;
 
+use crate::broker::batch_runner::BatchRunner;
 use crate::broker::delivery::Item;
-use crate::broker::work::Work;
 use crate::store::{CopyReason, SettledCopy, StoreError};
 
 /// The most predecessors that are fetched for one batch of chains.
-const MOST_LINKS: usize = 256;
+const MAX_LINKS: usize = 256;
 /// How many of them at a time.
-const AT_ONCE: usize = 32;
+const CONCURRENCY: usize = 32;
 
 /// What the stream says about a predecessor.
 enum Predecessor {
@@ -28,14 +28,14 @@ enum Predecessor {
     Unknown,
 }
 
-impl Work {
+impl BatchRunner {
     /// Adds to `items` every predecessor that is still in the log. Gives back the sequences that are neither settled
     /// nor could be fetched: what comes after them has to wait.
     pub(crate) async fn fetch_predecessors(&self, items: &mut Vec<Item>) -> Result<HashSet<u64>, StoreError> {
         let mut seen: HashSet<u64> = items.iter().map(Item::sequence).collect();
         let mut open: Vec<u64> = items.iter().map(|item| item.logged.predecessor).collect();
         let (mut missing, mut gone) = (HashSet::new(), Vec::new());
-        let mut links_left = MOST_LINKS;
+        let mut links_left = MAX_LINKS;
         // One link of every chain a round, so that a long chain takes nothing from the others.
         while !open.is_empty() {
             open.retain(|sequence| *sequence != 0 && !self.settled.contains(*sequence) && seen.insert(*sequence));
@@ -43,7 +43,7 @@ impl Work {
             links_left -= open.len();
             let round = stream::iter(std::mem::take(&mut open));
             let mut round =
-                round.map(|sequence| async move { (sequence, self.fetch(sequence).await) }).buffered(AT_ONCE);
+                round.map(|sequence| async move { (sequence, self.fetch(sequence).await) }).buffered(CONCURRENCY);
             while let Some((sequence, predecessor)) = round.next().await {
                 match predecessor {
                     Predecessor::Pending(item) => {
@@ -65,7 +65,7 @@ impl Work {
         let Some(in_stream) = self.log.numbering.in_stream(sequence) else { return Predecessor::Gone };
         // On a connection on which the log is not known to be sound, its answer means nothing.
         let generation = self.replies.connection.generation();
-        let answer = self.soundness.stream.get_raw_message(in_stream).await;
+        let answer = self.consistency.stream.get_raw_message(in_stream).await;
         if *self.sound.borrow() != generation || self.replies.connection.generation() != generation {
             return Predecessor::Unknown;
         }

@@ -11,32 +11,32 @@ use protocol::scim::dialect::Dialect;
 use tokio::time::Instant;
 
 /// How long a worker may take to answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// A client that changes the dialect with each request makes workers write no more often than this.
-const AT_MOST_EVERY: Duration = Duration::from_mins(1);
+const REPORT_INTERVAL: Duration = Duration::from_mins(1);
 /// How many workspaces are remembered.
-const MOST: usize = 10_000;
+const MAX_REMEMBERED: usize = 10_000;
 
 /// What was told. Nothing depends on it but what operators are shown.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Sightings(Arc<Mutex<HashMap<WorkspaceId, (Dialect, Instant)>>>);
+pub(super) struct DialectReports(Arc<Mutex<HashMap<WorkspaceId, (Dialect, Instant)>>>);
 
-impl Sightings {
+impl DialectReports {
     /// Tells of a dialect, unless it was the last one told of this workspace.
     pub(super) fn tell(&self, client: &Client, namespace: &Namespace, workspace: &WorkspaceId, dialect: Dialect) {
         if !self.is_news(workspace, dialect) {
             return;
         }
         let call = AdminCall::DialectSeen { workspace: workspace.clone(), dialect };
-        let (client, subject, sightings) = (client.clone(), namespace.admin(call.verb()), self.clone());
+        let (client, subject, reports) = (client.clone(), namespace.admin(call.verb()), self.clone());
         tokio::spawn(async move {
             let Ok(payload) = serde_json::to_vec(&call) else { return };
-            let asked = tokio::time::timeout(ANSWER_WITHIN, client.request(subject, payload.into())).await;
+            let asked = tokio::time::timeout(ANSWER_TIMEOUT, client.request(subject, payload.into())).await;
             let told = asked.ok().and_then(Result::ok).is_some_and(|reply| {
                 serde_json::from_slice::<AdminResult>(&reply.payload).is_ok_and(|result| result.is_ok())
             });
             if !told && let AdminCall::DialectSeen { workspace, .. } = call {
-                sightings.forget(&workspace);
+                reports.forget(&workspace);
             }
         });
     }
@@ -44,8 +44,8 @@ impl Sightings {
     fn is_news(&self, workspace: &WorkspaceId, dialect: Dialect) -> bool {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_news = match told.get(workspace) {
-            Some((last, at)) => *last != dialect && at.elapsed() >= AT_MOST_EVERY,
-            None => told.len() < MOST,
+            Some((last, at)) => *last != dialect && at.elapsed() >= REPORT_INTERVAL,
+            None => told.len() < MAX_REMEMBERED,
         };
         if is_news {
             told.insert(workspace.clone(), (dialect, Instant::now()));

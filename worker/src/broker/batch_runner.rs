@@ -13,21 +13,21 @@ use tokio::time::Instant;
 use tracing::{error, warn};
 
 use crate::apply::Parked;
+use crate::broker::consistency::Consistency;
 use crate::broker::delivery::{Item, LogView, Reading, Ticket};
 use crate::broker::failures::Failures;
 use crate::broker::first_effect::{FirstEffects, Order};
 use crate::broker::held::{Held, RETRY};
 use crate::broker::replies::Replies;
 use crate::broker::settled::RecentlySettled;
-use crate::broker::soundness::Soundness;
-use crate::disposition::Ending;
+use crate::disposition::Settlement;
 use crate::store::{Class, DeadMessage, SettledCopy, Store, StoreError};
 
 /// What a batch needs.
-pub(crate) struct Work {
+pub(crate) struct BatchRunner {
     pub(crate) store: Store,
     pub(crate) replies: Replies,
-    pub(crate) soundness: Soundness,
+    pub(crate) consistency: Consistency,
     /// The connection on which the log was last found sound.
     pub(crate) sound: watch::Receiver<u64>,
     pub(crate) log: LogView,
@@ -44,7 +44,7 @@ pub(crate) struct Work {
 
 /// What a batch came to.
 #[derive(Debug, Default)]
-pub(crate) struct WorkEnd {
+pub(crate) struct BatchResult {
     /// The sequences that are settled now.
     pub(crate) settled: Vec<u64>,
     /// What waits for a predecessor, and from when on the predecessor is brought along.
@@ -55,9 +55,9 @@ pub(crate) struct WorkEnd {
     pub(crate) outage: bool,
 }
 
-impl Work {
+impl BatchRunner {
     /// Applies deliveries of one lane. Those whose predecessor is not settled are held.
-    pub(crate) async fn batch(self: Arc<Self>, items: Vec<Item>) -> WorkEnd {
+    pub(crate) async fn batch(self: Arc<Self>, items: Vec<Item>) -> BatchResult {
         let mut end = match self.unsettled_predecessors(&items).await {
             Ok(missing) => self.carry_out(items, missing).await,
             Err(error) => self.not_now(items, &error).await,
@@ -70,7 +70,7 @@ impl Work {
     }
 
     /// Applies the held commands of one chain together with the predecessors that they still lack.
-    pub(crate) async fn chain(self: Arc<Self>, items: Vec<Item>) -> WorkEnd {
+    pub(crate) async fn chain(self: Arc<Self>, items: Vec<Item>) -> BatchResult {
         let mut items = items;
         // What was delivered may have failed because of the predecessor that it brought along.
         let suspect = items.iter().any(|item| item.suspect);
@@ -91,14 +91,14 @@ impl Work {
     }
 
     /// Gives deliveries back to the broker.
-    pub(crate) async fn hand_back(&self, items: Vec<Item>, ending: Ending) {
+    pub(crate) async fn hand_back(&self, items: Vec<Item>, ending: Settlement) {
         for ticket in items.into_iter().filter_map(|item| item.ticket) {
             self.replies.settle(ticket, ending).await;
         }
     }
 
     /// Gives deliveries back to the broker, in a task of its own.
-    pub(crate) fn hand_back_soon(&self, items: Vec<Item>, ending: Ending) {
+    pub(crate) fn hand_back_soon(&self, items: Vec<Item>, ending: Settlement) {
         self.settle_later(items.into_iter().filter_map(|item| item.ticket).collect(), ending);
     }
 
@@ -118,8 +118,8 @@ impl Work {
     }
 
     /// Settles everything whose predecessors are settled or among the items, in sequence order.
-    async fn carry_out(&self, items: Vec<Item>, missing: HashSet<u64>) -> WorkEnd {
-        let mut end = WorkEnd::default();
+    async fn carry_out(&self, items: Vec<Item>, missing: HashSet<u64>) -> BatchResult {
+        let mut end = BatchResult::default();
         let mut unsettled = Unsettled::of(&items, missing);
         let (commands, others): (Vec<Item>, Vec<Item>) =
             items.into_iter().partition(|item| matches!(item.logged.reading, Reading::Command(_)));
@@ -143,14 +143,14 @@ impl Work {
                 }
                 Err(class) => {
                     end.outage = class != Class::Renumber;
-                    self.hand_back(segments.by_ref().flatten().chain(aside).collect(), Ending::Outage).await;
+                    self.hand_back(segments.by_ref().flatten().chain(aside).collect(), Settlement::Outage).await;
                     self.settled.remember(end.settled.iter().copied());
                     return end;
                 }
             }
         }
         let (behind, aside) = unsettled.split(aside);
-        self.hand_back(behind, Ending::Crowded).await;
+        self.hand_back(behind, Settlement::Crowded).await;
         self.set_aside(aside, &mut end).await;
         self.settled.remember(end.settled.iter().copied());
         end
@@ -166,12 +166,12 @@ impl Work {
                 );
             }
         }
-        self.hand_back(items, Ending::TooNew).await;
+        self.hand_back(items, Settlement::TooNew).await;
     }
 
     /// Settles what is no command: late copies and unreadable messages by their sequence. Not before their predecessors:
     /// what comes after them waits for them only.
-    async fn set_aside(&self, aside: Vec<Item>, end: &mut WorkEnd) {
+    async fn set_aside(&self, aside: Vec<Item>, end: &mut BatchResult) {
         if let Err(error) = self.record_aside(&aside).await {
             let not_now = self.not_now(aside, &error).await;
             end.outage |= not_now.outage;
@@ -183,9 +183,9 @@ impl Work {
             let ending = match &item.logged.reading {
                 Reading::Late(late) => {
                     self.replies.late(late).await;
-                    Ending::Settled
+                    Settlement::Settled
                 }
-                Reading::Command(_) | Reading::TooNew(_) | Reading::Unreadable { .. } => Ending::Dead,
+                Reading::Command(_) | Reading::TooNew(_) | Reading::Unreadable { .. } => Settlement::Dead,
             };
             if let Some(ticket) = item.ticket {
                 self.replies.settle(ticket, ending).await;
@@ -211,19 +211,19 @@ impl Work {
     }
 
     /// What could not even be looked at. If the database takes writes, only this failed.
-    async fn not_now(&self, items: Vec<Item>, error: &StoreError) -> WorkEnd {
+    async fn not_now(&self, items: Vec<Item>, error: &StoreError) -> BatchResult {
         self.store.doubt_connections();
-        let mut end = WorkEnd { outage: self.store.probe().await.is_err(), ..WorkEnd::default() };
+        let mut end = BatchResult { outage: self.store.probe().await.is_err(), ..BatchResult::default() };
         warn!(error = %error_chain(error), messages = items.len(), outage = end.outage, "deliveries cannot be worked on now");
         if end.outage {
-            self.hand_back_soon(items, Ending::Outage);
+            self.hand_back_soon(items, Settlement::Outage);
         } else {
             end.parked = items.into_iter().map(|item| (item, Parked::Waiting)).collect();
         }
         end
     }
 
-    pub(super) fn settle_later(&self, tickets: Vec<Ticket>, ending: Ending) {
+    pub(super) fn settle_later(&self, tickets: Vec<Ticket>, ending: Settlement) {
         let replies = self.replies.clone();
         tokio::spawn(async move {
             for ticket in tickets {
@@ -289,7 +289,7 @@ fn unreadable(item: &Item) -> Option<DeadMessage> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::samples::{command, sequences};
+    use crate::broker::testing::{command, sequences};
 
     #[test]
     fn what_follows_a_missing_predecessor_waits_with_everything_behind_it() {

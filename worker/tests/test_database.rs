@@ -24,25 +24,25 @@ use crate::postgres;
 const CONNECTIONS: StoreOptions = StoreOptions { writers: 4, readers: 2 };
 
 /// A database with a store on it.
-pub(crate) struct Bed {
+pub(crate) struct TestDatabase {
     pub(crate) url: String,
     pub(crate) store: Store,
     folder: Option<TempDir>,
 }
 
 /// Runs a test on SQLite, then on PostgreSQL, each time with a database of its own.
-pub(crate) async fn on_both(test: impl AsyncFn(&Bed)) {
+pub(crate) async fn on_both(test: impl AsyncFn(&TestDatabase)) {
     let folder = TempDir::new().unwrap();
     let url = sqlite_url(&folder);
     migrations::up(&url).await.unwrap();
-    test(&Bed::open(url, Some(folder)).await).await;
-    let bed = Bed::open(postgres_database(true).await, None).await;
+    test(&TestDatabase::open(url, Some(folder)).await).await;
+    let bed = TestDatabase::open(postgres_database(true).await, None).await;
     test(&bed).await;
 }
 
 /// PostgreSQL, for what concerns nothing else.
-pub(crate) async fn postgres_bed() -> Bed {
-    Bed::open(postgres_database(true).await, None).await
+pub(crate) async fn postgres_bed() -> TestDatabase {
+    TestDatabase::open(postgres_database(true).await, None).await
 }
 
 /// Runs a test with the URLs of two databases that are not migrated yet.
@@ -75,7 +75,7 @@ pub(crate) async fn postgres_database(migrated: bool) -> String {
     format!("{server}/{name}")
 }
 
-impl Bed {
+impl TestDatabase {
     async fn open(url: String, folder: Option<TempDir>) -> Self {
         let store = Store::connect(&url, CONNECTIONS).await.unwrap();
         Self { url, store, folder }

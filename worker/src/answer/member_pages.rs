@@ -16,12 +16,12 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, Order, QueryFilter, Que
 use crate::store::entity::{group, group_member, user};
 use crate::store::fence::no_fence;
 use crate::store::members::{column, column_of};
-use crate::store::{Doing, Store, StoreError, sequence};
+use crate::store::{Context, Store, StoreError, sequence};
 
 /// The most member rows that one answer reads with its resources.
-pub(crate) const MOST_TOGETHER: u64 = 2_000;
+pub(crate) const MAX_TOGETHER: u64 = 2_000;
 /// The most member rows of a page, whatever is asked for.
-const MOST_OF_A_PAGE: u64 = 5_000;
+const MAX_OF_A_PAGE: u64 = 5_000;
 
 /// What is asked of a group's members.
 #[derive(Debug, Clone, Copy)]
@@ -50,10 +50,10 @@ pub(super) async fn set_apart(
         .filter(group::Column::Workspace.eq(workspace.as_str()))
         .filter(group::Column::Id.is_in(ids))
         .into_tuple::<(Uuid, i64)>();
-    let counts = counts.all(connection).await.doing("counting members")?;
+    let counts = counts.all(connection).await.context("counting members")?;
     let counts: HashMap<ResourceId, u64> =
         counts.into_iter().map(|(id, count)| (ResourceId(id), sequence(count))).collect();
-    let mut room = MOST_TOGETHER;
+    let mut room = MAX_TOGETHER;
     for resource in resources {
         let Some(count) = counts.get(&resource.id) else { continue };
         resource.members_apart = *count > room;
@@ -66,10 +66,10 @@ pub(super) async fn set_apart(
 
 /// A page of live members. Its end is that of the rows: who is not live is passed over, and counts.
 pub(super) async fn page(store: &Store, workspace: &WorkspaceId, page: Page) -> Result<Answer, StoreError> {
-    let count = page.count.clamp(1, MOST_OF_A_PAGE);
+    let count = page.count.clamp(1, MAX_OF_A_PAGE);
     let rows = rows(workspace, Page { count, ..page });
     let rows =
-        store.reader().query_all(&joined(workspace, rows, page.display)).await.doing("reading a page of members")?;
+        store.reader().query_all(&joined(workspace, rows, page.display)).await.context("reading a page of members")?;
     let is_full = u64::try_from(rows.len()) == Ok(count);
     let last = rows.last().filter(|_| is_full).map(|row| column(row, 0)).transpose()?;
     let mut members = Vec::with_capacity(rows.len());
