@@ -77,7 +77,7 @@ failpoints! {
 
 /// What happens at a failpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
+pub enum FailpointAction {
     /// The process ends as if it had crashed.
     Abort,
     /// What was being done goes on this much later.
@@ -95,7 +95,7 @@ pub struct Armed {
 #[derive(Debug)]
 struct Trap {
     point: Failpoint,
-    action: Action,
+    action: FailpointAction,
     /// The hit at which it acts, from 1.
     at: u32,
     hits: AtomicU32,
@@ -108,7 +108,7 @@ pub struct FailpointError(String);
 
 impl Armed {
     /// Counts a hit; the action if it is this one that is meant.
-    pub fn hit(&self, point: Failpoint) -> Option<Action> {
+    pub fn hit(&self, point: Failpoint) -> Option<FailpointAction> {
         let hit = |trap: &&Trap| trap.point == point && trap.hits.fetch_add(1, Ordering::Relaxed) + 1 == trap.at;
         self.traps.iter().find(hit).map(|trap| trap.action)
     }
@@ -130,9 +130,9 @@ impl Trap {
         let (action, at) = rest.split_once('@').unwrap_or((rest, "1"));
         let point = Failpoint::ALL.iter().copied().find(|point| point.name() == name)?;
         let action = match action.strip_prefix("sleep(").and_then(|rest| rest.strip_suffix(')')) {
-            Some(milliseconds) => Action::Sleep(Duration::from_millis(milliseconds.parse().ok()?)),
-            None if action == "abort" => Action::Abort,
-            None if action == "hang" => Action::Hang,
+            Some(milliseconds) => FailpointAction::Sleep(Duration::from_millis(milliseconds.parse().ok()?)),
+            None if action == "abort" => FailpointAction::Abort,
+            None if action == "hang" => FailpointAction::Hang,
             None => return None,
         };
         let at = at.parse().ok().filter(|at| *at > 0)?;
@@ -148,8 +148,8 @@ mod tests {
     fn a_trap_acts_once_at_its_hit() {
         let armed: Armed = "worker.locked=sleep(50)@2, ingress.received=abort".parse().unwrap();
         let hits: Vec<_> = (0..3).map(|_| armed.hit(Failpoint::WorkerLocked)).collect();
-        assert_eq!(hits, [None, Some(Action::Sleep(Duration::from_millis(50))), None]);
-        assert_eq!(armed.hit(Failpoint::IngressReceived), Some(Action::Abort));
+        assert_eq!(hits, [None, Some(FailpointAction::Sleep(Duration::from_millis(50))), None]);
+        assert_eq!(armed.hit(Failpoint::IngressReceived), Some(FailpointAction::Abort));
         assert_eq!(armed.hit(Failpoint::WorkerAckAfter), None);
     }
 

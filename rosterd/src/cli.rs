@@ -45,11 +45,11 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show everything at once, in a temporary folder.
-    Demo(demo::Args),
+    Demo(demo::DemoArgs),
     /// Keep a whole system running on this machine.
-    Dev(dev::Args),
+    Dev(dev::DevArgs),
     /// Play an identity provider and verify the result.
-    Simulate(simulate::Args),
+    Simulate(simulate::SimulateArgs),
     /// Create, list, show and enable workspaces.
     Workspace(OperatorCommand<workspace::Action>),
     /// Create, list and revoke bearer tokens.

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use crate::cli::management::Management;
 use crate::dev::component::Programs;
-use crate::dev::topology::{Plan, Topology};
+use crate::dev::topology::{SystemPlan, Topology};
 use crate::servers::nats::LogSync;
 use crate::simulate::display::Display;
 use crate::simulate::plan::Plan as Onboarding;
@@ -30,7 +30,7 @@ const DEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The settings of `rosterd demo`.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Args {
+pub struct DemoArgs {
     /// How many people join.
     #[arg(long, default_value_t = 500)]
     pub users: usize,
@@ -45,7 +45,7 @@ pub struct Args {
 }
 
 /// Runs the demo; true if everybody is there exactly once and the broken messages are dead letters.
-pub async fn run(args: Args) -> anyhow::Result<bool> {
+pub async fn run(args: DemoArgs) -> anyhow::Result<bool> {
     crate::say("rosterd demo: everything below runs on this machine and is deleted at the end\n");
     let folder = tempfile::Builder::new().prefix("rosterd-demo-").tempdir().context("making a temporary folder")?;
     let plan = plan(&args, folder.path())?;
@@ -57,8 +57,8 @@ pub async fn run(args: Args) -> anyhow::Result<bool> {
     conclude(&report, &dead_letters).context("writing to standard output")
 }
 
-fn plan(args: &Args, data: &std::path::Path) -> anyhow::Result<Plan> {
-    Ok(Plan {
+fn plan(args: &DemoArgs, data: &std::path::Path) -> anyhow::Result<SystemPlan> {
+    Ok(SystemPlan {
         rosterd: std::env::current_exe().context("finding the rosterd binary")?,
         data: data.to_owned(),
         ingresses: 1,
@@ -74,7 +74,7 @@ fn plan(args: &Args, data: &std::path::Path) -> anyhow::Result<Plan> {
     })
 }
 
-async fn play(args: &Args, plan: &Plan, topology: &Topology) -> anyhow::Result<(Report, Vec<DeadLetter>)> {
+async fn play(args: &DemoArgs, plan: &SystemPlan, topology: &Topology) -> anyhow::Result<(Report, Vec<DeadLetter>)> {
     let options = Options {
         base_urls: vec![topology.ready.base_url.clone()],
         token: Secret::new(topology.ready.token.clone()),

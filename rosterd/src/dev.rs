@@ -15,14 +15,14 @@ use runtime::signals::Signals;
 
 use crate::dev::component::Programs;
 use crate::dev::processes::Ready;
-use crate::dev::topology::{Plan, Topology};
+use crate::dev::topology::{SystemPlan, Topology};
 use crate::servers::nats::LogSync;
 
 /// The settings of `rosterd dev`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "The broker's and the database's URL can also come from the environment, which keeps their \
                         passwords out of process lists.")]
-pub struct Args {
+pub struct DevArgs {
     /// Where the broker's log, the database, logs and the token are kept.
     #[arg(long, default_value = "rosterd-data", value_name = "DIR")]
     pub data: PathBuf,
@@ -64,11 +64,11 @@ pub struct Args {
     pub ready_file: Option<PathBuf>,
 }
 
-impl Args {
-    fn plan(&self) -> anyhow::Result<Plan> {
+impl DevArgs {
+    fn plan(&self) -> anyhow::Result<SystemPlan> {
         std::fs::create_dir_all(&self.data).with_context(|| format!("creating {}", self.data.display()))?;
         let data = self.data.canonicalize().with_context(|| format!("finding {}", self.data.display()))?;
-        Ok(Plan {
+        Ok(SystemPlan {
             rosterd: std::env::current_exe().context("finding the rosterd binary")?,
             data,
             ingresses: usize::from(self.ingresses),
@@ -86,7 +86,7 @@ impl Args {
 }
 
 /// Runs a system until SIGINT or SIGTERM, then stops it in order.
-pub async fn run(args: Args) -> anyhow::Result<()> {
+pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let plan = args.plan()?;
     crate::say(&format!("data       {}", plan.data.display()));

@@ -23,7 +23,7 @@ use runtime::settings::{Secret, SettingsError};
 use serde::Serialize;
 use tokio::time::Instant;
 
-pub use arguments::Args;
+pub use arguments::SimulateArgs;
 pub use report::Report;
 
 use crate::client::ClientError;

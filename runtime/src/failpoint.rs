@@ -5,11 +5,11 @@ use protocol::failpoint::Failpoint;
 /// Passes a failpoint: goes on, later, or never.
 #[cfg(debug_assertions)]
 pub async fn hit(point: Failpoint) {
-    use protocol::failpoint::Action;
+    use protocol::failpoint::FailpointAction;
     match armed::TRAPS.hit(point) {
-        Some(Action::Abort) => std::process::abort(),
-        Some(Action::Hang) => hang(),
-        Some(Action::Sleep(pause)) => tokio::time::sleep(pause).await,
+        Some(FailpointAction::Abort) => std::process::abort(),
+        Some(FailpointAction::Hang) => hang(),
+        Some(FailpointAction::Sleep(pause)) => tokio::time::sleep(pause).await,
         None => {}
     }
 }

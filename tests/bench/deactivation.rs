@@ -91,7 +91,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     output::print(args.output, &figures, || figures.to_string())
 }
 
-async fn measure(args: &Args, server: &postgres::Server) -> anyhow::Result<Vec<Row>> {
+async fn measure(args: &Args, server: &postgres::PostgresServer) -> anyhow::Result<Vec<Row>> {
     let databases = Database::BOTH.into_iter().filter(|one| args.database.is_none_or(|only| only == *one));
     let mut rows = Vec::new();
     for (place, database) in databases.enumerate() {

@@ -66,7 +66,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 /// Grouped and single in turn, so that a machine that becomes busy harms both.
-async fn measure(args: &Args, database: &postgres::Server) -> anyhow::Result<Vec<Run>> {
+async fn measure(args: &Args, database: &postgres::PostgresServer) -> anyhow::Result<Vec<Run>> {
     let mut runs = Vec::new();
     for round in 1..=args.rounds {
         for batch in [figures::GROUPED, figures::SINGLE] {
@@ -79,7 +79,7 @@ async fn measure(args: &Args, database: &postgres::Server) -> anyhow::Result<Vec
 }
 
 /// One run on an empty database and an empty log.
-async fn play(args: &Args, database: &postgres::Server, round: u8, batch: usize) -> anyhow::Result<Run> {
+async fn play(args: &Args, database: &postgres::PostgresServer, round: u8, batch: usize) -> anyhow::Result<Run> {
     let setup = Setup {
         ingresses: usize::from(args.ingresses),
         log_sync: args.log_sync,
@@ -105,7 +105,11 @@ async fn play(args: &Args, database: &postgres::Server, round: u8, batch: usize)
 }
 
 /// Plays the provider; what was used of the processor at the first create's answer and at the last one's.
-async fn create(args: &Args, stage: &Stage, database: &postgres::Server) -> anyhow::Result<(Report, [Used; 2])> {
+async fn create(
+    args: &Args,
+    stage: &Stage,
+    database: &postgres::PostgresServer,
+) -> anyhow::Result<(Report, [Used; 2])> {
     let users = usize::try_from(args.users)?;
     let options = super::provider(stage, users, usize::from(args.in_flight));
     let (first, last) = (OnceCell::new(), OnceCell::new());

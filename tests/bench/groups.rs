@@ -94,7 +94,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
 async fn measure_both(
     args: &Args,
     binaries: &Path,
-    server: &postgres::Server,
+    server: &postgres::PostgresServer,
 ) -> anyhow::Result<(Vec<Row>, Vec<Largest>)> {
     let (mut rows, mut largest) = (Vec::new(), Vec::new());
     for database in Database::BOTH {

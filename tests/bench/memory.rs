@@ -87,7 +87,11 @@ pub(super) fn binaries(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     folder.canonicalize().with_context(|| format!("finding {}", folder.display()))
 }
 
-async fn weigh_on_both(args: &Args, binaries: &Path, server: &postgres::Server) -> anyhow::Result<Vec<Weights>> {
+async fn weigh_on_both(
+    args: &Args,
+    binaries: &Path,
+    server: &postgres::PostgresServer,
+) -> anyhow::Result<Vec<Weights>> {
     let mut weights = Vec::new();
     for database in Database::BOTH {
         let setup = Setup { binaries: Some(binaries.to_owned()), ..Setup::on(database) };

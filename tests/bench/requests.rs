@@ -60,7 +60,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     output::print(args.output, &figures, || shown(&figures))
 }
 
-async fn measure(args: &Args, server: &postgres::Server) -> anyhow::Result<Vec<Row>> {
+async fn measure(args: &Args, server: &postgres::PostgresServer) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for database in Database::BOTH {
         for (log_sync, word) in [(LogSync::Interval, "interval"), (LogSync::Always, "always")] {

@@ -11,7 +11,7 @@ use protocol::id::WorkspaceId;
 use rosterd::dev::access;
 use rosterd::dev::component::Programs;
 use rosterd::dev::processes::{Process, Role};
-use rosterd::dev::topology::{Plan, Topology};
+use rosterd::dev::topology::{SystemPlan, Topology};
 use rosterd::servers::nats::LogSync;
 use rosterd::servers::postgres;
 use serde::Serialize;
@@ -85,9 +85,10 @@ pub(super) const fn flag(log_sync: LogSync) -> &'static str {
 
 /// Measures beside a PostgreSQL with fsync, which ends afterwards.
 pub(super) async fn on_postgresql<T>(
-    measure: impl AsyncFnOnce(&postgres::Server) -> anyhow::Result<T>,
+    measure: impl AsyncFnOnce(&postgres::PostgresServer) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let server = postgres::start(&postgres::Settings { guard: ROSTERD.into(), fsync: true }, rosterd::say).await?;
+    let server =
+        postgres::start(&postgres::PostgresSettings { guard: ROSTERD.into(), fsync: true }, rosterd::say).await?;
     let measured = measure(&server).await;
     server.stop().await.context("stopping PostgreSQL")?;
     measured
@@ -98,14 +99,14 @@ pub(super) async fn on_postgresql<T>(
 pub(super) struct Stage {
     pub(super) workspace: WorkspaceId,
     pub(super) topology: Topology,
-    plan: Plan,
+    plan: SystemPlan,
     folder: TempDir,
     _link: Option<SlowLink>,
 }
 
 impl Stage {
     /// Starts it. `name` is its namespace and its database.
-    pub(super) async fn start(name: &str, setup: &Setup, server: &postgres::Server) -> anyhow::Result<Self> {
+    pub(super) async fn start(name: &str, setup: &Setup, server: &postgres::PostgresServer) -> anyhow::Result<Self> {
         let folder =
             tempfile::Builder::new().prefix("rosterd-bench-").tempdir().context("making a temporary folder")?;
         let (mut database_url, mut link) = (None, None);
@@ -118,7 +119,7 @@ impl Stage {
             }
             database_url = Some(url);
         }
-        let plan = Plan {
+        let plan = SystemPlan {
             rosterd: ROSTERD.into(),
             data: folder.path().to_owned(),
             ingresses: setup.ingresses,

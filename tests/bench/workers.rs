@@ -96,7 +96,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     output::print(args.output, &figures, || shown(&figures))
 }
 
-async fn measure(args: &Args, server: &postgres::Server) -> anyhow::Result<Vec<Row>> {
+async fn measure(args: &Args, server: &postgres::PostgresServer) -> anyhow::Result<Vec<Row>> {
     let mut runs: BTreeMap<(u64, usize), Vec<Run>> = BTreeMap::new();
     for round in 1..=args.rounds {
         for latency_ms in [0, args.latency] {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rosterd::servers::nats::{self, LogSync, Member, Server, Settings};
+use rosterd::servers::nats::{self, LogSync, Member, NatsServer, NatsSettings};
 use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
@@ -24,7 +24,7 @@ pub(crate) struct BrokerNode {
     start: Start,
     url: String,
     directory: PathBuf,
-    server: Mutex<Server>,
+    server: Mutex<NatsServer>,
     pid: std::sync::Mutex<u32>,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Snapshot(TempDir);
 
 #[derive(Debug)]
 enum Start {
-    Alone(Settings),
+    Alone(NatsSettings),
     Member(Member),
 }
 
@@ -43,9 +43,9 @@ impl OwnBroker {
     pub(crate) async fn one(log_sync: LogSync) -> Self {
         let folder = folder();
         let directory = folder.path().join("0");
-        let settings = Settings { guard: ROSTERD.into(), directory, port: None, log_sync };
+        let settings = NatsSettings { guard: ROSTERD.into(), directory, port: None, log_sync };
         let server = nats::start(&settings, say).await.unwrap();
-        let start = Start::Alone(Settings { port: Some(server.port()), ..settings });
+        let start = Start::Alone(NatsSettings { port: Some(server.port()), ..settings });
         Self { nodes: vec![BrokerNode::new(start, server)], folder }
     }
 
@@ -90,7 +90,7 @@ impl OwnBroker {
 }
 
 impl BrokerNode {
-    fn new(start: Start, server: Server) -> Self {
+    fn new(start: Start, server: NatsServer) -> Self {
         let directory = match &start {
             Start::Alone(settings) => settings.directory.clone(),
             Start::Member(member) => member.settings().directory.clone(),

@@ -1,6 +1,6 @@
 //! A PostgreSQL of a test's own, which can be harmed.
 
-use rosterd::servers::postgres::{self, Server, Settings};
+use rosterd::servers::postgres::{self, PostgresServer, PostgresSettings};
 use rustix::process::Signal;
 use tokio::sync::Mutex;
 
@@ -14,13 +14,13 @@ const DATABASE: &str = "rosterd";
 #[derive(Debug)]
 pub(crate) struct OwnPostgresql {
     url: String,
-    server: Mutex<Server>,
+    server: Mutex<PostgresServer>,
 }
 
 impl OwnPostgresql {
     /// Starts a server; a commit is on disk before it is answered.
     pub(crate) async fn start(schema: Schema) -> Self {
-        let settings = Settings { guard: ROSTERD.into(), fsync: true };
+        let settings = PostgresSettings { guard: ROSTERD.into(), fsync: true };
         let server = postgres::start(&settings, |line| eprintln!("{line}")).await.unwrap();
         server.create_database(DATABASE, None).await.unwrap();
         let url = server.url(DATABASE);

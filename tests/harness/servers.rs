@@ -32,7 +32,7 @@ static NUMBER: AtomicUsize = AtomicUsize::new(1);
 
 /// Ends with the run: its guard's input closes then.
 struct Broker {
-    server: nats::Server,
+    server: nats::NatsServer,
     _sweeper: Child,
 }
 
@@ -42,7 +42,7 @@ struct Postgresql {
     url: String,
     /// The database from which tests copy theirs.
     template: String,
-    _own: Option<postgres::Server>,
+    _own: Option<postgres::PostgresServer>,
 }
 
 /// A namespace that no other test of the run has.
@@ -77,7 +77,7 @@ pub(crate) async fn database_url(database: Database, schema: Schema, folder: &Pa
 async fn start_broker() -> Broker {
     let directory = tempfile::Builder::new().prefix("rosterd-nats-").tempdir().unwrap().keep();
     let sweeper = sweep_at_end(&directory);
-    let settings = nats::Settings { guard: ROSTERD.into(), directory, port: None, log_sync: LogSync::Interval };
+    let settings = nats::NatsSettings { guard: ROSTERD.into(), directory, port: None, log_sync: LogSync::Interval };
     let server = nats::start(&settings, |line| eprintln!("{line}")).await;
     Broker { server: server.unwrap_or_else(|error| panic!("{}", error_chain(&error))), _sweeper: sweeper }
 }
@@ -97,8 +97,8 @@ async fn prepare_postgresql() -> Postgresql {
     server
 }
 
-async fn start_postgresql() -> (String, Option<postgres::Server>) {
-    let settings = postgres::Settings { guard: ROSTERD.into(), fsync: true };
+async fn start_postgresql() -> (String, Option<postgres::PostgresServer>) {
+    let settings = postgres::PostgresSettings { guard: ROSTERD.into(), fsync: true };
     let server = postgres::start(&settings, |line| eprintln!("{line}")).await;
     let server = server.unwrap_or_else(|error| panic!("{}", error_chain(&error)));
     (server.url(""), Some(server))

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rosterd::servers::postgres::{Settings, start};
+use rosterd::servers::postgres::{PostgresSettings, start};
 use tokio::sync::{OnceCell, oneshot};
 
 /// The URL of the server, without a database.
@@ -22,7 +22,7 @@ async fn given_or_started() -> String {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let settings = Settings { guard: PathBuf::from(env!("CARGO_BIN_EXE_rosterd")), fsync: false };
+            let settings = PostgresSettings { guard: PathBuf::from(env!("CARGO_BIN_EXE_rosterd")), fsync: false };
             let server = start(&settings, |what| eprintln!("{what}")).await;
             let url = server.as_ref().map(|server| server.url("")).map_err(|error| format!("{error}: {error:?}"));
             sender.send(url).unwrap();

@@ -40,7 +40,7 @@ pub(crate) struct Common {
 #[derive(Debug)]
 pub(crate) enum Component {
     /// The broker; keeps its port once it has one.
-    Broker(nats::Settings),
+    Broker(nats::NatsSettings),
     /// A worker, by number from 1.
     Worker(usize, Common),
     /// An ingress, by number from 1, on this port; 0 until it has one.

@@ -15,7 +15,7 @@ use crate::servers::nats::{self, LogSync};
 
 /// What to start.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct SystemPlan {
     /// The rosterd binary, which guards every process, and of which ingresses and workers are subcommands.
     pub rosterd: PathBuf,
     /// Where everything is kept: the broker's log, the database, logs, the token.
@@ -57,11 +57,11 @@ pub struct Topology {
 impl Topology {
     /// Starts a system and waits until it serves requests. `say` hears what was started.
     #[inline(never)]
-    pub fn start(plan: &Plan, say: fn(&str)) -> BoxFuture<'_, anyhow::Result<Self>> {
+    pub fn start(plan: &SystemPlan, say: fn(&str)) -> BoxFuture<'_, anyhow::Result<Self>> {
         Box::pin(Self::begin(plan, say))
     }
 
-    async fn begin(plan: &Plan, say: fn(&str)) -> anyhow::Result<Self> {
+    async fn begin(plan: &SystemPlan, say: fn(&str)) -> anyhow::Result<Self> {
         let (board, logs) = (ProcessTable::default(), plan.data.join("logs"));
         std::fs::create_dir_all(&logs).with_context(|| format!("creating {}", logs.display()))?;
         let (mut brokers, mut workers, mut ingresses) = <(Supervisor, Supervisor, Supervisor)>::default();
@@ -104,10 +104,10 @@ impl Topology {
     }
 }
 
-async fn start_broker(plan: &Plan, brokers: &mut Supervisor, board: &ProcessTable) -> anyhow::Result<String> {
+async fn start_broker(plan: &SystemPlan, brokers: &mut Supervisor, board: &ProcessTable) -> anyhow::Result<String> {
     let directory = plan.data.join("nats");
     std::fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
-    let settings = nats::Settings { guard: plan.rosterd.clone(), directory, port: None, log_sync: plan.log_sync };
+    let settings = nats::NatsSettings { guard: plan.rosterd.clone(), directory, port: None, log_sync: plan.log_sync };
     start(Component::Broker(settings), brokers, board).await?.context("the broker has no URL")
 }
 
@@ -124,7 +124,7 @@ async fn start(
     Ok(url)
 }
 
-fn environment(plan: &Plan, nats_url: &str, database_url: &str) -> Vec<(String, OsString)> {
+fn environment(plan: &SystemPlan, nats_url: &str, database_url: &str) -> Vec<(String, OsString)> {
     [
         ("ROSTERD_NATS_URL", nats_url),
         ("ROSTERD_DATABASE_URL", database_url),

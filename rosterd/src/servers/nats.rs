@@ -33,7 +33,7 @@ pub enum LogSync {
 
 /// How to run a broker.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct NatsSettings {
     /// The rosterd binary, which guards it.
     pub guard: PathBuf,
     /// Where its log, its streams and its configuration are kept.
@@ -46,14 +46,14 @@ pub struct Settings {
 
 /// A broker that runs. Dropping it ends it.
 #[derive(Debug)]
-pub struct Server {
+pub struct NatsServer {
     guarded: Guarded,
     port: u16,
     name: String,
     argv: Vec<String>,
 }
 
-impl Server {
+impl NatsServer {
     /// Where clients connect.
     pub fn url(&self) -> String {
         url(self.port)
@@ -87,11 +87,11 @@ impl Server {
 
 /// Starts a broker and waits until it accepts connections. `say` hears what takes long.
 #[inline(never)]
-pub fn start(settings: &Settings, say: fn(&str)) -> BoxFuture<'_, Result<Server, ServerError>> {
+pub fn start(settings: &NatsSettings, say: fn(&str)) -> BoxFuture<'_, Result<NatsServer, ServerError>> {
     Box::pin(start_as(settings, None, say))
 }
 
-async fn start_as(settings: &Settings, member: Option<&Member>, say: fn(&str)) -> Result<Server, ServerError> {
+async fn start_as(settings: &NatsSettings, member: Option<&Member>, say: fn(&str)) -> Result<NatsServer, ServerError> {
     let program = find(say).await?;
     preparing(&settings.directory, std::fs::create_dir_all(&settings.directory))?;
     let deadline = Instant::now() + READY_TIMEOUT;
@@ -112,10 +112,10 @@ async fn start_as(settings: &Settings, member: Option<&Member>, say: fn(&str)) -
 
 async fn launch(
     program: &Path,
-    settings: &Settings,
+    settings: &NatsSettings,
     member: Option<&Member>,
     port: u16,
-) -> Result<Server, ServerError> {
+) -> Result<NatsServer, ServerError> {
     let name = member.map_or_else(|| format!("rosterd-{:016x}", rand::random::<u64>()), |member| member.name.clone());
     let file = settings.directory.join("nats-server.conf");
     preparing(&file, std::fs::write(&file, configuration(settings, member, port, &name)))?;
@@ -131,11 +131,11 @@ async fn launch(
         remove: None,
     };
     let guarded = Guarded::start(launch).await.map_err(|source| ServerError::Start { program: PROGRAM, source })?;
-    Ok(Server { guarded, port, name, argv })
+    Ok(NatsServer { guarded, port, name, argv })
 }
 
 /// JSON is a form of the server's configuration language, and quotes paths safely.
-fn configuration(settings: &Settings, member: Option<&Member>, port: u16, name: &str) -> String {
+fn configuration(settings: &NatsSettings, member: Option<&Member>, port: u16, name: &str) -> String {
     let sync = match settings.log_sync {
         LogSync::Always => "always",
         LogSync::Interval => "2m",
@@ -167,7 +167,7 @@ fn url(port: u16) -> String {
 }
 
 /// Waits until the server accepts a connection; false if it ended or needs too long.
-async fn accepts(server: &mut Server, deadline: Instant) -> bool {
+async fn accepts(server: &mut NatsServer, deadline: Instant) -> bool {
     while Instant::now() < deadline && !server.guarded.has_exited() {
         let options = async_nats::ConnectOptions::new().connection_timeout(Duration::from_secs(2));
         if let Ok(client) = options.connect(server.url()).await {
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn a_path_with_a_quote_stays_one_value() {
         let directory = PathBuf::from("/data/\"x\"");
-        let settings = Settings { guard: PathBuf::new(), directory, port: None, log_sync: LogSync::Always };
+        let settings = NatsSettings { guard: PathBuf::new(), directory, port: None, log_sync: LogSync::Always };
         expect![[r#"
             {
               "jetstream": {

@@ -36,7 +36,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// How to run a PostgreSQL.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct PostgresSettings {
     /// The rosterd binary, which guards it.
     pub guard: PathBuf,
     /// Whether a commit is on disk before it is answered. Without it a crash of the machine loses data.
@@ -45,7 +45,7 @@ pub struct Settings {
 
 /// A PostgreSQL that runs in a temporary folder of its own. Dropping it ends it.
 #[derive(Debug)]
-pub struct Server {
+pub struct PostgresServer {
     guarded: Guarded,
     port: u16,
     cluster: Cluster,
@@ -54,7 +54,7 @@ pub struct Server {
 /// What stays when the process is started again.
 #[derive(Debug)]
 struct Cluster {
-    settings: Settings,
+    settings: PostgresSettings,
     programs: PathBuf,
     user: Option<(u32, u32)>,
     folder: TempDir,
@@ -62,21 +62,21 @@ struct Cluster {
 
 /// Makes a cluster in a temporary folder, starts it and waits until it accepts connections. `say` hears what takes long.
 #[inline(never)]
-pub fn start(settings: &Settings, say: fn(&str)) -> BoxFuture<'_, Result<Server, ServerError>> {
+pub fn start(settings: &PostgresSettings, say: fn(&str)) -> BoxFuture<'_, Result<PostgresServer, ServerError>> {
     Box::pin(start_cluster(settings, say))
 }
 
-async fn start_cluster(settings: &Settings, say: fn(&str)) -> Result<Server, ServerError> {
+async fn start_cluster(settings: &PostgresSettings, say: fn(&str)) -> Result<PostgresServer, ServerError> {
     let programs = find(say).await?;
     let folder = tempfile::Builder::new().prefix("rosterd-postgresql-").tempdir();
     let folder = preparing(&std::env::temp_dir(), folder)?;
     let cluster = Cluster { settings: settings.clone(), programs, user: find::unprivileged(), folder };
     cluster.init().await?;
     let (guarded, port) = cluster.run(None).await?;
-    Ok(Server { guarded, port, cluster })
+    Ok(PostgresServer { guarded, port, cluster })
 }
 
-impl Server {
+impl PostgresServer {
     /// Where clients connect to a database.
     pub fn url(&self, database: &str) -> String {
         url(self.port, database)

@@ -19,7 +19,7 @@ use super::{Options, Report, SimulateError, run};
 #[command(
     after_help = "Example:\n  ROSTERD_TOKEN=rst_… rosterd simulate --base-url http://127.0.0.1:8080/scim/v2/acme"
 )]
-pub struct Args {
+pub struct SimulateArgs {
     /// The workspace's Base URL; given several times, requests go to them in turn.
     #[arg(long = "base-url", env = "ROSTERD_BASE_URL", value_delimiter = ',', required = true)]
     base_urls: Vec<String>,
@@ -66,7 +66,7 @@ enum Format {
     Json,
 }
 
-impl Args {
+impl SimulateArgs {
     /// Plays the run and prints its report to standard output: success only when nothing failed or differs.
     pub async fn execute(self) -> Result<ExitCode, SimulateError> {
         let output = self.output;

@@ -14,7 +14,7 @@ const ROSTERD: &str = env!("CARGO_BIN_EXE_rosterd");
 async fn a_broker_that_was_killed_starts_again_on_the_same_port_with_the_same_streams() {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().join("nats");
-    let mut settings = nats::Settings { guard: ROSTERD.into(), directory, port: None, log_sync: LogSync::Always };
+    let mut settings = nats::NatsSettings { guard: ROSTERD.into(), directory, port: None, log_sync: LogSync::Always };
     let mut first = nats::start(&settings, say).await.unwrap();
     let name = "kept".to_owned();
     let wanted = async_nats::jetstream::stream::Config { name, ..Default::default() };
@@ -38,7 +38,7 @@ async fn a_broker_waits_for_a_port_that_is_still_held() {
     let holder = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = Some(holder.local_addr().unwrap().port());
     let directory = folder.path().to_owned();
-    let settings = nats::Settings { guard: ROSTERD.into(), directory, port, log_sync: LogSync::Always };
+    let settings = nats::NatsSettings { guard: ROSTERD.into(), directory, port, log_sync: LogSync::Always };
     let refused = async {
         let log = folder.path().join("nats-server.log");
         while !std::fs::read_to_string(&log).is_ok_and(|said| said.contains("address already in use")) {
@@ -54,7 +54,7 @@ async fn a_broker_waits_for_a_port_that_is_still_held() {
 
 #[tokio::test]
 async fn a_database_is_a_copy_of_its_template_and_survives_a_crash_of_the_server() {
-    let settings = postgres::Settings { guard: ROSTERD.into(), fsync: true };
+    let settings = postgres::PostgresSettings { guard: ROSTERD.into(), fsync: true };
     let mut server = postgres::start(&settings, say).await.unwrap();
     server.create_database("template", None).await.unwrap();
     execute(&server.url("template"), "CREATE TABLE people (name text)").await;

@@ -7,7 +7,7 @@ use async_nats::jetstream;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::{LogSync, PAUSE, PROGRAM, READY_TIMEOUT, Server, Settings, log_file, start_as};
+use super::{LogSync, NatsServer, NatsSettings, PAUSE, PROGRAM, READY_TIMEOUT, log_file, start_as};
 use crate::servers::guard::last_lines;
 use crate::servers::{ServerError, free_port};
 
@@ -19,7 +19,7 @@ pub struct Member {
     /// Where the members talk to each other: its own port, and everybody's.
     route: u16,
     routes: Vec<u16>,
-    settings: Settings,
+    settings: NatsSettings,
 }
 
 impl Member {
@@ -30,7 +30,7 @@ impl Member {
         let member = |(number, route): (usize, &u16)| {
             let name = format!("{cluster}-{number}");
             let directory = directory.join(number.to_string());
-            let settings = Settings { guard: guard.to_owned(), directory, port: Some(free_port()?), log_sync };
+            let settings = NatsSettings { guard: guard.to_owned(), directory, port: Some(free_port()?), log_sync };
             Ok(Self { name, cluster: cluster.clone(), route: *route, routes: routes.clone(), settings })
         };
         routes.iter().enumerate().map(member).collect()
@@ -38,12 +38,12 @@ impl Member {
 
     /// Starts this member, or starts it again; returns when it accepts connections, which may be before it finds the
     /// others. `say` hears what takes long.
-    pub async fn start(&self, say: fn(&str)) -> Result<Server, ServerError> {
+    pub async fn start(&self, say: fn(&str)) -> Result<NatsServer, ServerError> {
         start_as(&self.settings, Some(self), say).await
     }
 
     /// How it runs.
-    pub const fn settings(&self) -> &Settings {
+    pub const fn settings(&self) -> &NatsSettings {
         &self.settings
     }
 
