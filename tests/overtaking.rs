@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use futures::future::join_all;
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::harness::scim::{Answer, Scim, group, patch, user};
-use crate::harness::{Database, System, on_both, trial};
+use crate::harness::scim::{Answer, Scim, group, patch, try_send, user};
+use crate::harness::{Database, System, eventually, on_both, trial};
 
 /// Longer than a command may be held without its arrival being looked at.
 const HELD: Duration = Duration::from_millis(2800);
@@ -156,6 +157,32 @@ async fn a_clock_of_the_broker_that_steps_drops_nothing() {
     }
     system.at_rest().await;
     assert_eq!(system.number("SELECT COUNT(*) FROM dead_letters").await, 0);
+}
+
+/// An ingress was told a time that is a minute ahead, and is cut off before it hears that the clock has gone back: what it
+/// sends then seems newer than it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_abandoned_reactivation_that_seems_to_come_from_the_future_undoes_no_deactivation() {
+    let system = System::plan(Database::Sqlite).proxied().ingresses(2).start().await;
+    let (link, other) = (system.ingresses[0].broker_link(), system.scim_at(1));
+    let bare = Scim::new(system.url_of(0), "");
+    let id = people(&other, 1).await.remove(0);
+    let path = format!("/Users/{id}");
+    link.set_clock(60);
+    eventually("the ingress was told the wrong time", async || {
+        let health = bare.get("/healthz").await;
+        health.text.contains("differs from the broker's").then_some(())
+    })
+    .await;
+    link.stall();
+    let patched = system.scim_at(0).json(Method::PATCH, &path, &patch(&active(true)));
+    assert!(try_send(patched.timeout(Duration::from_secs(1))).await.is_none());
+    other.patch(&path, active(false)).await.expect(200);
+    sleep(HELD).await;
+    link.heal();
+    sleep(HELD).await;
+    system.at_rest().await;
+    assert_eq!(other.get(&path).await.expect(200).body["active"], false);
 }
 
 /// While the broker's clock is so many seconds ahead, deactivations are held by an ingress for some time.

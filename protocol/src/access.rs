@@ -17,6 +17,9 @@ pub const HELD_AFTER: Duration = Duration::from_secs(2);
 /// stepped.
 pub const MAX_ARRIVAL_ERROR: Duration = Duration::from_mins(10);
 
+/// A command that seems to be published so much after it was accepted was told the broker's time before its clock went back.
+pub const MAX_CLOCK_LEAD: Duration = Duration::from_secs(1);
+
 /// What a command says about a user's access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -71,6 +74,18 @@ impl Arrival {
     #[must_use]
     pub const fn published(self, sent: Timestamp, age: Duration) -> Self {
         Self { sent, age, ..self }
+    }
+
+    /// As far as it can be true of a command that was accepted then. One that was published after that is measured by a
+    /// clock that has gone back since: how long the command was on its way is not known.
+    #[must_use]
+    pub fn believed(self, accepted: Timestamp) -> Self {
+        if self.sent.before(self.error) <= accepted.after(MAX_CLOCK_LEAD) {
+            return self;
+        }
+        let half = MAX_ARRIVAL_ERROR / 2;
+        let (at, sent) = (accepted.before(half), accepted.before(MAX_ARRIVAL_ERROR));
+        Self { at, error: half, sent, age: Duration::ZERO }
     }
 
     /// Whether a command that was accepted then may have been held on its way: in its ingress, or after it was published.
@@ -175,6 +190,21 @@ mod tests {
         assert!(!in_doubt.was_held(at(1_000)));
         assert!(in_doubt.was_held(at(2_500)));
         assert!(in_doubt.published(at(0), Duration::from_secs(3)).was_held(at(0)));
+    }
+
+    #[test]
+    fn what_was_published_after_it_was_accepted_is_in_doubt() {
+        let (accepted, ahead) = (at(1_200_000), arrived(1_260_000));
+        for (said, stands, expected) in
+            [(Access::Given, Access::Taken, Verdict::Yields), (Access::Taken, Access::Given, Verdict::Counts)]
+        {
+            let decided = |arrived| verdict(said, 6, accepted, arrived, standing(stands, 1_195_000));
+            assert_eq!(decided(ahead.believed(accepted)), expected);
+            assert_eq!(decided(ahead), Verdict::Counts, "what it was without the doubt");
+        }
+        let long_ago = standing(Access::Taken, 500_000);
+        assert_eq!(verdict(Access::Given, 6, accepted, ahead.believed(accepted), long_ago), Verdict::Counts);
+        assert_eq!(arrived(1_200_500).believed(accepted), arrived(1_200_500), "clocks differ by a little");
     }
 
     #[test]

@@ -232,6 +232,9 @@ impl Appender {
         failpoint::hit(Failpoint::IngressPublishBefore).await;
         let generation = self.connection.connected().await;
         self.observed.clock.measured_on(generation).await;
+        if command.gives_access {
+            self.observed.clock.measured_just_now().await;
+        }
         let slot = self.window.enter(1, command.lane == Lane::Urgent).await;
         let sent = Instant::now();
         let request = command.request(&self.observed.clock, predecessor);

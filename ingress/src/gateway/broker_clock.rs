@@ -11,6 +11,8 @@ use tokio::time::{Instant, timeout};
 
 /// How long an append on a new connection waits for the broker's time to be measured there.
 const MEASURE_TIMEOUT: Duration = Duration::from_millis(500);
+/// How old the newest measurement may be where a command gives access: the broker's clock may have stepped since.
+const MAX_AGE: Duration = Duration::from_millis(20);
 /// How wrong this machine's clock may be while the broker's was never measured.
 const UNMEASURED_ERROR: Duration = Duration::from_secs(1);
 /// How long a measurement is kept beside less exact ones: clocks drift apart.
@@ -49,6 +51,8 @@ struct Reading {
     at_origin: Timestamp,
     error: Duration,
     taken: Instant,
+    /// When the broker was last heard, and agreed.
+    heard: Instant,
 }
 
 impl Default for BrokerClock {
@@ -65,7 +69,11 @@ impl Reading {
         let apart = self.at_origin.as_millis().abs_diff(new.at_origin.as_millis());
         let agrees = Duration::from_millis(apart) <= self.error + new.error;
         let is_fresh = new.taken.saturating_duration_since(self.taken) < FRESH_FOR;
-        (agrees && is_fresh && self.error < new.error).then_some(Self { generation: new.generation, ..self })
+        (agrees && is_fresh && self.error < new.error).then_some(Self {
+            generation: new.generation,
+            heard: new.heard,
+            ..self
+        })
     }
 }
 
@@ -112,7 +120,7 @@ impl BrokerClock {
     pub(super) fn learn(&self, generation: u64, sent: Instant, received: Instant, said: Timestamp) -> i64 {
         let half = received.saturating_duration_since(sent) / 2;
         let at_origin = said.before((sent + half).saturating_duration_since(self.origin));
-        let new = Reading { generation, at_origin, error: half + RESOLUTION, taken: received };
+        let new = Reading { generation, at_origin, error: half + RESOLUTION, taken: received, heard: received };
         let reading = self.reading.borrow().and_then(|before| before.kept_beside(new)).unwrap_or(new);
         if let Some(before) = self.reading.send_replace(Some(reading)) {
             self.note_step(before, reading);
@@ -136,6 +144,14 @@ impl BrokerClock {
         reading.mark_unchanged();
         self.wanted.notify_one();
         drop(timeout(MEASURE_TIMEOUT, reading.changed()).await);
+    }
+
+    /// Waits, though not for long, until the broker's time was measured a moment ago.
+    pub(super) async fn measured_just_now(&self) {
+        let is_recent = self.reading.borrow().is_some_and(|reading| reading.heard.elapsed() <= MAX_AGE);
+        if !is_recent {
+            self.measure_again().await;
+        }
     }
 
     /// Waits until a measurement is wanted.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_nats::{HeaderMap, client::Request};
 use bytes::Bytes;
+use protocol::access::Access;
 use protocol::id::{Namespace, OperationId, WorkspaceId};
 use protocol::message::attempt::AttemptId;
 use protocol::message::command::Command;
@@ -36,6 +37,8 @@ pub(super) struct OutgoingCommand {
     pub(super) all_lanes: String,
     pub(super) payload: Bytes,
     pub(super) timing: Timing,
+    /// It gives access to a user who may have lost it: when it arrived decides whether it does.
+    pub(super) gives_access: bool,
     attempt: Option<Attempt>,
 }
 
@@ -70,6 +73,8 @@ impl OutgoingCommand {
             all_lanes: subject.all_lanes(namespace),
             payload: envelope.encode().map_err(GatewayError::Encode)?.into(),
             timing,
+            gives_access: !matches!(envelope.body, Command::Create { .. })
+                && envelope.body.access() == Some(Access::Given),
             attempt: None,
         })
     }

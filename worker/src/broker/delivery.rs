@@ -205,8 +205,8 @@ fn arrival_of(raw: &RawMessage, stored: Timestamp) -> Arrival {
     let arrival =
         Arrival::new(time_in(raw, header::ARRIVED).unwrap_or(stored), Duration::from_millis(error.unwrap_or(0)));
     match (time_in(raw, header::SENT), age) {
-        (Some(sent), Some(age)) => arrival.published(sent, Duration::from_millis(age)),
-        _ => arrival,
+        (Some(sent), Some(age)) => arrival.published(sent, Duration::from_millis(age)).believed(stored),
+        _ => arrival.believed(stored),
     }
 }
 
