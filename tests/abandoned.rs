@@ -1,4 +1,4 @@
-//! Requests whose clients gave up: whoever was told something newer is not contradicted by them later.
+//! Requests whose clients gave up: they do not undo later what another client was told since.
 //!
 //! A round is one person in one outage: a request waits in an ingress, its client gives up, a contrary one is
 //! acknowledged, the outage ends. Many rounds share an outage. `ROSTERD_TRIAL_ROUNDS=200` tries each case so often.
@@ -45,7 +45,7 @@ async fn nothing_late_undoes_a_newer_change_with_one_ingress() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_late_undoes_a_newer_change_with_two_ingresses() {
     let outages = [Outage::LinkCut, Outage::LinkStalled, Outage::BrokerRestarted, Outage::Frozen];
-    // Nobody has read such a request: one that is abandoned need not take effect, and behind a proxy it comes when the
+    // No ingress has read such a request: one that is abandoned need not take effect, and behind a proxy it comes when the
     // ingress wakes.
     let rounds = cases(&[(ACCESS, HangUp::Seen), (VALUES, HangUp::Seen)]);
     let frozen_before = Trial { rounds, ..Trial::of(Outage::FrozenBefore, 2) };

@@ -31,6 +31,8 @@ pub(crate) struct History {
     pub(crate) attempts: Vec<Attempt>,
     /// When the broker's clock stepped.
     pub(crate) clock_steps: Vec<Micros>,
+    /// From when to when an ingress was frozen.
+    pub(crate) standstills: Vec<(Micros, Micros)>,
 }
 
 /// One request.

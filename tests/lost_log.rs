@@ -66,7 +66,7 @@ impl Before {
     }
 }
 
-/// The log was numbered anew once, and every message since is accounted for.
+/// The log was renumbered once, and every message since is accounted for.
 async fn balanced(system: &System) {
     eventually("the log is empty", async || (system.log().await.messages == 0).then_some(())).await;
     let balance = system.rosterd_json(&["audit", "balance"]).await;

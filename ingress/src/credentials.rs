@@ -91,7 +91,7 @@ impl Credentials {
         }
         let unanswered = GatewayError::Timeout { queued: None };
         let Ok(_permit) = self.asking.acquire().await else { return Err(unanswered) };
-        // Somebody may have asked while this request waited.
+        // Another request may have asked while this one waited.
         if let Ok(admitted) = self.recently_asked(&key, token, clock::now()) {
             return Ok(admitted);
         }

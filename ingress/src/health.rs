@@ -19,7 +19,7 @@ pub struct Health {
     pub credentials_watched: AtomicBool,
     /// This clock and the broker's differ by more than [`Health::MAX_CLOCK_SKEW_MILLIS`].
     pub clock_skewed: AtomicBool,
-    /// How everything was when somebody asked last.
+    /// How everything was when it was asked last.
     pub(crate) last_report: LastReport,
 }
 

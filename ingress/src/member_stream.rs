@@ -58,16 +58,16 @@ enum BodyPart {
 impl BodyParts {
     /// Those of a list.
     pub(crate) fn of_list(list: &ListResponse<'_>) -> serde_json::Result<Self> {
-        let mut pieces = Self::default();
-        list.open(&mut pieces.text)?;
+        let mut parts = Self::default();
+        list.open(&mut parts.text)?;
         for (index, resource) in list.resources.iter().enumerate() {
             if index > 0 {
-                pieces.text.push(b',');
+                parts.text.push(b',');
             }
-            pieces = pieces.resource(resource, list.base_url, list.projection)?;
+            parts = parts.resource(resource, list.base_url, list.projection)?;
         }
-        pieces.text.extend_from_slice(ListResponse::END);
-        Ok(pieces)
+        parts.text.extend_from_slice(ListResponse::END);
+        Ok(parts)
     }
 
     /// And those of a resource.
@@ -92,10 +92,10 @@ impl BodyParts {
         workspace: WorkspaceId,
         base_url: String,
     ) -> Body {
-        let Self { before: mut pieces, text } = self;
-        pieces.push_back(BodyPart::Text(text));
+        let Self { before: mut parts, text } = self;
+        parts.push_back(BodyPart::Text(text));
         let rest =
-            MemberStream { gateway, pages, workspace, base_url, pieces, after: None, until: Instant::now() + WITHIN };
+            MemberStream { gateway, pages, workspace, base_url, parts, after: None, until: Instant::now() + WITHIN };
         Body::from_stream(try_unfold(rest, MemberStream::next))
     }
 }
@@ -119,7 +119,7 @@ struct MemberStream {
     pages: MemberPages,
     workspace: WorkspaceId,
     base_url: String,
-    pieces: VecDeque<BodyPart>,
+    parts: VecDeque<BodyPart>,
     /// The last member row of the first group that was looked at.
     after: Option<ResourceId>,
     until: Instant,
@@ -143,7 +143,7 @@ impl MemberStream {
     async fn bytes(&mut self) -> Result<Option<Bytes>, StreamError> {
         let mut bytes = Vec::new();
         while bytes.is_empty() {
-            match self.pieces.pop_front() {
+            match self.parts.pop_front() {
                 None => return Ok(None),
                 Some(BodyPart::Text(text)) => bytes = text,
                 Some(BodyPart::Members(group)) => self.page(group, &mut bytes).await?,
@@ -160,7 +160,7 @@ impl MemberStream {
         group.write(&members, &self.base_url, bytes)?;
         self.after = next;
         if next.is_some() {
-            self.pieces.push_front(BodyPart::Members(group));
+            self.parts.push_front(BodyPart::Members(group));
         } else {
             group.end(bytes);
         }

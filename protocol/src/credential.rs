@@ -55,7 +55,7 @@ impl Token {
 impl FromStr for Token {
     type Err = InvalidToken;
 
-    /// Refuses by form and checksum alone what cannot be one of our tokens, without asking anybody.
+    /// Refuses by form and checksum alone what cannot be one of our tokens, without a question to a worker.
     fn from_str(text: &str) -> Result<Self, InvalidToken> {
         let length = PREFIX.len() + PUBLIC_ID_LENGTH + 1 + SECRET_LENGTH + CHECKSUM_LENGTH;
         if text.len() != length || !text.is_ascii() {

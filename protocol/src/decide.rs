@@ -223,7 +223,7 @@ impl<D: Lookup> Decision<'_, D> {
     }
 
     /// A change that says nothing of `active`, or unassigns it, leaves it as it was, and so does one whose word does not
-    /// count: a profile update must neither revive a deactivated user nor leave open whether somebody has access.
+    /// count: a profile update must neither revive a deactivated user nor leave open whether the user has access.
     fn keep_active(&self, current: &Resource, after: &mut Attributes) {
         let is_said = after.user().active().is_some() && self.verdict == Verdict::Counts;
         if let Some(active) = current.attributes.user().active()

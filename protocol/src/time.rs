@@ -1,4 +1,4 @@
-//! Points in time, as values that somebody else read from a clock.
+//! Points in time, as values that the caller read from a clock.
 
 use std::fmt;
 use std::time::Duration;

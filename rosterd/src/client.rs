@@ -30,11 +30,8 @@ pub enum ClientError {
     #[error("no Base URL: give --base-url or ROSTERD_BASE_URL")]
     NoBaseUrl,
     /// Not a Base URL.
-    #[error("{url:?} is no Base URL: it begins with http:// or https:// and has no query")]
-    BaseUrl {
-        /// As given.
-        url: String,
-    },
+    #[error("this is no Base URL: it begins with http:// or https://, and has no query, fragment or password")]
+    BaseUrl,
     /// The token cannot stand in a header.
     #[error("the token has characters that no token has")]
     Token,
@@ -116,9 +113,10 @@ impl Client {
 }
 
 fn base_url(text: &str) -> Result<Url, ClientError> {
-    let invalid = || ClientError::BaseUrl { url: text.to_owned() };
-    let url: Url = text.parse().map_err(|_| invalid())?;
-    if matches!(url.scheme(), "http" | "https") && url.query().is_none() { Ok(url) } else { Err(invalid()) }
+    let url: Url = text.parse().map_err(|_| ClientError::BaseUrl)?;
+    let is_bare =
+        url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
+    if matches!(url.scheme(), "http" | "https") && is_bare { Ok(url) } else { Err(ClientError::BaseUrl) }
 }
 
 #[cfg(test)]
@@ -126,9 +124,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_base_url_is_http_and_has_no_query() {
+    fn a_base_url_is_http_and_has_nothing_but_host_and_path() {
         assert!(base_url("http://127.0.0.1:8080/scim/v2/acme/").is_ok());
         assert!(base_url("ftp://host/").is_err() && base_url("acme").is_err() && base_url("http://h/?a=b").is_err());
+        assert!(base_url("http://h/scim#").is_err() && base_url("http://me:secret@h/scim").is_err());
     }
 
     #[test]

@@ -96,7 +96,7 @@ async fn play(args: &DemoArgs, plan: &SystemPlan, topology: &Topology) -> anyhow
         display.show(progress);
         let midway = progress.phase == Phase::Verification || progress.answered * 2 >= progress.total;
         if midway && !killed.swap(true, Ordering::Relaxed) {
-            sabotage::kill_worker(&topology.board);
+            sabotage::kill_worker(&topology.processes);
         }
     });
     let (broken, report) = tokio::join!(breaking, onboarding);

@@ -95,7 +95,7 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
         () = signals.next() => return Ok(()),
     };
     if let Some(path) = args.ready_file {
-        topology.board.keep_in(path, topology.ready.clone()).context("writing the ready file")?;
+        topology.processes.keep_in(path, topology.ready.clone()).context("writing the ready file")?;
     }
     introduce(&topology.ready).context("writing to standard output")?;
     signals.next().await;

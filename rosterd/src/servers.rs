@@ -71,7 +71,7 @@ fn preparing<T>(path: &Path, result: std::io::Result<T>) -> Result<T, ServerErro
     result.map_err(|source| ServerError::Prepare { path: path.to_owned(), source })
 }
 
-/// A port of the loopback interface that is free now. Somebody may be faster: who binds it must be ready to try again.
+/// A port of the loopback interface that is free now. Another process may be faster: its user must be ready to try again.
 ///
 /// It lies below those that systems give to outgoing connections: while a server is away, none of the clients that try
 /// to reach it can be given its port, and it comes back on the same one.

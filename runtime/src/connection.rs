@@ -9,7 +9,7 @@ use async_nats::{Client, ConnectOptions, Event};
 use tokio::sync::watch;
 
 use crate::backoff::doubled;
-use crate::settings::{BrokerSettings, NatsUrl, SettingsError, check_readable};
+use crate::settings::{BrokerSettings, Login, NatsUrl, SettingsError, check_readable};
 
 /// A server that is silent for two of these is given up.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
@@ -51,23 +51,30 @@ struct ConnectionState {
     generation: u64,
 }
 
-/// What connecting takes: a name among the broker's clients, who we are, and whose certificates are believed. A request
-/// may take so long.
+/// What connecting takes, and to which servers: a name among the broker's clients, who we are, and whose certificates are
+/// believed. A request may take so long.
 pub async fn options(
     broker: &BrokerSettings,
     name: &str,
     request_timeout: Duration,
-) -> Result<ConnectOptions, SettingsError> {
+) -> Result<(ConnectOptions, Vec<String>), SettingsError> {
+    let url = broker.url()?;
     let mut options = ConnectOptions::new().name(name).connection_timeout(CONNECT_TIMEOUT);
     options = options.request_timeout(Some(request_timeout));
+    options = match url.login()? {
+        None => options,
+        Some(Login::Token(token)) => options.token(token.reveal().to_owned()),
+        Some(Login::Password { user, password }) => options.user_and_password(user, password.reveal().to_owned()),
+    };
     if let Some(path) = &broker.nats_credentials_file {
         options = options.credentials_file(path).await.map_err(SettingsError::file(path))?;
     }
     if let Some(path) = &broker.nats_ca_file {
         check_readable(path)?;
-        options = options.add_root_certificates(path.clone());
+        // Without it a server, or an attacker between, could ask for plain text.
+        options = options.add_root_certificates(path.clone()).require_tls(true);
     }
-    Ok(options)
+    Ok((options, url.servers()))
 }
 
 impl Connection {
@@ -90,8 +97,8 @@ impl Connection {
     ) -> Result<Self, ConnectError> {
         let (url, state) = (broker.url()?, Arc::new(watch::Sender::default()));
         let changes = Arc::clone(&state);
-        let options = options(broker, name, request_timeout)
-            .await?
+        let (options, servers) = options(broker, name, request_timeout).await?;
+        let options = options
             .retry_on_initial_connect()
             .max_reconnects(None)
             .ping_interval(PING_INTERVAL)
@@ -102,7 +109,7 @@ impl Connection {
                 }
                 std::future::ready(())
             });
-        let connected = options.connect(url.reveal()).await;
+        let connected = options.connect(servers).await;
         let client = connected.map_err(|source| ConnectError::Url { url, source })?;
         Ok(Self { client, state })
     }

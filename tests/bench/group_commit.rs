@@ -113,7 +113,7 @@ async fn create(
     let users = usize::try_from(args.users)?;
     let options = super::provider(stage, users, usize::from(args.in_flight));
     let (first, last) = (OnceCell::new(), OnceCell::new());
-    let used = || Used::now(&stage.topology.board, &database.processes());
+    let used = || Used::now(&stage.topology.processes, &database.processes());
     let report = simulate::run(options, |Progress { answered, .. }| {
         first.get_or_init(used);
         if answered == users {

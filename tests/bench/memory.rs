@@ -127,7 +127,7 @@ async fn rest_and_load(args: &Args, stage: &Stage, database: Database) -> anyhow
 }
 
 fn parts(stage: &Stage) -> impl Iterator<Item = Process> {
-    stage.topology.board.processes().into_iter().filter(|process| process.role != Role::Broker)
+    stage.topology.processes.processes().into_iter().filter(|process| process.role != Role::Broker)
 }
 
 /// A line of `/proc/<pid>/status`, in MiB.

@@ -35,8 +35,8 @@ pub(super) struct Used(BTreeMap<Who, u32>);
 
 impl Used {
     /// Until now, by this process, what is on the board, and the database's processes.
-    pub(super) fn now(board: &ProcessTable, database: &[u32]) -> Self {
-        let parts = board.processes().into_iter().map(|process| (who(process.role), process.pid));
+    pub(super) fn now(processes: &ProcessTable, database: &[u32]) -> Self {
+        let parts = processes.processes().into_iter().map(|process| (who(process.role), process.pid));
         let database = database.iter().map(|pid| (Who::Database, *pid));
         let mut used = BTreeMap::new();
         for (who, pid) in parts.chain(database).chain([(Who::Client, std::process::id())]) {

@@ -163,7 +163,7 @@ impl Stage {
 
     /// Its processes of one kind.
     pub(super) fn processes(&self, role: Role) -> impl Iterator<Item = Process> {
-        self.topology.board.processes().into_iter().filter(move |process| process.role == role)
+        self.topology.processes.processes().into_iter().filter(move |process| process.role == role)
     }
 
     /// Ends it and starts it again, with what it kept.

@@ -37,11 +37,21 @@ pub(crate) struct Record {
 impl Record {
     /// When the broker's clock went forth and back, in microseconds since the beginning.
     pub(crate) fn clock_steps(&self) -> Vec<u64> {
-        let both = |done: &Done| match done.step.lasting {
-            Some((Lasting::Clock(_), time)) => vec![done.began, done.began + time],
-            _ => Vec::new(),
-        };
-        self.steps.iter().flat_map(both).map(|at| u64::try_from(at.as_micros()).unwrap()).collect()
+        let is_step = |lasting: Lasting| matches!(lasting, Lasting::Clock(_));
+        self.lasting(is_step).flat_map(|(from, to)| [from, to]).collect()
+    }
+
+    /// From when to when an ingress was frozen, in microseconds since the beginning.
+    pub(crate) fn standstills(&self) -> Vec<(u64, u64)> {
+        self.lasting(|lasting| matches!(lasting, Lasting::Freeze(Target::Ingress(_)))).collect()
+    }
+
+    fn lasting(&self, is: impl Fn(Lasting) -> bool) -> impl Iterator<Item = (u64, u64)> {
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap();
+        self.steps.iter().filter_map(move |done| {
+            let (_, time) = done.step.lasting.filter(|(lasting, _)| is(*lasting))?;
+            Some((micros(done.began), micros(done.began + time)))
+        })
     }
 }
 

@@ -96,7 +96,7 @@ async fn run(system: &System, settings: &Settings) -> (History, Record) {
         nemesis.record
     };
     let (mut history, record) = futures::join!(load, harm);
-    history.clock_steps = record.clock_steps();
+    (history.clock_steps, history.standstills) = (record.clock_steps(), record.standstills());
     (history, record)
 }
 

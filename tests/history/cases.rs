@@ -102,7 +102,7 @@ fn an_abandoned_change_of_access_does_not_undo_one_that_began_three_seconds_late
 }
 
 #[test]
-fn a_change_of_access_is_superseded_by_the_contrary_that_came_while_it_waited_and_by_nothing_else() {
+fn a_change_of_access_that_was_held_yields_to_the_contrary_that_came_meanwhile_and_to_nothing_else() {
     let refused = Outcome::Fail { status: Some(409) };
     let mut story = Story::begin();
     story.push(2, Some(9), active(false), refused.clone());
@@ -112,20 +112,37 @@ fn a_change_of_access_is_superseded_by_the_contrary_that_came_while_it_waited_an
     check(&same.end("first", false), &[Kind::WrongRefusal]);
     let mut earlier = Story::begin();
     earlier.ok(1, 2, active(true));
-    earlier.push(3, Some(9), active(false), refused);
+    earlier.push(3, Some(9), active(false), refused.clone());
     check(&earlier.end("first", true), &[Kind::WrongRefusal]);
+    let mut quick = Story::begin();
+    quick.ok(2, 9, active(true));
+    quick.push(3, Some(4), active(false), refused);
+    check(&quick.end("first", true), &[Kind::WrongRefusal]);
     story.ok(4, 5, active(true));
     check(&story.end("first", true), &[]);
 }
 
 #[test]
-fn a_reactivation_yields_to_a_deactivation_shortly_before_it_and_to_none_long_before() {
-    for (start, right) in [(3, true), (20, false)] {
-        let mut story = Story::begin();
-        story.ok(1, 2, active(false));
-        story.push(start, Some(30), active(true), Outcome::Fail { status: Some(409) });
-        check(&story.end("first", false), if right { &[] } else { &[Kind::WrongRefusal] });
+fn a_reactivation_yields_where_its_ingress_stood_still_or_the_clock_stepped_and_a_deactivation_never() {
+    for wanted in [true, false] {
+        for (frozen, stepped, in_doubt) in [(None, None, false), (Some((1, 4)), None, true), (None, Some(1), true)] {
+            let mut story = Story::begin();
+            story.ok(1, 2, active(!wanted));
+            story.push(4, Some(5), active(wanted), Outcome::Fail { status: Some(409) });
+            story.0.standstills.extend(frozen.map(|(from, to)| (from * SECOND, to * SECOND)));
+            story.0.clock_steps.extend(stepped.map(|at| at * SECOND));
+            let wrong: &[Kind] = if in_doubt && wanted { &[] } else { &[Kind::WrongRefusal] };
+            check(&story.end("first", !wanted), wrong);
+        }
     }
+}
+
+#[test]
+fn a_deletion_of_which_nobody_heard_explains_inactivity_for_a_short_time() {
+    let mut story = Story::begin();
+    story.unanswered(1, 2, Operation::DeleteUser { user: "u".to_owned() });
+    story.ok(20, 21, active(true));
+    check(&story.end("first", false), &[Kind::LostWrite]);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::{Attempt, History, Micros, Snapshot};
 #[serde(rename_all = "snake_case")]
 enum Line {
     ClockStep(Micros),
+    Standstill(Micros, Micros),
     Attempt(Attempt),
     Snapshot(Snapshot),
 }
@@ -21,8 +22,9 @@ impl History {
     pub(crate) fn save(&self, snapshot: Option<&Snapshot>, path: &Path) -> io::Result<()> {
         let mut file = BufWriter::new(std::fs::File::create(path)?);
         let steps = self.clock_steps.iter().copied().map(Line::ClockStep);
+        let standstills = self.standstills.iter().map(|(from, to)| Line::Standstill(*from, *to));
         let attempts = self.attempts.iter().cloned().map(Line::Attempt);
-        for line in steps.chain(attempts).chain(snapshot.cloned().map(Line::Snapshot)) {
+        for line in steps.chain(standstills).chain(attempts).chain(snapshot.cloned().map(Line::Snapshot)) {
             serde_json::to_writer(&mut file, &line)?;
             file.write_all(b"\n")?;
         }
@@ -35,6 +37,7 @@ impl History {
         for line in BufReader::new(std::fs::File::open(path)?).lines() {
             match serde_json::from_str(&line?)? {
                 Line::ClockStep(step) => history.clock_steps.push(step),
+                Line::Standstill(from, to) => history.standstills.push((from, to)),
                 Line::Attempt(attempt) => history.attempts.push(attempt),
                 Line::Snapshot(last) => snapshot = Some(last),
             }

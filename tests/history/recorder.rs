@@ -40,7 +40,7 @@ impl Recorder {
 
     /// What has happened so far.
     pub(crate) fn history(&self) -> History {
-        History { attempts: self.attempts().clone(), clock_steps: Vec::new() }
+        History { attempts: self.attempts().clone(), ..History::default() }
     }
 
     fn now(&self) -> Micros {

@@ -12,7 +12,7 @@ pub(crate) fn imports(sources: &Path) -> BTreeMap<Module, BTreeSet<Module>> {
     let files = modules(sources);
     let names = |(module, file): (&Module, &PathBuf)| {
         let text = std::fs::read_to_string(file).unwrap();
-        let tested = text.find("#[cfg(test)]\nmod ").unwrap_or(text.len());
+        let tested = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
         let paths = paths(&tokens(&text[..tested]));
         let named = paths.iter().filter_map(|path| {
             let path = absolute(module, path);

@@ -84,37 +84,34 @@ pub fn apply<'a>(
     batch: &'a [Accepted],
     clock: Clock,
 ) -> BoxFuture<'a, Result<Vec<Applied>, StoreError>> {
-    Box::pin(apply_batch(store, policy, batch, clock))
-}
-
-async fn apply_batch(
-    store: &Store,
-    policy: &OwnershipPolicy,
-    batch: &[Accepted],
-    clock: Clock,
-) -> Result<Vec<Applied>, StoreError> {
-    let failure = match Box::pin(together(store, policy, batch, clock)).await {
-        Ok(applied) => return Ok(applied),
-        Err(failure) => failure,
-    };
-    warn!(reason = failure.reason(), commands = batch.len(), "a batch fails as a whole, applying what can be applied");
-    match failure.class() {
-        Class::Renumber => Err(failure),
-        Class::Locked | Class::Raced | Class::Poison => apply_parked(store, policy, batch, clock).await,
-        Class::Unknown => {
-            check(store, failure).await?;
-            // The connection may have been to blame.
-            let failure = match Box::pin(together(store, policy, batch, clock)).await {
-                Ok(applied) => return Ok(applied),
-                Err(failure) => failure,
-            };
-            match failure.class() {
-                Class::Renumber => Err(failure),
-                Class::Unknown => Box::pin(isolate(store, policy, batch, clock, failure)).await,
-                Class::Locked | Class::Raced | Class::Poison => apply_parked(store, policy, batch, clock).await,
+    Box::pin(async move {
+        let failure = match Box::pin(together(store, policy, batch, clock)).await {
+            Ok(applied) => return Ok(applied),
+            Err(failure) => failure,
+        };
+        warn!(
+            reason = failure.reason(),
+            commands = batch.len(),
+            "a batch fails as a whole, applying what can be applied"
+        );
+        match failure.class() {
+            Class::Renumber => Err(failure),
+            Class::Locked | Class::Raced | Class::Poison => apply_parked(store, policy, batch, clock).await,
+            Class::Unknown => {
+                check(store, failure).await?;
+                // The connection may have been to blame.
+                let failure = match Box::pin(together(store, policy, batch, clock)).await {
+                    Ok(applied) => return Ok(applied),
+                    Err(failure) => failure,
+                };
+                match failure.class() {
+                    Class::Renumber => Err(failure),
+                    Class::Unknown => Box::pin(isolate(store, policy, batch, clock, failure)).await,
+                    Class::Locked | Class::Raced | Class::Poison => apply_parked(store, policy, batch, clock).await,
+                }
             }
         }
-    }
+    })
 }
 
 /// Applies a batch of which commands were parked: waits for no row, and finds out whose a failure is.
@@ -125,25 +122,20 @@ pub fn apply_parked<'a>(
     batch: &'a [Accepted],
     clock: Clock,
 ) -> BoxFuture<'a, Result<Vec<Applied>, StoreError>> {
-    Box::pin(apply_what_can_be(store, policy, batch, clock))
-}
-
-async fn apply_what_can_be(
-    store: &Store,
-    policy: &OwnershipPolicy,
-    batch: &[Accepted],
-    clock: Clock,
-) -> Result<Vec<Applied>, StoreError> {
-    let attempt =
-        || with_timeout("applying what can be applied", apart::by_savepoints(store, policy, batch, clock.now()));
-    let failure = match Box::pin(retry_contended(attempt)).await {
-        Ok(applied) => return Ok(applied),
-        Err(failure) => of_numbers(store, batch, failure).await?,
-    };
-    match failure.class() {
-        Class::Renumber | Class::Locked => Err(failure),
-        Class::Unknown | Class::Raced | Class::Poison => Box::pin(isolate(store, policy, batch, clock, failure)).await,
-    }
+    Box::pin(async move {
+        let attempt =
+            || with_timeout("applying what can be applied", apart::by_savepoints(store, policy, batch, clock.now()));
+        let failure = match Box::pin(retry_contended(attempt)).await {
+            Ok(applied) => return Ok(applied),
+            Err(failure) => of_numbers(store, batch, failure).await?,
+        };
+        match failure.class() {
+            Class::Renumber | Class::Locked => Err(failure),
+            Class::Unknown | Class::Raced | Class::Poison => {
+                Box::pin(isolate(store, policy, batch, clock, failure)).await
+            }
+        }
+    })
 }
 
 /// Finds out whose a failure of the batch is.

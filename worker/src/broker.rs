@@ -109,7 +109,7 @@ impl Session {
         let ends = Ends { session: session.clone(), renumbered: renumbered.clone() };
         let stream = consistency.stream.clone();
         services.tasks.spawn(consistency.watch(log.numbering, self.connection.clone(), verified, ends));
-        let leftovers = Leftovers::new(stream, self.config.broker.namespace.clone());
+        let leftovers = Leftovers::new(self.connection.clone(), stream, self.config.broker.namespace.clone());
         services.tasks.spawn(leftovers.watch(session.clone()));
         let (items, received) = mpsc::channel(LANE_ROOM);
         let mut lanes = JoinSet::new();

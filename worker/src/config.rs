@@ -39,7 +39,7 @@ pub struct Config {
     #[arg(long, env = "ROSTERD_DEAD_LETTER_AFTER", default_value_t = 600)]
     pub dead_letter_after: u64,
 
-    /// How many servers of the broker keep the log: 1, or an odd number up to 5; 3 survives the loss of one.
+    /// How many servers of the broker keep the log, from 1 to 5; 3 survive the loss of one.
     #[arg(long, env = "ROSTERD_REPLICAS", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
     pub replicas: u8,
 

@@ -152,7 +152,7 @@ fn default_slots(store: &Store) -> usize {
 fn announce() {
     let mut output = std::io::stdout();
     if let Err(failure) = writeln!(output, "ready").and_then(|()| output.flush()) {
-        warn!(error = %failure, "nobody reads standard output");
+        warn!(error = %failure, "standard output cannot be written");
     }
     info!("worker ready");
 }

@@ -43,9 +43,9 @@ fn goes(n: u128) -> u128 {
 }
 
 /// Makes twenty thousand users after the model of one that the worker has written.
-async fn fill(bed: &TestDatabase) {
-    bed.apply_one(Log::of("acme").user(0, new_user(&name(0)))).await;
-    let (numbers, id, name) = if bed.is_postgres() {
+async fn fill(db: &TestDatabase) {
+    db.apply_one(Log::of("acme").user(0, new_user(&name(0)))).await;
+    let (numbers, id, name) = if db.is_postgres() {
         (
             format!("generate_series(2, {}, 2) AS s(n)", NUMBERS - 1),
             "('01900000-0000-7000-9000-' || lpad(to_hex(n), 12, '0'))::uuid",
@@ -66,10 +66,10 @@ async fn fill(bed: &TestDatabase) {
         "INSERT INTO users (workspace, id, user_name, user_name_key, {same}) \
          SELECT workspace, {id}, {name}, {name}, {same} FROM users, {numbers} WHERE workspace = 'acme'"
     );
-    let raw = bed.raw().await;
+    let raw = db.raw().await;
     raw.execute_unprepared(&sql).await.unwrap();
     raw.close().await.unwrap();
-    assert_eq!(usize::try_from(bed.count("users").await).unwrap(), AT_FIRST);
+    assert_eq!(usize::try_from(db.count("users").await).unwrap(), AT_FIRST);
 }
 
 fn everybody(order: Option<&str>) -> Asked {
@@ -91,7 +91,7 @@ fn place(id: ResourceId, order: Option<&str>) -> (u128, u128) {
 
 /// Reads a page while some come and others go.
 async fn page(
-    bed: &TestDatabase,
+    db: &TestDatabase,
     asked: &Asked,
     paging: Paging,
     log: &mut Log,
@@ -103,19 +103,19 @@ async fn page(
         batch.push(log.user(goes(n), delete()));
     }
     *changes += PER_PAGE;
-    let ((_, page, next), outcomes) = tokio::join!(asked.page(bed, paging), bed.apply(&batch));
+    let ((_, page, next), outcomes) = tokio::join!(asked.page(db, paging), db.apply(&batch));
     assert!(statuses(&outcomes).chunks(2).all(|pair| pair == [201, 204]));
     (page, next)
 }
 
 async fn walk_while_others_come_and_go(order: Option<&str>) {
-    on_both(async |bed| {
-        fill(bed).await;
+    on_both(async |db| {
+        fill(db).await;
         let (asked, mut log, mut changes) = (everybody(order), Log::from("acme", 10), 0);
         let (mut seen, mut after) = (Vec::new(), None);
         loop {
             let paging = Paging::cursor(after, Some(COUNT));
-            let (page, next) = page(bed, &asked, paging, &mut log, &mut changes).await;
+            let (page, next) = page(db, &asked, paging, &mut log, &mut changes).await;
             seen.extend(page);
             after = next;
             if after.is_none() {
@@ -151,21 +151,21 @@ async fn who_is_there_throughout_a_sorted_walk_is_seen_exactly_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_by_index_keep_a_total_order_while_others_come_and_go() {
-    on_both(async |bed| {
-        fill(bed).await;
+    on_both(async |db| {
+        fill(db).await;
         let (mut log, mut changes) = (Log::from("acme", 10), 0);
         let order = Some("ascending");
         let asked = everybody(order);
         let at = |start| Paging::Index(Page::new(Some(start), Some(COUNT)));
         for start in (1..20_000).step_by(1_000) {
-            let (page, _) = page(bed, &asked, at(start), &mut log, &mut changes).await;
+            let (page, _) = page(db, &asked, at(start), &mut log, &mut changes).await;
             assert_eq!(i64::try_from(page.len()).unwrap(), COUNT);
             assert!(page.is_sorted_by(|left, right| place(*left, order) < place(*right, order)), "{start}");
         }
         // Now that nobody comes or goes the pages join without a gap.
         let mut whole = Vec::new();
         for start in (1..20_000).step_by(200) {
-            whole.extend(asked.page(bed, at(start)).await.1);
+            whole.extend(asked.page(db, at(start)).await.1);
         }
         assert_eq!(whole.len(), AT_FIRST);
         assert!(whole.is_sorted_by(|left, right| place(*left, order) < place(*right, order)));

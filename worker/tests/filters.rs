@@ -38,8 +38,8 @@ struct Known {
     rendered: Value,
 }
 
-async fn known(bed: &TestDatabase, kind: ResourceType) -> Vec<Known> {
-    let Answer::List { resources, .. } = bed.ask("acme", list(kind, None, None)).await else { panic!() };
+async fn known(db: &TestDatabase, kind: ResourceType) -> Vec<Known> {
+    let Answer::List { resources, .. } = db.ask("acme", list(kind, None, None)).await else { panic!() };
     let complete = Projection::complete(extensions());
     let render = |resource: &protocol::scim::resource::Resource| Known {
         id: resource.id,
@@ -54,10 +54,10 @@ fn list(resource_type: ResourceType, filter: Option<Filter>, sort: Option<Sort>)
     Query::List { lists, base_url: BASE_URL.to_owned(), sort, paging, joined: Include::ALL }
 }
 
-async fn found(bed: &TestDatabase, query: Query) -> Result<Vec<ResourceId>, String> {
+async fn found(db: &TestDatabase, query: Query) -> Result<Vec<ResourceId>, String> {
     // What is compared is which resources match: their members need not be read for each question.
     let Query::List { lists, base_url, sort, paging, .. } = query else { panic!() };
-    match bed.ask("acme", Query::List { lists, base_url, sort, paging, joined: Include::NONE }).await {
+    match db.ask("acme", Query::List { lists, base_url, sort, paging, joined: Include::NONE }).await {
         Answer::List { total, resources, .. } => {
             assert_eq!(u64::try_from(resources.len()).unwrap(), total);
             Ok(resources.iter().map(|resource| resource.id).collect())
@@ -66,8 +66,8 @@ async fn found(bed: &TestDatabase, query: Query) -> Result<Vec<ResourceId>, Stri
     }
 }
 
-async fn agree(bed: &TestDatabase, kind: ResourceType, count: usize) {
-    let known = known(bed, kind).await;
+async fn agree(db: &TestDatabase, kind: ResourceType, count: usize) {
+    let known = known(db, kind).await;
     let mut dice = Dice::of(SEED ^ u64::try_from(count).unwrap());
     let questions: Vec<(String, Filter)> = (0..count).map(|_| question::of(&mut dice, kind, &known)).collect();
     let matches_some = questions.iter().filter(|(_, filter)| known.iter().any(|one| filter.matches(&one.rendered)));
@@ -75,8 +75,8 @@ async fn agree(bed: &TestDatabase, kind: ResourceType, count: usize) {
     let answers = stream::iter(questions).map(async |(text, filter)| {
         let wanted: Vec<ResourceId> =
             known.iter().filter(|one| filter.matches(&one.rendered)).map(|one| one.id).collect();
-        let database = if bed.is_postgres() { "PostgreSQL" } else { "SQLite" };
-        match found(bed, list(kind, Some(filter), None)).await {
+        let database = if db.is_postgres() { "PostgreSQL" } else { "SQLite" };
+        match found(db, list(kind, Some(filter), None)).await {
             Ok(found) if found == wanted => None,
             other => Some(format!("{database}: {text}\n  in memory {wanted:?}\n  in SQL    {other:?}")),
         }
@@ -92,28 +92,28 @@ async fn agree(bed: &TestDatabase, kind: ResourceType, count: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_filters_choose_the_same_in_both_databases_and_in_memory() {
-    on_both(async |bed| {
-        population::fill(bed).await;
-        agree(bed, ResourceType::User, OF_USERS).await;
-        agree(bed, ResourceType::Group, OF_GROUPS).await;
+    on_both(async |db| {
+        population::fill(db).await;
+        agree(db, ResourceType::User, OF_USERS).await;
+        agree(db, ResourceType::Group, OF_GROUPS).await;
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_attribute_sorts_as_in_memory() {
-    on_both(async |bed| {
-        population::fill(bed).await;
+    on_both(async |db| {
+        population::fill(db).await;
         for kind in ResourceType::ALL {
-            let known = known(bed, kind).await;
+            let known = known(db, kind).await;
             for path in question::sortable(kind) {
                 for order in ["ascending", "descending"] {
                     let sort = Sort::parse(&extensions(), &[kind], &path.to_string(), Some(order)).unwrap();
                     let mut wanted: Vec<_> = known.iter().map(|one| (key(&path, &one.rendered), one.id)).collect();
                     wanted.sort_by(|left, right| compared(left, right, sort.descending));
                     let wanted: Vec<ResourceId> = wanted.into_iter().map(|(_, id)| id).collect();
-                    let found = found(bed, list(kind, None, Some(sort))).await;
-                    assert_eq!(found, Ok(wanted), "{path} {order}, PostgreSQL: {}", bed.is_postgres());
+                    let found = found(db, list(kind, None, Some(sort))).await;
+                    assert_eq!(found, Ok(wanted), "{path} {order}, PostgreSQL: {}", db.is_postgres());
                 }
             }
         }
@@ -123,8 +123,8 @@ async fn every_attribute_sorts_as_in_memory() {
 
 #[tokio::test]
 async fn the_largest_filter_that_is_taken_is_answered() {
-    on_both(async |bed| {
-        population::fill(bed).await;
+    on_both(async |db| {
+        population::fill(db).await;
         let within = format!("{}title pr{}", "not (".repeat(Filter::MAX_DEPTH - 1), ")".repeat(Filter::MAX_DEPTH - 1));
         let each = |path: &str| (0..Filter::MAX_TERMS).map(|n| format!("{path} eq \"{n}\"")).collect::<Vec<_>>();
         let (members, groups) = (each("members.display"), each("groups.display"));
@@ -137,7 +137,7 @@ async fn the_largest_filter_that_is_taken_is_answered() {
             (ResourceType::Group, format!("not ({})", members.join(" or "))),
         ] {
             let filter = Filter::parse(kind, &text).unwrap();
-            found(bed, list(kind, Some(filter), None)).await.unwrap();
+            found(db, list(kind, Some(filter), None)).await.unwrap();
         }
     })
     .await;

@@ -37,8 +37,8 @@ fn query(kind: ResourceType, filter: &str, paging: Paging) -> Query {
     Query::List { lists, base_url, sort: None, paging, joined: Include::NONE }
 }
 
-async fn found(bed: &TestDatabase, kind: ResourceType, filter: &str) -> (u64, Vec<ResourceId>) {
-    match bed.ask("acme", query(kind, filter, by_index())).await {
+async fn found(db: &TestDatabase, kind: ResourceType, filter: &str) -> (u64, Vec<ResourceId>) {
+    match db.ask("acme", query(kind, filter, by_index())).await {
         Answer::List { total, resources, .. } => (total, resources.iter().map(|resource| resource.id).collect()),
         other => panic!("{filter}: {other:?}"),
     }
@@ -81,15 +81,15 @@ async fn served(store: &Store, kind: ResourceType, indexes: &[&str], filters: &[
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_providers_filter_by_is_served_by_an_index_and_found() {
-    on_both(async |bed| {
-        crowd::fill(bed).await;
-        the_right_ones_are_found(bed).await;
-        if !bed.is_postgres() {
+    on_both(async |db| {
+        crowd::fill(db).await;
+        the_right_ones_are_found(db).await;
+        if !db.is_postgres() {
             // Nobody measures it, unless somebody does.
-            providers_filters_are_served(&bed.store).await;
+            providers_filters_are_served(&db.store).await;
         }
-        crowd::measure(bed).await;
-        providers_filters_are_served(&bed.another_store().await).await;
+        crowd::measure(db).await;
+        providers_filters_are_served(&db.another_store().await).await;
     })
     .await;
 }
@@ -131,8 +131,8 @@ async fn nearly_everybody_comes_by_id(store: &Store) {
     assert!(alone.iter().any(|way| count.contains(way)), "{count}");
 }
 
-async fn the_right_ones_are_found(bed: &TestDatabase) {
-    let found = async |kind, filter: &str| found(bed, kind, filter).await;
+async fn the_right_ones_are_found(db: &TestDatabase) {
+    let found = async |kind, filter: &str| found(db, kind, filter).await;
     let only = (1, vec![crowd::user(77)]);
     for filter in [
         r#"userName eq "User77@Example.com""#,
@@ -157,49 +157,49 @@ async fn the_right_ones_are_found(bed: &TestDatabase) {
 
 #[tokio::test]
 async fn an_address_is_listed_as_long_as_a_user_has_it() {
-    on_both(async |bed| {
+    on_both(async |db| {
         let mut log = Log::of("acme");
         let emails = |values: &[&str]| -> Value { values.iter().map(|value| json!({ "value": value })).collect() };
         let with = |name: &str, values: &[&str]| json!({ "userName": name, "emails": emails(values) });
-        let finds = async |value: &str| found(bed, User, &format!("emails eq \"{value}\"")).await.1;
+        let finds = async |value: &str| found(db, User, &format!("emails eq \"{value}\"")).await.1;
         let endless = "x".repeat(900);
 
         let batch = [
             log.user(1, new_user_with(with("a", &["A@x", "both@x"]))),
             log.user(2, new_user_with(with("b", &["both@x"]))),
         ];
-        assert_eq!(statuses(&bed.apply(&batch).await), [201, 201]);
+        assert_eq!(statuses(&db.apply(&batch).await), [201, 201]);
         assert_eq!((finds("a@X").await, finds("both@x").await), (vec![user(1)], vec![user(1), user(2)]));
         let batch = [
             log.user(1, set("emails", emails(&["new@x", &endless]))),
             log.user(2, put_user(with("b", &["a@x", "b@x"]))),
         ];
-        assert_eq!(statuses(&bed.apply(&batch).await), [200, 200]);
+        assert_eq!(statuses(&db.apply(&batch).await), [200, 200]);
         assert_eq!(
             (finds("a@x").await, finds("both@x").await, finds("new@x").await),
             (vec![user(2)], vec![], vec![user(1)])
         );
         assert_eq!(finds(&endless).await, [user(1)]);
-        listed(bed, &["a@x", "b@x", "new@x"]).await;
+        listed(db, &["a@x", "b@x", "new@x"]).await;
 
-        bed.apply(&[log.user(1, set("title", json!("Boss"))), log.user(2, delete())]).await;
-        listed(bed, &["new@x"]).await;
-        bed.apply(&[log.user(1, delete()), log.user(3, new_user_with(with("c", &["new@x"]))), log.user(3, delete())])
+        db.apply(&[log.user(1, set("title", json!("Boss"))), log.user(2, delete())]).await;
+        listed(db, &["new@x"]).await;
+        db.apply(&[log.user(1, delete()), log.user(3, new_user_with(with("c", &["new@x"]))), log.user(3, delete())])
             .await;
-        listed(bed, &[]).await;
+        listed(db, &[]).await;
 
         // A row that has no search form yet gets it, and is listed, when it is next written.
-        bed.apply_one(log.user(4, new_user_with(with("d", &["d@x"])))).await;
+        db.apply_one(log.user(4, new_user_with(with("d", &["d@x"])))).await;
         let before = "UPDATE users SET search = '{}'; DELETE FROM user_emails";
-        bed.raw().await.execute_unprepared(before).await.unwrap();
-        bed.apply_one(log.user(4, set("title", json!("Boss")))).await;
+        db.raw().await.execute_unprepared(before).await.unwrap();
+        db.apply_one(log.user(4, set("title", json!("Boss")))).await;
         assert_eq!(finds("d@x").await, [user(4)]);
     })
     .await;
 }
 
-async fn listed(bed: &TestDatabase, values: &[&str]) {
-    let listed = if bed.is_postgres() { "string_agg(value, ' ' ORDER BY value)" } else { "group_concat(value, ' ')" };
-    let listed: Option<String> = bed.value(&format!("SELECT {listed} FROM user_emails")).await;
+async fn listed(db: &TestDatabase, values: &[&str]) {
+    let listed = if db.is_postgres() { "string_agg(value, ' ' ORDER BY value)" } else { "group_concat(value, ' ')" };
+    let listed: Option<String> = db.value(&format!("SELECT {listed} FROM user_emails")).await;
     assert_eq!(listed.unwrap_or_default(), values.join(" "));
 }

@@ -20,8 +20,8 @@ use crate::test_database::{TestDatabase, member_ids, on_both, resource, status};
 const STATEMENT: Duration = Duration::from_secs(10);
 
 /// Counts rows of `group_members` that are written.
-async fn count_writes(bed: &TestDatabase) {
-    let statements: &[&str] = if bed.is_postgres() {
+async fn count_writes(db: &TestDatabase) {
+    let statements: &[&str] = if db.is_postgres() {
         &[
             "CREATE TABLE writes (kind text)",
             "CREATE FUNCTION written() RETURNS trigger LANGUAGE plpgsql AS \
@@ -37,15 +37,15 @@ async fn count_writes(bed: &TestDatabase) {
             "CREATE TRIGGER deleted AFTER DELETE ON group_members BEGIN INSERT INTO writes VALUES ('DELETE'); END",
         ]
     };
-    let raw = bed.raw().await;
+    let raw = db.raw().await;
     for statement in statements {
         raw.execute_unprepared(statement).await.unwrap();
     }
     raw.close().await.unwrap();
 }
 
-async fn writes(bed: &TestDatabase) -> (i64, i64) {
-    let of = async |kind: &str| bed.value::<i64>(&format!("SELECT COUNT(*) FROM writes WHERE kind = '{kind}'")).await;
+async fn writes(db: &TestDatabase) -> (i64, i64) {
+    let of = async |kind: &str| db.value::<i64>(&format!("SELECT COUNT(*) FROM writes WHERE kind = '{kind}'")).await;
     (of("INSERT").await, of("DELETE").await)
 }
 
@@ -55,11 +55,11 @@ fn ids(numbers: impl Iterator<Item = u128>) -> Vec<ResourceId> {
 
 #[tokio::test]
 async fn a_put_writes_the_difference_and_nothing_else() {
-    on_both(async |bed| {
-        count_writes(bed).await;
+    on_both(async |db| {
+        count_writes(db).await;
         let mut log = Log::of("acme");
-        bed.apply_one(log.group(1, new_group("All", &ids(0..20_000)))).await;
-        assert_eq!(writes(bed).await, (20_000, 0));
+        db.apply_one(log.group(1, new_group("All", &ids(0..20_000)))).await;
+        assert_eq!(writes(db).await, (20_000, 0));
         for (members, written) in [
             (ids(0..20_000), (20_000, 0)),
             (ids(10..20_010), (20_010, 10)),
@@ -69,39 +69,39 @@ async fn a_put_writes_the_difference_and_nothing_else() {
             (ids(6_000..8_000), (28_000, 26_000)),
             (ids(6_000..6_001), (28_000, 27_999)),
         ] {
-            bed.apply_one(log.group(1, put_group("All", &members))).await;
-            assert_eq!(writes(bed).await, written);
+            db.apply_one(log.group(1, put_group("All", &members))).await;
+            assert_eq!(writes(db).await, written);
             let rows = i64::try_from(members.len()).unwrap();
-            assert_eq!((bed.count("group_members").await, member_count(bed).await), (rows, rows));
+            assert_eq!((db.count("group_members").await, member_count(db).await), (rows, rows));
         }
-        bed.apply_one(log.group(1, put_group("All", &[]))).await;
-        assert_eq!((bed.count("group_members").await, member_count(bed).await), (0, 0));
+        db.apply_one(log.group(1, put_group("All", &[]))).await;
+        assert_eq!((db.count("group_members").await, member_count(db).await), (0, 0));
     })
     .await;
 }
 
-async fn member_count(bed: &TestDatabase) -> i64 {
-    bed.value("SELECT member_count FROM groups").await
+async fn member_count(db: &TestDatabase) -> i64 {
+    db.value("SELECT member_count FROM groups").await
 }
 
 #[tokio::test]
 async fn a_put_of_fifty_thousand_again_changes_nothing_and_all_is_done_in_time() {
-    on_both(async |bed| {
+    on_both(async |db| {
         let mut log = Log::of("acme");
         let all = ids(0..50_000);
-        let created = timed("POST", bed.apply_one(log.group(1, new_group("All", &[])))).await;
+        let created = timed("POST", db.apply_one(log.group(1, new_group("All", &[])))).await;
         assert_eq!(status(&created), 201);
         for (version, members) in [(2, &all[..]), (2, &all[..]), (3, &all[..49_999]), (4, &all[1..])] {
-            let outcome = timed("PUT", bed.apply_one(log.group(1, put_group("All", members)))).await;
+            let outcome = timed("PUT", db.apply_one(log.group(1, put_group("All", members)))).await;
             let Outcome::Updated { resource } = &outcome else { panic!("{outcome:?}") };
             assert_eq!((resource.meta.version.number(), resource.members_apart), (version, true));
             assert_eq!(resource.attributes.as_map().get("members"), None);
         }
         let more = ids(50_000..60_000);
-        assert_eq!(status(&timed("PATCH", bed.apply_one(log.group(1, add_members(&more)))).await), 204);
-        assert_eq!(status(&timed("PATCH", bed.apply_one(log.group(1, add_members(&more)))).await), 204);
-        assert_eq!((bed.count("group_members").await, member_count(bed).await), (59_999, 59_999));
-        let read = bed.get("acme", ResourceType::Group, group(1)).await.unwrap();
+        assert_eq!(status(&timed("PATCH", db.apply_one(log.group(1, add_members(&more)))).await), 204);
+        assert_eq!(status(&timed("PATCH", db.apply_one(log.group(1, add_members(&more)))).await), 204);
+        assert_eq!((db.count("group_members").await, member_count(db).await), (59_999, 59_999));
+        let read = db.get("acme", ResourceType::Group, group(1)).await.unwrap();
         assert_eq!((read.meta.version.number(), read.members_apart), (5, true), "what is there is not added again");
     })
     .await;
@@ -117,9 +117,9 @@ async fn timed<T>(what: &str, work: impl Future<Output = T>) -> T {
 
 #[tokio::test]
 async fn commands_of_one_batch_see_each_others_members() {
-    on_both(async |bed| {
+    on_both(async |db| {
         let mut log = Log::of("acme");
-        bed.apply_one(log.group(1, new_group("All", &ids(0..5)))).await;
+        db.apply_one(log.group(1, new_group("All", &ids(0..5)))).await;
         let batch = [
             log.group(1, add_members(&ids(7..9))),
             log.group(1, put_group("All", &ids(3..9))),
@@ -128,25 +128,25 @@ async fn commands_of_one_batch_see_each_others_members() {
             log.group(1, add_members(&ids(3..4))),
             log.group(1, put_group("All", &ids(2..4))),
         ];
-        bed.apply(&batch).await;
-        assert_eq!((bed.count("group_members").await, member_count(bed).await), (2, 2));
-        let left = format!("SELECT COUNT(*) FROM group_members WHERE {}", one_of(bed, &ids(2..4)));
-        assert_eq!(bed.value::<i64>(&left).await, 2);
+        db.apply(&batch).await;
+        assert_eq!((db.count("group_members").await, member_count(db).await), (2, 2));
+        let left = format!("SELECT COUNT(*) FROM group_members WHERE {}", one_of(db, &ids(2..4)));
+        assert_eq!(db.value::<i64>(&left).await, 2);
     })
     .await;
 }
 
-fn one_of(bed: &TestDatabase, ids: &[ResourceId]) -> String {
-    let literal = |id: &ResourceId| if bed.is_postgres() { format!("'{id}'") } else { format!("x'{}'", id.0.simple()) };
+fn one_of(db: &TestDatabase, ids: &[ResourceId]) -> String {
+    let literal = |id: &ResourceId| if db.is_postgres() { format!("'{id}'") } else { format!("x'{}'", id.0.simple()) };
     format!("member_id IN ({})", ids.iter().map(literal).collect::<Vec<_>>().join(", "))
 }
 
 /// Walks the pages.
-async fn walk(bed: &TestDatabase, id: u128, count: u64, display: bool) -> Vec<Member> {
+async fn walk(db: &TestDatabase, id: u128, count: u64, display: bool) -> Vec<Member> {
     let (mut found, mut after) = (Vec::new(), None);
     loop {
         let query = Query::Members { group: group(id), after, count, display };
-        let Answer::Members { members, next } = bed.ask("acme", query).await else { panic!() };
+        let Answer::Members { members, next } = db.ask("acme", query).await else { panic!() };
         assert!(members.len() as u64 <= count);
         found.extend(members);
         match next {
@@ -158,48 +158,48 @@ async fn walk(bed: &TestDatabase, id: u128, count: u64, display: bool) -> Vec<Me
 
 #[tokio::test]
 async fn pages_show_each_live_member_once_in_the_order_of_ids() {
-    on_both(async |bed| {
+    on_both(async |db| {
         let mut log = Log::of("acme");
         let live: Vec<_> = (0..30).map(|n| log.user(3 * n, new_user(&format!("user{n}")))).collect();
-        bed.apply(&live).await;
-        bed.apply_one(log.group(7, new_group("Nested", &[]))).await;
+        db.apply(&live).await;
+        db.apply_one(log.group(7, new_group("Nested", &[]))).await;
         let mut all = ids(0..100);
         all.push(group(7));
-        bed.apply_one(log.group(1, new_group("All", &all))).await;
+        db.apply_one(log.group(1, new_group("All", &all))).await;
         // Somebody else's, and nobody's.
-        bed.apply_one(Log::from("umbrella", 90).user(1, new_user("mallory"))).await;
+        db.apply_one(Log::from("umbrella", 90).user(1, new_user("mallory"))).await;
         let mut expected = ids((0..30).map(|n| 3 * n));
         expected.push(group(7));
         for count in [1, 7, 100, 101, 5_000] {
-            let found = walk(bed, 1, count, false).await;
+            let found = walk(db, 1, count, false).await;
             assert_eq!(found.iter().map(|member| member.id).collect::<Vec<_>>(), expected, "by {count}");
             assert!(found.iter().all(|member| member.display.is_none()));
         }
-        let found = walk(bed, 1, 10, true).await;
+        let found = walk(db, 1, 10, true).await;
         assert_eq!((found[0].display.as_deref(), found[0].resource_type), (Some("user0"), ResourceType::User));
         assert_eq!((found[30].display.as_deref(), found[30].resource_type), (Some("Nested"), ResourceType::Group));
-        assert_eq!(walk(bed, 2, 10, true).await, []);
+        assert_eq!(walk(db, 2, 10, true).await, []);
         let query = Query::Members { group: group(1), after: None, count: 10, display: false };
         let nothing = Answer::Members { members: Vec::new(), next: None };
-        assert_eq!(bed.ask("umbrella", query).await, nothing, "nothing crosses workspaces");
+        assert_eq!(db.ask("umbrella", query).await, nothing, "nothing crosses workspaces");
     })
     .await;
 }
 
 #[tokio::test]
 async fn an_answer_reads_so_many_members_and_leaves_the_rest_apart() {
-    on_both(async |bed| {
+    on_both(async |db| {
         let mut log = Log::of("acme");
         let users: Vec<_> = (0..5).map(|n| log.user(n, new_user(&format!("user{n}")))).collect();
-        bed.apply(&users).await;
+        db.apply(&users).await;
         for (id, members) in [(1, 1_500), (2, 501), (3, 100_u128), (4, 400), (5, 2_001), (6, 0), (7, 1)] {
-            let created = bed.apply_one(log.group(id, new_group(&format!("g{id}"), &ids(0..members)))).await;
+            let created = db.apply_one(log.group(id, new_group(&format!("g{id}"), &ids(0..members)))).await;
             assert_eq!(resource(&created).members_apart, members > 1_000, "{members}");
         }
         let list = async |joined| {
             let lists = vec![TypeFilter { resource_type: ResourceType::Group, filter: None }];
             let (base_url, paging) = ("https://scim.example.com".to_owned(), Paging::Index(Page::new(None, None)));
-            match bed.ask("acme", Query::List { lists, base_url, sort: None, paging, joined }).await {
+            match db.ask("acme", Query::List { lists, base_url, sort: None, paging, joined }).await {
                 Answer::List { resources, .. } => resources,
                 other => panic!("{other:?}"),
             }
@@ -211,8 +211,8 @@ async fn an_answer_reads_so_many_members_and_leaves_the_rest_apart() {
         // 1,500 + 100 + 400 are 2,000: the group of none still has room, that of one has not.
         assert_eq!(shown(list(Include::ALL).await), expected);
         assert_eq!(shown(list(Include::NONE).await), vec![(false, 0); 7]);
-        let five = bed.get("acme", ResourceType::Group, group(5)).await.unwrap();
-        let two = bed.get("acme", ResourceType::Group, group(2)).await.unwrap();
+        let five = db.get("acme", ResourceType::Group, group(5)).await.unwrap();
+        let two = db.get("acme", ResourceType::Group, group(2)).await.unwrap();
         assert_eq!(shown(vec![five, two]), [(true, 0), (false, 5)]);
     })
     .await;
@@ -220,13 +220,13 @@ async fn an_answer_reads_so_many_members_and_leaves_the_rest_apart() {
 
 #[tokio::test]
 async fn what_does_not_show_members_reads_no_membership() {
-    on_both(async |bed| {
+    on_both(async |db| {
         let mut log = Log::of("acme");
-        bed.apply(&[log.user(1, new_user("alice")), log.group(1, new_group("All", &ids(0..5)))]).await;
-        bed.raw().await.execute_unprepared("ALTER TABLE group_members RENAME TO gone").await.unwrap();
+        db.apply(&[log.user(1, new_user("alice")), log.group(1, new_group("All", &ids(0..5)))]).await;
+        db.raw().await.execute_unprepared("ALTER TABLE group_members RENAME TO gone").await.unwrap();
         let get = |precondition, joined| {
             let (resource_type, id) = (ResourceType::Group, group(1));
-            bed.ask("acme", Query::Get { resource_type, id, precondition, joined })
+            db.ask("acme", Query::Get { resource_type, id, precondition, joined })
         };
         let none = Include { members: false, groups: true };
         assert!(matches!(get(Precondition::None, none).await, Answer::Resource { resource: Some(_) }));
@@ -236,7 +236,7 @@ async fn what_does_not_show_members_reads_no_membership() {
         let lists = vec![TypeFilter { resource_type: ResourceType::Group, filter: None }];
         let (base_url, paging) = ("https://scim.example.com".to_owned(), Paging::Index(Page::new(None, None)));
         let list = Query::List { lists, base_url, sort: None, paging, joined: none };
-        assert!(matches!(bed.ask("acme", list).await, Answer::List { total: 1, .. }));
+        assert!(matches!(db.ask("acme", list).await, Answer::List { total: 1, .. }));
     })
     .await;
 }

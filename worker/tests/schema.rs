@@ -37,17 +37,17 @@ async fn steps_are_taken_back_and_taken_again() {
 
 #[tokio::test]
 async fn the_addresses_of_users_that_are_there_are_listed() {
-    on_both(async |bed| {
+    on_both(async |db| {
         let emails =
             json!([{ "value": "A@x", "type": "work" }, { "value": "a@X", "type": "home" }, { "value": "b@x" }]);
         let mut log = Log::of("acme");
         let with_emails = new_user_with(json!({ "userName": "alice", "emails": emails }));
-        bed.apply(&[log.user(1, with_emails), log.user(2, new_user("bob"))]).await;
+        db.apply(&[log.user(1, with_emails), log.user(2, new_user("bob"))]).await;
         // The step that lists them, and the one after it.
-        migrations::down(&bed.url, 2).await.unwrap();
-        migrations::up(&bed.url).await.unwrap();
-        assert_eq!(bed.count("user_emails").await, 2);
-        assert_eq!(bed.value::<String>("SELECT MIN(value) FROM user_emails").await, "a@x");
+        migrations::down(&db.url, 2).await.unwrap();
+        migrations::up(&db.url).await.unwrap();
+        assert_eq!(db.count("user_emails").await, 2);
+        assert_eq!(db.value::<String>("SELECT MIN(value) FROM user_emails").await, "a@x");
     })
     .await;
 }
@@ -67,10 +67,10 @@ async fn workers_that_start_together_do_not_collide() {
 
 #[tokio::test]
 async fn sessions_that_write_have_the_settings_that_the_promises_rest_on() {
-    on_both(async |bed| {
-        bed.store.probe().await.unwrap();
-        if bed.store.kind() == DatabaseKind::Sqlite {
-            assert_eq!(bed.value::<String>("PRAGMA journal_mode").await, "wal");
+    on_both(async |db| {
+        db.store.probe().await.unwrap();
+        if db.store.kind() == DatabaseKind::Sqlite {
+            assert_eq!(db.value::<String>("PRAGMA journal_mode").await, "wal");
             return;
         }
         let watch = "CREATE TABLE seen (setting text);
@@ -80,9 +80,9 @@ async fn sessions_that_write_have_the_settings_that_the_promises_rest_on() {
                 RETURN NEW;
             END $$;
             CREATE TRIGGER see BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION see()";
-        bed.raw().await.execute_unprepared(watch).await.unwrap();
-        bed.apply_one(Log::of("acme").user(1, new_user("alice"))).await;
-        assert_eq!(bed.value::<String>("SELECT setting FROM seen").await, "3s 100ms 10s");
+        db.raw().await.execute_unprepared(watch).await.unwrap();
+        db.apply_one(Log::of("acme").user(1, new_user("alice"))).await;
+        assert_eq!(db.value::<String>("SELECT setting FROM seen").await, "3s 100ms 10s");
     })
     .await;
 }

@@ -36,12 +36,12 @@ pub(crate) async fn on_both(test: impl AsyncFn(&TestDatabase)) {
     let url = sqlite_url(&folder);
     migrations::up(&url).await.unwrap();
     test(&TestDatabase::open(url, Some(folder)).await).await;
-    let bed = TestDatabase::open(postgres_database(true).await, None).await;
-    test(&bed).await;
+    let db = TestDatabase::open(postgres_database(true).await, None).await;
+    test(&db).await;
 }
 
 /// PostgreSQL, for what concerns nothing else.
-pub(crate) async fn postgres_bed() -> TestDatabase {
+pub(crate) async fn postgres_db() -> TestDatabase {
     TestDatabase::open(postgres_database(true).await, None).await
 }
 

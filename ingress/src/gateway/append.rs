@@ -232,10 +232,10 @@ impl Appender {
         failpoint::hit(Failpoint::IngressPublishBefore).await;
         let generation = self.connection.connected().await;
         self.observed.clock.measured_on(generation).await;
-        if command.gives_access {
+        let slot = self.window.enter(1, command.lane == Lane::Urgent).await;
+        if command.changes_access {
             self.observed.clock.measured_just_now().await;
         }
-        let slot = self.window.enter(1, command.lane == Lane::Urgent).await;
         let sent = Instant::now();
         let request = command.request(&self.observed.clock, predecessor);
         let request = self.connection.client().send_request(command.subject.clone(), request);

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 /// How long an append on a new connection waits for the broker's time to be measured there.
 const MEASURE_TIMEOUT: Duration = Duration::from_millis(500);
-/// How old the newest measurement may be where a command gives access: the broker's clock may have stepped since.
+/// How old the newest measurement may be where a command changes access: the broker's clock may have stepped since.
 const MAX_AGE: Duration = Duration::from_millis(20);
 /// How wrong this machine's clock may be while the broker's was never measured.
 const UNMEASURED_ERROR: Duration = Duration::from_secs(1);
@@ -143,7 +143,9 @@ impl BrokerClock {
         let mut reading = self.reading.subscribe();
         reading.mark_unchanged();
         self.wanted.notify_one();
-        drop(timeout(MEASURE_TIMEOUT, reading.changed()).await);
+        if timeout(MEASURE_TIMEOUT, reading.changed()).await.is_err() {
+            tracing::debug!("the broker's time cannot be measured now, going on by the last measurement");
+        }
     }
 
     /// Waits, though not for long, until the broker's time was measured a moment ago.

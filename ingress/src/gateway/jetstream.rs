@@ -60,13 +60,13 @@ impl JetStream {
         }
         let observed = Arc::new(Observed::default());
         tokio::spawn(Arc::clone(&observed).run(connection.clone(), namespace.clone(), health));
-        let chain = Appender::new(connection.clone(), Arc::clone(&observed));
+        let appender = Appender::new(connection.clone(), Arc::clone(&observed));
         let asking = QueryClient::new(connection.clone(), namespace.clone());
         let (admission, turns, reports) = (Admission::default(), Turns::default(), DialectReports::default());
         let inner = Shared {
             namespace,
             connection,
-            chain,
+            appender,
             pending,
             asking,
             admission,
@@ -215,7 +215,7 @@ impl Shared {
         let bytes = commands.iter().map(|command| command.size()).sum();
         let appending = async {
             self.observed.fill.room(Lane::Bulk, bytes).await;
-            self.chain.append_together(&mut commands).await
+            self.appender.append_together(&mut commands).await
         };
         let Ok(Some(sequences)) = timeout_at(timing.publish_by, appending).await else { return false };
         for (underway, sequence) in begun.iter_mut().flatten().zip(sequences) {

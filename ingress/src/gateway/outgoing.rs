@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use async_nats::{HeaderMap, client::Request};
 use bytes::Bytes;
-use protocol::access::Access;
 use protocol::id::{Namespace, OperationId, WorkspaceId};
 use protocol::message::attempt::AttemptId;
 use protocol::message::command::Command;
@@ -37,8 +36,8 @@ pub(super) struct OutgoingCommand {
     pub(super) all_lanes: String,
     pub(super) payload: Bytes,
     pub(super) timing: Timing,
-    /// It gives access to a user who may have lost it: when it arrived decides whether it does.
-    pub(super) gives_access: bool,
+    /// It changes the access of a user who is there: when it arrived may decide whether it does.
+    pub(super) changes_access: bool,
     attempt: Option<Attempt>,
 }
 
@@ -73,8 +72,7 @@ impl OutgoingCommand {
             all_lanes: subject.all_lanes(namespace),
             payload: envelope.encode().map_err(GatewayError::Encode)?.into(),
             timing,
-            gives_access: !matches!(envelope.body, Command::Create { .. })
-                && envelope.body.access() == Some(Access::Given),
+            changes_access: !matches!(envelope.body, Command::Create { .. }) && envelope.body.access().is_some(),
             attempt: None,
         })
     }

@@ -78,7 +78,7 @@ impl PendingOutcomes {
     /// The waiter may be gone, or the same was heard before: both are normal.
     fn tell(&self, operation: OperationId, notice: Notice) {
         if self.map().get(&operation).is_none_or(|sender| sender.try_send(notice).is_err()) {
-            tracing::debug!(%operation, "nobody waits for what is heard of this operation any more");
+            tracing::debug!(%operation, "no request waits for this operation any more");
         }
     }
 
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_notice_reaches_its_operation_and_nobody_else() {
+    async fn a_notice_reaches_its_operation_and_no_other() {
         let pending = PendingOutcomes::default();
         let (mut one, mut two) = (pending.wait_for(operation(1)), pending.wait_for(operation(2)));
         pending.tell(operation(3), Notice::Outcome(Outcome::Deleted));

@@ -20,7 +20,7 @@ use super::turns::Turns;
 pub(super) struct Shared {
     pub(super) namespace: Namespace,
     pub(super) connection: Connection,
-    pub(super) chain: Appender,
+    pub(super) appender: Appender,
     pub(super) pending: PendingOutcomes,
     pub(super) asking: QueryClient,
     pub(super) admission: Admission,

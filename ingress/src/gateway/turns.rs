@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 type Queues = HashMap<Arc<str>, VecDeque<Entry>>;
 
-/// The queues of resources. A resource has one only while somebody stands in it, so there are no more than requests.
+/// The queues of resources. A resource has one only while a request stands in it, so there are no more than requests.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Turns {
     queues: Arc<Mutex<Queues>>,

@@ -31,7 +31,7 @@ const LINGER_ASK_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Underway {
     inner: Arc<Shared>,
-    /// Taken when somebody else follows it.
+    /// Taken when another task follows it.
     parts: Option<Parts>,
 }
 
@@ -187,7 +187,7 @@ impl Parts {
             let admitted: Result<Result<(), GatewayError>, _> = timeout_at(publish_by, admitted).await;
             drop(queued);
             admitted.unwrap_or_else(|_| Err(inner.not_admitted(command)))?;
-            inner.chain.append(command).await
+            inner.appender.append(command).await
         };
         let appended = tokio::select! {
             biased;

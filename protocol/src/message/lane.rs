@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::message::command::Command;
 use crate::scim::resource_type::ResourceType;
 
-/// A queue within the log, served in this order: what takes access away overtakes what somebody waits for, which
+/// A queue within the log, served in this order: what takes access away overtakes what a client waits for, which
 /// overtakes what has no waiting client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -77,8 +77,8 @@ pub enum TokenError {
 impl Management {
     /// Connects to the broker.
     pub async fn connect(broker: &BrokerSettings) -> Result<Self, CallError> {
-        let options = connection::options(broker, "rosterd", CALL_TIMEOUT).await?;
-        let connected = options.connect(broker.url()?.reveal()).await;
+        let (options, servers) = connection::options(broker, "rosterd", CALL_TIMEOUT).await?;
+        let connected = options.connect(servers).await;
         let client = connected.map_err(|source| CallError::Connect { source })?;
         Ok(Self { client, namespace: broker.namespace.clone() })
     }

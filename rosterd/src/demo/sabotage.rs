@@ -32,8 +32,8 @@ pub(super) async fn break_messages(
 }
 
 /// Ends a worker with SIGKILL, as a crash or the kernel would.
-pub(super) fn kill_worker(board: &ProcessTable) {
-    let worker = board.processes().into_iter().find(|process| process.role == Role::Worker);
+pub(super) fn kill_worker(processes: &ProcessTable) {
+    let worker = processes.processes().into_iter().find(|process| process.role == Role::Worker);
     let Some(worker) = worker else { return };
     if let Some(pid) = i32::try_from(worker.pid).ok().and_then(Pid::from_raw)
         && kill_process(pid, Signal::KILL).is_ok()

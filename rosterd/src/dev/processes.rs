@@ -122,8 +122,8 @@ mod tests {
     #[test]
     fn the_ready_file_is_current_and_for_its_owner_only() {
         let folder = tempfile::tempdir().unwrap();
-        let (board, path) = (ProcessTable::default(), folder.path().join("ready.json"));
-        board.note(worker(1)).unwrap();
+        let (processes, path) = (ProcessTable::default(), folder.path().join("ready.json"));
+        processes.note(worker(1)).unwrap();
         let content = Ready {
             base_url: "http://127.0.0.1:8080/scim/v2/acme".to_owned(),
             token: "rst_x".to_owned(),
@@ -131,8 +131,8 @@ mod tests {
             database_url: "sqlite://rosterd.db".to_owned(),
             processes: Vec::new(),
         };
-        board.keep_in(path.clone(), content).unwrap();
-        board.note(worker(2)).unwrap();
+        processes.keep_in(path.clone(), content).unwrap();
+        processes.note(worker(2)).unwrap();
         expect![[r#"
             {
               "base_url": "http://127.0.0.1:8080/scim/v2/acme",

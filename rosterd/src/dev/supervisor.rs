@@ -23,9 +23,9 @@ pub(crate) struct Supervisor {
 
 impl Supervisor {
     /// Keeps a part that runs running.
-    pub(crate) fn keep(&mut self, part: Component, running: Running, board: ProcessTable) {
+    pub(crate) fn keep(&mut self, part: Component, running: Running, processes: ProcessTable) {
         let stop = self.stop.clone();
-        self.tasks.push(tokio::spawn(supervise(part, running, board, stop)));
+        self.tasks.push(tokio::spawn(supervise(part, running, processes, stop)));
     }
 
     /// Asks all parts to end, and waits for that.
@@ -39,7 +39,7 @@ impl Supervisor {
     }
 }
 
-async fn supervise(mut part: Component, mut running: Running, board: ProcessTable, stop: CancellationToken) {
+async fn supervise(mut part: Component, mut running: Running, processes: ProcessTable, stop: CancellationToken) {
     loop {
         let code = tokio::select! {
             code = running.guarded.wait() => code,
@@ -49,11 +49,11 @@ async fn supervise(mut part: Component, mut running: Running, board: ProcessTabl
             }
         };
         let name = part.name();
-        note(board.remove(&name));
+        note(processes.remove(&name));
         info!(name, code, "{name} has ended, starting it again");
         crate::say(&format!("{name} has ended, starting it again"));
         let Some(next) = start_again(&mut part, &stop).await else { return };
-        note(board.note(next.process.clone()));
+        note(processes.note(next.process.clone()));
         running = next;
     }
 }

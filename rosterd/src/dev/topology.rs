@@ -46,7 +46,7 @@ pub struct SystemPlan {
 #[derive(Debug)]
 pub struct Topology {
     /// What runs.
-    pub board: ProcessTable,
+    pub processes: ProcessTable,
     /// How to reach it.
     pub ready: Ready,
     brokers: Supervisor,
@@ -62,13 +62,13 @@ impl Topology {
     }
 
     async fn begin(plan: &SystemPlan, say: fn(&str)) -> anyhow::Result<Self> {
-        let (board, logs) = (ProcessTable::default(), plan.data.join("logs"));
+        let (processes, logs) = (ProcessTable::default(), plan.data.join("logs"));
         std::fs::create_dir_all(&logs).with_context(|| format!("creating {}", logs.display()))?;
         let (mut brokers, mut workers, mut ingresses) = <(Supervisor, Supervisor, Supervisor)>::default();
 
         let nats_url = match &plan.nats_url {
             Some(url) => url.clone(),
-            None => start_broker(plan, &mut brokers, &board).await?,
+            None => start_broker(plan, &mut brokers, &processes).await?,
         };
         say(&format!("broker     {nats_url}"));
         let database_url = plan.database_url.clone().unwrap_or_else(|| sqlite_in(&plan.data));
@@ -77,23 +77,22 @@ impl Topology {
         for number in 1..=plan.workers {
             let mut own = common.clone();
             own.environment.extend(plan.worker_environment.iter().cloned());
-            start(Component::Worker(number, own), &mut workers, &board).await?;
+            start(Component::Worker(number, own), &mut workers, &processes).await?;
         }
         say(&format!("workers    {}", plan.workers));
 
-        let first = start(Component::Ingress(1, plan.port, common.clone()), &mut ingresses, &board).await?;
+        let first = start(Component::Ingress(1, plan.port, common.clone()), &mut ingresses, &processes).await?;
         let public_url = first.context("the first ingress has no URL")?;
         common.environment.push(("ROSTERD_PUBLIC_URL".to_owned(), public_url.clone().into()));
         for number in 2..=plan.ingresses {
-            start(Component::Ingress(number, 0, common.clone()), &mut ingresses, &board).await?;
+            start(Component::Ingress(number, 0, common.clone()), &mut ingresses, &processes).await?;
         }
         say(&format!("ingress    {public_url}"));
 
         let token = access::open(&nats_url, &plan.namespace, &plan.workspace, &plan.data).await?;
         let base_url = format!("{public_url}/scim/v2/{}", plan.workspace);
-        let processes = board.processes();
-        let ready = Ready { base_url, token, nats_url, database_url, processes };
-        Ok(Self { board, ready, brokers, workers, ingresses })
+        let ready = Ready { base_url, token, nats_url, database_url, processes: processes.processes() };
+        Ok(Self { processes, ready, brokers, workers, ingresses })
     }
 
     /// Stops in the order of a request's way: no new ones, then what is queued, then the log.
@@ -104,23 +103,23 @@ impl Topology {
     }
 }
 
-async fn start_broker(plan: &SystemPlan, brokers: &mut Supervisor, board: &ProcessTable) -> anyhow::Result<String> {
+async fn start_broker(plan: &SystemPlan, brokers: &mut Supervisor, processes: &ProcessTable) -> anyhow::Result<String> {
     let directory = plan.data.join("nats");
     std::fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
     let settings = nats::NatsSettings { guard: plan.rosterd.clone(), directory, port: None, log_sync: plan.log_sync };
-    start(Component::Broker(settings), brokers, board).await?.context("the broker has no URL")
+    start(Component::Broker(settings), brokers, processes).await?.context("the broker has no URL")
 }
 
 /// Starts a part and keeps it running; where it can be reached.
 async fn start(
     mut part: Component,
     supervisor: &mut Supervisor,
-    board: &ProcessTable,
+    processes: &ProcessTable,
 ) -> anyhow::Result<Option<String>> {
     let running = part.start().await.with_context(|| format!("starting {}", part.name()))?;
-    board.note(running.process.clone()).context("writing the ready file")?;
+    processes.note(running.process.clone()).context("writing the ready file")?;
     let url = running.process.url.clone();
-    supervisor.keep(part, running, board.clone());
+    supervisor.keep(part, running, processes.clone());
     Ok(url)
 }
 

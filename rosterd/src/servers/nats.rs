@@ -101,7 +101,7 @@ async fn start_as(settings: &NatsSettings, member: Option<&Member>, say: fn(&str
         if accepts(&mut server, deadline).await {
             return Ok(server);
         }
-        // It ended: somebody took the port, or the server before it still holds it. Anything else shows at the deadline.
+        // It ended: another process took the port, or the server before it still holds it. Anything else shows at the deadline.
         if Instant::now() >= deadline || !port_is_taken(&settings.directory) {
             let path = log_file(&settings.directory);
             return Err(ServerError::NotReady { program: PROGRAM, log: last_lines(&path, 10), path });

@@ -95,6 +95,10 @@ impl PostgresServer {
     /// Creates a database, as a copy of `template` if one is given; that one must have no connections.
     pub async fn create_database(&self, name: &str, template: Option<&str>) -> Result<(), ServerError> {
         let mut createdb = Command::new(self.cluster.programs.join("createdb"));
+        // The user's own settings are for the user's own servers.
+        for name in ["PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGSSLMODE", "PGSERVICE", "PGOPTIONS"] {
+            createdb.env_remove(name);
+        }
         createdb.args(["--maintenance-db", &self.url("postgres")]);
         createdb.args(template.map(|template| format!("--template={template}"))).arg(name);
         run_tool("creating a database with createdb", &mut createdb).await
@@ -186,7 +190,7 @@ impl Cluster {
             if self.accepts(&mut guarded, deadline).await {
                 return Ok((guarded, port));
             }
-            // It ended: somebody took the port, or processes of the server before it are still there.
+            // It ended: another process took the port, or processes of the server before it are still there.
             if Instant::now() >= deadline || !last_lines(&self.log(), 10).contains("in use") {
                 let path = self.log();
                 return Err(ServerError::NotReady { program: PROGRAM, log: last_lines(&path, 10), path });

@@ -133,7 +133,7 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// Somebody was created and the provider knows the id.
+    /// A person was created and the provider knows the id.
     pub fn created(&mut self, id: String, record: Record) {
         if record.kind == Kind::Group {
             self.members.entry(id.clone()).or_default();

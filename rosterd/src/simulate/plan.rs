@@ -36,7 +36,7 @@ pub struct Plan {
     pub teams: Vec<Team>,
 }
 
-/// Somebody who joins, and what happens to them afterwards.
+/// A person who joins, and what happens to them afterwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Joiner {
     /// As created.
@@ -111,7 +111,7 @@ impl Plan {
         people + teams
     }
 
-    /// Whether somebody of that userName belongs to this run.
+    /// Whether a person of that userName belongs to this run.
     pub fn owns_user(&self, user_name: &str) -> bool {
         user_name.strip_suffix(".example.com").is_some_and(|rest| rest.ends_with(&format!("@{}", self.run)))
     }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use rosterd::servers::guard::{Guarded, Launch};
 use rosterd::servers::nats::{self, LogSync};
 use rosterd::servers::postgres;
+use runtime::connection::{self, Connection};
+use runtime::settings::BrokerSettings;
 use sea_orm::{ConnectionTrait, Database};
 
 const ROSTERD: &str = env!("CARGO_BIN_EXE_rosterd");
@@ -30,6 +32,32 @@ async fn a_broker_that_was_killed_starts_again_on_the_same_port_with_the_same_st
     assert_eq!(context.query_account().await.unwrap().streams, 1);
     let mut guarded = second.into_guarded();
     guarded.terminate(Duration::from_secs(10)).await;
+}
+
+#[tokio::test]
+async fn a_password_in_the_brokers_url_is_used_and_with_an_authority_nothing_is_sent_in_plain_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("nats");
+    let settings = nats::NatsSettings { guard: ROSTERD.into(), directory, port: None, log_sync: LogSync::Interval };
+    let program = nats::start(&settings, say).await.unwrap().argv()[0].clone();
+    let port = rosterd::servers::free_port().unwrap();
+    let command =
+        [&program, "--addr", "127.0.0.1", "--port", &port.to_string(), "--user", "ann", "--pass", "s3:cret@,"];
+    let _server = Guarded::start(launch(&command, &folder.path().join("log"))).await.unwrap();
+
+    let broker = |login| BrokerSettings::known(&format!("nats://{login}127.0.0.1:{port}"), "test".parse().unwrap());
+    let open = Connection::open(&broker("ann:s3%3Acret%40%2C@"), "test", Duration::from_secs(5), |_| {}).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(20), open.connected()).await.expect("the right password is refused");
+
+    let connect = async |broker: &BrokerSettings| {
+        let (options, servers) = connection::options(broker, "test", Duration::from_secs(5)).await.unwrap();
+        options.connect(servers).await
+    };
+    assert!(connect(&broker("ann:s3cret@")).await.is_err());
+    let authority = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testdata/authority.pem");
+    let mut trusting = broker("ann:s3%3Acret%40%2C@");
+    trusting.nats_ca_file = Some(authority);
+    assert!(connect(&trusting).await.is_err(), "the server has no TLS");
 }
 
 #[tokio::test]

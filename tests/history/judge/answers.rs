@@ -7,8 +7,8 @@ use super::evidence::{Create, Evidence, Life};
 use super::moment::Moment;
 use crate::history::{Attempt, Kind, Micros, Operation, Outcome, Sight, UserSight, Violation};
 
-/// How long a process may be frozen.
-const LONGEST_STANDSTILL: Micros = 11_000_000;
+/// A command that was on its way for so long was held: two seconds, and a little less as its client sees it.
+const HELD: Micros = 1_900_000;
 
 pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Violation> {
     let names = Names::of(evidence);
@@ -26,16 +26,18 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Violation> {
     found.collect()
 }
 
-/// Whether somebody may have asked for the contrary while a change of access waited: then that is what counts. Of a
-/// reactivation that comes to an ingress which stood still, it is not known when it arrived: it may yield to a
-/// deactivation that was acknowledged a moment before (`protocol/src/access.rs`).
+/// Whether a change of access may yield to the contrary (`protocol/src/access.rs`): one that was held to what came
+/// meanwhile; a reactivation also where it is in doubt when it arrived, because its ingress stood still or the broker's
+/// clock stepped.
 fn is_superseded(evidence: &Evidence<'_>, attempt: &Attempt) -> bool {
     let Operation::SetActive { user, active } = &attempt.operation else { return false };
     let (start, end) = (attempt.start, attempt.end.unwrap_or(NEVER));
-    let doubt = if *active { LONGEST_STANDSTILL } else { 0 };
+    let held_since = (end - start >= HELD).then_some(start);
+    let in_doubt_since = evidence.in_doubt_since(start, end).filter(|_| *active);
+    let Some(since) = held_since.into_iter().chain(in_doubt_since).min() else { return false };
     let writes = evidence.switches.get(user.as_str()).into_iter().flat_map(|switch| &switch.writes);
     let mut contrary = writes.filter(|(value, write)| value != active && !write.is_refused());
-    contrary.any(|(_, write)| write.moment.start < end && write.accepted_by().saturating_add(doubt) > start)
+    contrary.any(|(_, write)| write.moment.start < end && write.accepted_by() > since)
 }
 
 /// A 2xx that shows something else than what was asked for.

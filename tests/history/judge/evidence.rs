@@ -9,6 +9,13 @@ use crate::history::{
     Attempt, Attribute, GroupSight, History, Micros, Operation, Outcome, Sight, Snapshot, UserSight, Values,
 };
 
+/// An ingress that stood still may need so long to catch up.
+const THAW: Micros = 1_000_000;
+/// How long an ingress may not have heard that the broker's clock has stepped.
+pub(super) const UNHEARD: Micros = 6_000_000;
+/// How far back an arrival may be that is told in another time (`protocol/src/access.rs`, `MAX_ARRIVAL_ERROR`).
+const BELIEVED: Micros = 600_000_000;
+
 /// Everything that is known, by what it is known about.
 #[derive(Debug)]
 pub(super) struct Evidence<'a> {
@@ -105,6 +112,14 @@ impl<'a> Evidence<'a> {
         Moment { process: None, start: after, end: after }
     }
 
+    /// Since when it may be in doubt at what time a request arrived that was under way then; none if it is not.
+    pub(super) fn in_doubt_since(&self, start: Micros, end: Micros) -> Option<Micros> {
+        let standstills = self.history.standstills.iter().map(|(from, to)| (*from, *from, to + THAW));
+        let steps = self.history.clock_steps.iter().map(|step| (step.saturating_sub(BELIEVED), *step, step + UNHEARD));
+        let in_doubt = standstills.chain(steps).filter(|(_, from, to)| start <= *to && *from <= end);
+        in_doubt.map(|(since, ..)| since).min()
+    }
+
     fn wrote(&mut self, attempt: &'a Attempt) {
         let write = Write::of(attempt);
         let create = |name, values| Create { name, write, values, ids: BTreeSet::new() };
@@ -129,8 +144,9 @@ impl<'a> Evidence<'a> {
             }
             Operation::DeleteUser { user } => {
                 self.users.entry(user).or_default().deletes.push(write);
-                // Its first effect may take access away long before it is applied (`worker/src/apply/first_effect.rs`).
-                let standing = if write.is_refused() { Standing::Refused } else { Standing::Pending };
+                // Its first effect may take access away before it is applied (`worker/src/apply/first_effect.rs`). It is no
+                // proof of that.
+                let standing = if write.is_acknowledged() { Standing::Unknown } else { write.standing };
                 self.switches.entry(user).or_default().writes.push((false, Write { standing, ..write }));
             }
             Operation::DeleteGroup { group } => self.groups.entry(group).or_default().deletes.push(write),

@@ -3,7 +3,7 @@
 use std::iter::Peekable;
 use std::vec::IntoIter;
 
-use super::evidence::{Evidence, Switch};
+use super::evidence::{Evidence, Switch, UNHEARD};
 use super::moment::{Moment, Write};
 use super::{ACCEPTED_WITHIN, ACCESS_WITHIN};
 use crate::history::{Kind, Micros, Violation};
@@ -25,10 +25,14 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Vec<Violation> {
     found.collect()
 }
 
+/// How long a link is cut or stalled at most.
+const LONGEST_FAULT: Micros = 12_000_000;
+
 /// How long a change of access may still take effect that its client lost. Where the broker's clock stepped while it was on
 /// its way, its arrival is in doubt, and a deactivation counts then (`protocol/src/access.rs`).
 fn lost_within(clock_steps: &[Micros], active: bool, write: &Write) -> Micros {
-    let on_its_way = write.moment.start..write.accepted_by();
+    // Or shortly before, so that its ingress had not heard of it.
+    let on_its_way = write.moment.start.saturating_sub(UNHEARD)..write.settled_by(LONGEST_FAULT);
     let in_doubt = !active && clock_steps.iter().any(|step| on_its_way.contains(step));
     if in_doubt { ACCEPTED_WITHIN } else { ACCESS_WITHIN }
 }

@@ -52,7 +52,7 @@ pub(super) async fn list(store: &Store, id: &WorkspaceId) -> Result<AdminReply, 
     Ok(AdminReply::Tokens { tokens: of_workspace(store.reader(), id).await? })
 }
 
-/// Ends a token at once. Context it twice is doing it once.
+/// Ends a token at once. Doing it twice is doing it once.
 pub(super) async fn revoke(
     store: &Store,
     id: &WorkspaceId,

@@ -15,7 +15,7 @@ use super::upsert::{BySteps, all_written, update_groups, update_users};
 use super::working::{Entry, WorkingSet};
 use crate::store::bulk_insert::{insert, one_of};
 use crate::store::entity::{group, group_member, user};
-use crate::store::fence::nobodys_name;
+use crate::store::fence::reserved_name;
 use crate::store::stored_resource::{Key, StoredResource};
 use crate::store::{Context, MAX_GROUPS, MAX_ROWS, MAX_VALUES, StoreError};
 
@@ -124,7 +124,7 @@ async fn write_users(
 ) -> Result<(), StoreError> {
     for key in users.handing_over() {
         let update = user::Entity::update_many()
-            .col_expr(user::Column::UserNameKey, nobodys_name(key).into())
+            .col_expr(user::Column::UserNameKey, reserved_name(key).into())
             .filter(keys_in(transaction, user::Column::Workspace, user::Column::Id, std::slice::from_ref(key)));
         update.exec(transaction).await.context("giving up a userName")?;
     }
@@ -153,7 +153,7 @@ async fn write_users(
 async fn write_groups(transaction: &DatabaseTransaction, groups: &Difference<'_>) -> Result<(), StoreError> {
     for key in groups.handing_over() {
         let update = group::Entity::update_many()
-            .col_expr(group::Column::DisplayNameKey, nobodys_name(key).into())
+            .col_expr(group::Column::DisplayNameKey, reserved_name(key).into())
             .filter(keys_in(transaction, group::Column::Workspace, group::Column::Id, std::slice::from_ref(key)));
         update.exec(transaction).await.context("giving up a displayName")?;
     }

@@ -36,7 +36,7 @@ pub(crate) struct BatchRunner {
     pub(crate) settled: RecentlySettled,
     pub(crate) failures: Failures,
     pub(crate) first_effects: FirstEffects,
-    /// Read by whatever is applied, written by a suspect: it is alone in this process, so that a crash is its own.
+    /// Read by every batch that is applied, written by a suspect: it is alone in this process, so that a crash is its own.
     pub(crate) alone: RwLock<()>,
     /// The most commands in one transaction.
     pub(crate) batch: usize,

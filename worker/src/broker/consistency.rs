@@ -2,8 +2,8 @@
 //!
 //! A broker can come back with less than it had: recreated empty, or without its tail after a power failure with
 //! `--log-sync interval`. Its next messages would get sequences that were used before. SQL would take them for settled,
-//! their successors would overtake them, and `active` would stay as an older command left it. So the log is numbered
-//! anew then ([`Numbering`]): everything that it holds and will hold gets a number above all that SQL knows. What was
+//! their successors would overtake them, and `active` would stay as an older command left it. So the log is renumbered
+//! then ([`Numbering`]): everything that it holds and will hold gets a number above all that SQL knows. What was
 //! applied before is found in the ledger by its operation; nothing has to be purged, and publishing goes on.
 
 use std::error::Error;
@@ -64,7 +64,7 @@ pub(crate) struct Consistency {
 }
 
 impl Consistency {
-    /// Compares the log with SQL, and numbers it anew if it is behind.
+    /// Compares the log with SQL, and renumbers it if it is behind.
     pub(crate) async fn verify(&self) -> Result<Numbering, ConsistencyError> {
         for _ in 0..RENUMBERINGS {
             let numbering = self.store.numbering().await?;
@@ -76,17 +76,17 @@ impl Consistency {
             error!(
                 last = state.last_sequence,
                 known = newest.number,
-                "the log has lost messages that were settled: it is numbered anew from here on"
+                "the log has lost messages that were settled: it is renumbered from here on"
             );
             self.store.renumber(numbering, first(&state), state.last_sequence, self.clock.now()).await?;
         }
         Err(ConsistencyError::Behind)
     }
 
-    /// Numbers the log anew, unless somebody did since `ended`.
+    /// Renumbers the log, unless another worker did since `ended`.
     pub(crate) async fn renumber(&self, ended: Numbering) -> Result<(), ConsistencyError> {
         let state = self.stream.get_info().await?.state;
-        error!("the log holds a message under the number of another one: it is numbered anew");
+        error!("the log holds a message under the number of another one: it is renumbered");
         Ok(self.store.renumber(ended, first(&state), state.last_sequence, self.clock.now()).await?)
     }
 

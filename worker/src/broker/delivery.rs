@@ -64,7 +64,7 @@ pub(crate) struct Late {
 }
 
 /// A message that this worker works on. With a ticket it was delivered here and has to be settled; without one it was
-/// fetched as somebody's predecessor, and its own delivery will find the ledger later.
+/// fetched as the predecessor of another, and its own delivery will find the ledger later.
 #[derive(Debug)]
 pub(crate) struct Item {
     /// The message.

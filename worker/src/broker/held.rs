@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_due_command_takes_its_whole_chain_along_and_nobody_elses() {
+    fn a_due_command_takes_its_whole_chain_along_and_no_other() {
         let (mut held, now) = (Held::default(), Instant::now());
         assert!(held.hold(command(1, 9, 7), now + BRING_AFTER).is_none());
         assert!(held.hold(command(1, 7, 5), now).is_none());

@@ -14,6 +14,7 @@ use async_nats::jetstream::context::ConsumerInfoError;
 use async_nats::jetstream::stream::{ConsumerResetError, LastRawMessageErrorKind, RawMessageError, Stream};
 use protocol::id::Namespace;
 use protocol::message::lane::Lane;
+use runtime::connection::Connection;
 use runtime::telemetry::error_chain;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -24,12 +25,26 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// How long one look may take.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How many looks are left out at most after a lane's consumer was set back, and after a look that failed.
+const MAX_PAUSE: u32 = 64;
+
 /// Looks for leftovers of each lane.
 pub(crate) struct Leftovers {
+    connection: Connection,
     stream: Stream,
     namespace: Namespace,
-    /// What was found when the lane was looked at last: an acknowledgement that has just come is not one.
-    found: HashMap<Lane, u64>,
+    lanes: HashMap<Lane, Looked>,
+}
+
+/// What was seen of a lane.
+#[derive(Debug, Default)]
+struct Looked {
+    /// The first leftover of the last look: an acknowledgement that has just come is not one.
+    found: Option<u64>,
+    /// How many looks are left out after the next trouble; it doubles each time.
+    pause: u32,
+    /// How many of them are still to be left out.
+    left_out: u32,
 }
 
 /// Why a lane could not be looked at.
@@ -45,43 +60,62 @@ enum LookError {
 
 impl Leftovers {
     /// Of this log.
-    pub(crate) fn new(stream: Stream, namespace: Namespace) -> Self {
-        Self { stream, namespace, found: HashMap::new() }
+    pub(crate) fn new(connection: Connection, stream: Stream, namespace: Namespace) -> Self {
+        Self { connection, stream, namespace, lanes: HashMap::new() }
     }
 
     /// Looks until `end`.
     pub(crate) async fn watch(mut self, end: CancellationToken) {
-        loop {
-            tokio::select! {
-                () = end.cancelled() => return,
-                () = sleep(INTERVAL) => {}
-            }
-            for lane in Lane::ALL {
-                // One that takes too long is a broker that is away: the next look will tell.
-                if let Ok(Err(failure)) = timeout(LOOK_TIMEOUT, self.look(lane)).await {
-                    warn!(%lane, error = %error_chain(&failure), "cannot look for acknowledged messages in the log");
-                }
+        while end.run_until_cancelled(sleep(INTERVAL)).await.is_some() {
+            if end.run_until_cancelled(self.look_at_all()).await.is_none() {
+                return;
             }
         }
     }
 
-    async fn look(&mut self, lane: Lane) -> Result<(), LookError> {
-        let name = lane.to_string();
+    async fn look_at_all(&mut self) {
+        for lane in Lane::ALL {
+            let mut looked = self.lanes.remove(&lane).unwrap_or_default();
+            if looked.left_out > 0 {
+                looked.left_out -= 1;
+            } else {
+                // One that takes too long is a broker that is away: the next look will tell.
+                if let Ok(Err(failure)) = timeout(LOOK_TIMEOUT, self.look(lane, &mut looked)).await {
+                    looked.rest();
+                    warn!(%lane, error = %error_chain(&failure), "cannot look for acknowledged messages in the log");
+                }
+            }
+            self.lanes.insert(lane, looked);
+        }
+    }
+
+    async fn look(&self, lane: Lane, looked: &mut Looked) -> Result<(), LookError> {
+        let (name, generation) = (lane.to_string(), self.connection.generation());
         let floor = self.stream.consumer_info(&name).await?.ack_floor.stream_sequence;
         let first = match self.stream.get_next_raw_message_by_subject(self.namespace.lane_commands(lane)).await {
-            Ok(message) => message.sequence,
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
-                self.found.remove(&lane);
-                return Ok(());
-            }
+            Ok(message) => Some(message.sequence).filter(|first| *first <= floor),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => None,
             Err(error) => return Err(error.into()),
         };
-        if first > floor {
-            self.found.remove(&lane);
-        } else if self.found.insert(lane, first) == Some(first) {
-            warn!(%lane, first, floor, "the broker kept messages that were acknowledged; they are delivered again");
+        let Some(first) = first else {
+            *looked = Looked::default();
+            return Ok(());
+        };
+        // What was seen on a connection says nothing about the log behind the next one.
+        let is_same = self.connection.is_up() && self.connection.generation() == generation;
+        if looked.found.replace(first) == Some(first) && is_same {
             self.stream.reset_consumer(&name, Some(first)).await?;
+            looked.rest();
+            warn!(%lane, first, floor, "the broker kept messages that were acknowledged; they are delivered again");
         }
         Ok(())
+    }
+}
+
+impl Looked {
+    /// Leaves out looks: what did not help is not done again and again.
+    fn rest(&mut self) {
+        self.left_out = self.pause;
+        self.pause = (self.pause * 2).clamp(1, MAX_PAUSE);
     }
 }

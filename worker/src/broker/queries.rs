@@ -26,7 +26,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
-use self::turns::{Attempt, Turns};
+use self::turns::{Attempt, Limits, Turns};
 
 use crate::broker::balance::balance;
 use crate::broker::consistency::Consistency;
@@ -37,18 +37,15 @@ use crate::{admin, answer};
 
 /// The queue group in which workers share queries.
 const QUEUE: &str = "worker";
-/// How many queries are answered at once.
-const MAX_RUNNING: usize = 32;
+/// How many queries are answered and wait, lists and others apart: what is quick, such as a GET by id, has one of the four
+/// connections for reads, and lists are never kept out.
+const LIMITS: Limits = Limits { quick: 29, lists: 3, waiting: 1024 };
 /// While more than this are being answered, a new one is not said to be taken, so that an idle worker gets a share: a
 /// store has four connections for reads.
 const BUSY: usize = 8;
-/// How many lists are answered at once: one connection for reads is left for what is quick, such as a GET by id.
-const MAX_LISTS: usize = 3;
-/// How many queries wait here for their turn; more stay in the subscription.
-const MAX_WAITING: usize = 1024;
 /// After so many failed queries in a row the database seems to be away: one alone may be its own fault.
 const MANY_FAILURES: u32 = 3;
-/// How long a query may take while the database seems to be away. Then the ingress is told, and asks somebody else.
+/// How long a query may take while the database seems to be away. Then the ingress is told, and asks another worker.
 const DOUBTFUL_TIMEOUT: Duration = Duration::from_secs(1);
 /// The largest part of a reply, in bytes: well below any broker's `max_payload`.
 const PART: usize = 512 * 1024;
@@ -81,29 +78,39 @@ impl Queries {
     /// Answers until `stop`, then finishes what was begun.
     pub(crate) async fn run(self: Arc<Self>, subscriptions: Vec<Subscriber>, stop: CancellationToken) {
         let mut messages = select_all(subscriptions).take_until(Box::pin(stop.cancelled_owned()));
-        let (mut turns, mut running, mut ended) = (Turns::new(MAX_LISTS), JoinSet::new(), false);
+        let (mut turns, mut running, mut ended) = (Turns::new(LIMITS), JoinSet::new(), false);
         while !ended || turns.has_waiting() || !running.is_empty() {
             tokio::select! {
-                message = messages.next(), if !ended && turns.waiting() < MAX_WAITING => match message {
-                    Some(message) => turns.enqueue(Attempt::new(message, Instant::now())),
+                message = messages.next(), if !ended && turns.has_room() => match message {
+                    Some(message) => self.take(message, &mut turns).await,
                     None => ended = true,
                 },
                 Some(Ok(attempt)) = running.join_next() => turns.finished(attempt),
             }
-            while running.len() < MAX_RUNNING
-                && let Some(attempt) = turns.next(Instant::now())
-            {
-                self.start(attempt, &mut running).await;
+            while let Some(attempt) = turns.next(Instant::now()) {
+                self.start(attempt, &mut running);
             }
         }
     }
 
-    /// Says that the query is taken, unless somebody else may be faster.
-    async fn start(self: &Arc<Self>, attempt: Attempt, running: &mut JoinSet<Attempt>) {
-        let doubtful = !*self.open.borrow() || self.failures.load(Ordering::Relaxed) >= MANY_FAILURES;
-        if !doubtful && running.len() < BUSY {
-            self.say_taken(&attempt).await;
+    /// Puts a query in line, and says that it is taken, unless another worker may be faster.
+    async fn take(&self, message: Message, turns: &mut Turns) {
+        let (now, is_busy) = (Instant::now(), turns.load() >= BUSY);
+        if let Some(attempt) = turns.enqueue(Attempt::new(message, now), now)
+            && !is_busy
+            && !self.is_doubtful()
+        {
+            self.say_taken(attempt).await;
         }
+    }
+
+    /// Whether the database seems to be away.
+    fn is_doubtful(&self) -> bool {
+        !*self.open.borrow() || self.failures.load(Ordering::Relaxed) >= MANY_FAILURES
+    }
+
+    fn start(self: &Arc<Self>, attempt: Attempt, running: &mut JoinSet<Attempt>) {
+        let doubtful = self.is_doubtful();
         let queries = Arc::clone(self);
         running.spawn(async move {
             // A panic must not leave the query open here for ever.
@@ -132,7 +139,7 @@ impl Queries {
             self.send(reply, &self.query(message, attempt.query(), doubtful).await).await
         };
         if let Err(error) = sent {
-            warn!(%error, "a reply was not sent; whoever asked will ask again");
+            warn!(%error, "a reply was not sent; the caller will ask again");
         }
         failpoint::hit(Failpoint::WorkerReplyAfter).await;
     }

@@ -85,7 +85,7 @@ impl BatchRunner {
     /// Another message has the number of one that SQL knows: the log lost messages unseen.
     async fn renumber(&self) {
         if let Err(failure) = self.consistency.renumber(self.log.numbering).await {
-            warn!(error = %error_chain(&failure), "the log could not be numbered anew; the next attempt will");
+            warn!(error = %error_chain(&failure), "the log could not be renumbered; the next attempt will");
         }
         self.replies.connection.doubt();
     }
@@ -150,7 +150,7 @@ impl BatchRunner {
     }
 
     /// A suspect whose attempt cannot be put on record waits with its resource only, unless the database is away. One that
-    /// answers that somebody else has a lock is not.
+    /// answers that another transaction has a lock is not.
     async fn park_suspect(&self, operation: OperationId, failure: StoreError) -> Result<apply::Ending, StoreError> {
         let is_locked = failure.class() == Class::Locked;
         if !is_locked {

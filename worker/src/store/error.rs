@@ -61,7 +61,7 @@ impl StoreError {
 
     /// The log was renumbered since the command was read.
     pub(crate) fn renumbered(doing: &'static str) -> Self {
-        Self { doing, class: Class::Renumber, cause: Cause("the log is numbered anew".to_owned()) }
+        Self { doing, class: Class::Renumber, cause: Cause("the log is renumbered".to_owned()) }
     }
 
     /// A value of the command itself, or of the configuration, cannot be used; `why` must not quote it.
@@ -130,7 +130,7 @@ fn classify_sqlstate(code: &str) -> Class {
     match (code, code.get(..2)) {
         // Lock not available.
         ("55P03", _) => Class::Locked,
-        // Unique violation: somebody else has the name since it was looked up. Transaction rollback: deadlock and
+        // Unique violation: another resource has the name since it was looked up. Transaction rollback: deadlock and
         // serialization failure.
         ("23505", _) | (_, Some("40")) => Class::Raced,
         // Data exception, integrity constraint violation, program limit exceeded.

@@ -1,7 +1,7 @@
 //! Fences: rows of `users` that stand for no person. A command that takes access away and cannot be applied yet leaves one
 //! where the user is not there yet, so that the create before it finds it in the way and makes the user inactive.
 //!
-//! The version of a fence is 0, which no resource has. Whatever reads users asks [`no_fence`], or [`Fence::of`] of a row.
+//! The version of a fence is 0, which no resource has. Every reader of users asks [`no_fence`], or [`Fence::of`] of a row.
 
 use protocol::access::Standing;
 use protocol::time::Timestamp;
@@ -36,7 +36,7 @@ pub(crate) fn no_fence_text(alias: &str) -> String {
 }
 
 /// A name that no user can have: it begins with a control character.
-pub(crate) fn nobodys_name(key: &Key) -> String {
+pub(crate) fn reserved_name(key: &Key) -> String {
     format!("\u{1}{}", key.id)
 }
 
@@ -53,8 +53,8 @@ impl Fence {
         user::Model {
             workspace: key.workspace.to_string(),
             id: key.id.0,
-            user_name: nobodys_name(key),
-            user_name_key: nobodys_name(key),
+            user_name: reserved_name(key),
+            user_name_key: reserved_name(key),
             display_name: None,
             display_name_key: None,
             external_id: None,

@@ -84,10 +84,10 @@ impl Store {
         Ok(rows.iter().any(other))
     }
 
-    /// Numbers the log anew: from `first` to `last` are the stream's sequences that it holds. Does nothing if somebody did
+    /// Renumbers the log: from `first` to `last` are the stream's sequences that it holds. Does nothing if another worker did
     /// so after `ended` was read.
     pub async fn renumber(&self, ended: Numbering, first: u64, last: u64, now: Timestamp) -> Result<(), StoreError> {
-        let doing = "numbering the log anew";
+        let doing = "renumbering the log";
         with_timeout(doing, async {
             let transaction = self.begin().await?;
             let highest = newest(&transaction).await?.number;

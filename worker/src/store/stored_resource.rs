@@ -42,7 +42,7 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// From columns. A workspace that cannot be read is not one that anybody could have written.
+    /// From columns. A workspace that cannot be read is not one that could have been written.
     pub(crate) fn of(workspace: String, id: sea_orm::prelude::Uuid) -> Result<Self, StoreError> {
         let workspace = WorkspaceId::try_from(workspace);
         let workspace = workspace.map_err(|error| StoreError::unreadable("reading a row's workspace", error))?;

@@ -62,7 +62,7 @@ pub(super) fn extensions() -> Extensions {
 }
 
 /// Fills the workspace, and another one with the same.
-pub(super) async fn fill(bed: &TestDatabase) {
+pub(super) async fn fill(db: &TestDatabase) {
     for (workspace, first) in [("acme", 1), ("umbrella", 10_000)] {
         let (mut dice, mut log) = (Dice::of(7643), Log::from(workspace, first));
         let mut batch = Vec::new();
@@ -77,7 +77,7 @@ pub(super) async fn fill(bed: &TestDatabase) {
         for accepted in &mut batch {
             accepted.envelope.extensions = extensions();
         }
-        assert!(statuses(&bed.apply(&batch).await).iter().all(|status| *status == 201));
+        assert!(statuses(&db.apply(&batch).await).iter().all(|status| *status == 201));
     }
 }
 

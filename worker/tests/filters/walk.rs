@@ -44,23 +44,23 @@ impl Asked {
         Self { lists, sort: (!dice.one_in(5)).then_some(sort) }
     }
 
-    pub(crate) async fn page(&self, bed: &TestDatabase, paging: Paging) -> Found {
+    pub(crate) async fn page(&self, db: &TestDatabase, paging: Paging) -> Found {
         let Self { lists, sort } = self.clone();
         let query = Query::List { lists, base_url: BASE_URL.to_owned(), sort, paging, joined: Include::NONE };
         // As it comes from an ingress.
         let query = serde_json::from_slice(&serde_json::to_vec(&query).unwrap()).unwrap();
-        match bed.ask("acme", query).await {
+        match db.ask("acme", query).await {
             Answer::List { total, resources, next } => (total, resources.iter().map(|one| one.id).collect(), next),
             other => panic!("{other:?}"),
         }
     }
 
     /// The whole list, page by page; each cursor as text and back.
-    async fn walk(&self, bed: &TestDatabase, count: i64) -> Vec<ResourceId> {
+    async fn walk(&self, db: &TestDatabase, count: i64) -> Vec<ResourceId> {
         let cursors = CursorCodec::of(&self.lists, self.sort.as_ref());
         let (mut all, mut after, mut counted) = (Vec::new(), None, None);
         loop {
-            let (total, page, next) = self.page(bed, Paging::cursor(after, Some(count))).await;
+            let (total, page, next) = self.page(db, Paging::cursor(after, Some(count))).await;
             assert_eq!(*counted.get_or_insert(total), total);
             let full = i64::try_from(page.len()).unwrap() == count;
             assert!(full || next.is_none(), "{} of {count}", page.len());
@@ -77,16 +77,16 @@ impl Asked {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_walk_shows_what_pages_by_index_show() {
-    on_both(async |bed| {
-        population::fill(bed).await;
-        let known = [known(bed, ResourceType::User).await, known(bed, ResourceType::Group).await];
+    on_both(async |db| {
+        population::fill(db).await;
+        let known = [known(db, ResourceType::User).await, known(db, ResourceType::Group).await];
         let mut dice = Dice::of(SEED);
         let walks: Vec<_> = (0..WALKS).map(|_| (Asked::by_chance(&mut dice, &known), 1 + dice.below(7))).collect();
         let found = stream::iter(&walks).map(async |(asked, count)| {
-            let (total, whole, next) = asked.page(bed, Paging::Index(Page::new(None, None))).await;
+            let (total, whole, next) = asked.page(db, Paging::Index(Page::new(None, None))).await;
             assert_eq!((u64::try_from(whole.len()).unwrap(), next), (total, None));
-            let walked = asked.walk(bed, i64::try_from(*count).unwrap()).await;
-            assert_eq!(walked, whole, "PostgreSQL: {}, {count} at a time: {asked:?}", bed.is_postgres());
+            let walked = asked.walk(db, i64::try_from(*count).unwrap()).await;
+            assert_eq!(walked, whole, "PostgreSQL: {}, {count} at a time: {asked:?}", db.is_postgres());
             whole.len()
         });
         let found: Vec<usize> = found.buffer_unordered(AT_A_TIME).collect().await;
@@ -97,20 +97,20 @@ async fn a_walk_shows_what_pages_by_index_show() {
 
 #[tokio::test]
 async fn texts_that_begin_alike_come_by_id_however_long_they_are() {
-    on_both(async |bed| {
+    on_both(async |db| {
         let mut log = Log::of("acme");
         let beginning = "\u{1f600}".repeat(SortKey::MAX_CHARACTERS);
         let titles = [format!("{beginning}b"), format!("{beginning}a"), "z".repeat(5_000), beginning.clone()];
         let people = (0..)
             .zip(&titles)
             .map(|(n, title)| log.user(n, new_user_with(json!({ "userName": format!("user{n}"), "title": title }))));
-        assert!(statuses(&bed.apply(&people.collect::<Vec<_>>()).await).iter().all(|status| *status == 201));
+        assert!(statuses(&db.apply(&people.collect::<Vec<_>>()).await).iter().all(|status| *status == 201));
         for (order, expected) in [("ascending", [2, 0, 1, 3]), ("descending", [0, 1, 3, 2])] {
             let sort = Sort::parse(&extensions(), &[ResourceType::User], "title", Some(order)).unwrap();
             let lists = vec![TypeFilter { resource_type: ResourceType::User, filter: None }];
             let asked = Asked { lists, sort: Some(sort) };
-            assert_eq!(asked.walk(bed, 1).await, expected.map(user), "{order}");
-            assert_eq!(asked.page(bed, Paging::Index(Page::new(None, None))).await.1, expected.map(user), "{order}");
+            assert_eq!(asked.walk(db, 1).await, expected.map(user), "{order}");
+            assert_eq!(asked.page(db, Paging::Index(Page::new(None, None))).await.1, expected.map(user), "{order}");
         }
     })
     .await;
@@ -118,12 +118,12 @@ async fn texts_that_begin_alike_come_by_id_however_long_they_are() {
 
 #[tokio::test]
 async fn a_walk_that_asks_for_nobody_is_told_how_many_there_are() {
-    on_both(async |bed| {
-        population::fill(bed).await;
+    on_both(async |db| {
+        population::fill(db).await;
         let lists = ResourceType::ALL.map(|resource_type| TypeFilter { resource_type, filter: None }).to_vec();
         let asked = Asked { lists, sort: None };
         let everybody = u64::try_from(population::USERS + population::GROUPS).unwrap();
-        assert_eq!(asked.page(bed, Paging::cursor(None, Some(0))).await, (everybody, vec![], None));
+        assert_eq!(asked.page(db, Paging::cursor(None, Some(0))).await, (everybody, vec![], None));
     })
     .await;
 }

@@ -34,16 +34,16 @@ pub(super) fn time(n: i64) -> String {
 }
 
 /// Fills `acme`, and `umbrella` with less. Group 0 has many members; each user below a thousand is in one more group.
-pub(super) async fn fill(bed: &TestDatabase) {
+pub(super) async fn fill(db: &TestDatabase) {
     let statements = [
-        users(bed, "acme", 'a', USERS),
-        users(bed, "umbrella", 'c', STRANGERS),
-        groups(bed),
-        members(bed, "0", MEMBERS),
-        members(bed, "n", GROUPS),
-        emails(bed),
+        users(db, "acme", 'a', USERS),
+        users(db, "umbrella", 'c', STRANGERS),
+        groups(db),
+        members(db, "0", MEMBERS),
+        members(db, "n", GROUPS),
+        emails(db),
     ];
-    let raw = bed.raw().await;
+    let raw = db.raw().await;
     for sql in statements {
         raw.execute_unprepared(&sql).await.unwrap();
     }
@@ -51,14 +51,14 @@ pub(super) async fn fill(bed: &TestDatabase) {
 }
 
 /// What PostgreSQL does of itself in time, and on SQLite somebody may.
-pub(super) async fn measure(bed: &TestDatabase) {
-    let raw = bed.raw().await;
-    raw.execute_unprepared(if bed.is_postgres() { "VACUUM ANALYZE" } else { "ANALYZE" }).await.unwrap();
+pub(super) async fn measure(db: &TestDatabase) {
+    let raw = db.raw().await;
+    raw.execute_unprepared(if db.is_postgres() { "VACUUM ANALYZE" } else { "ANALYZE" }).await.unwrap();
     raw.close().await.unwrap();
 }
 
-fn numbers(bed: &TestDatabase, count: u32) -> String {
-    if bed.is_postgres() {
+fn numbers(db: &TestDatabase, count: u32) -> String {
+    if db.is_postgres() {
         format!("generate_series(0, {count} - 1) AS s(n)")
     } else {
         format!(
@@ -67,20 +67,20 @@ fn numbers(bed: &TestDatabase, count: u32) -> String {
     }
 }
 
-fn id_of(bed: &TestDatabase, kind: char, n: &str) -> String {
-    if bed.is_postgres() {
+fn id_of(db: &TestDatabase, kind: char, n: &str) -> String {
+    if db.is_postgres() {
         format!("('{kind}0000000-0000-7000-8000-' || lpad(({n})::text, 12, '0'))::uuid")
     } else {
         format!("unhex('{kind}0000000000070008000' || printf('%012d', {n}))")
     }
 }
 
-fn json(bed: &TestDatabase) -> &'static str {
-    if bed.is_postgres() { "::jsonb" } else { "" }
+fn json(db: &TestDatabase) -> &'static str {
+    if db.is_postgres() { "::jsonb" } else { "" }
 }
 
-fn users(bed: &TestDatabase, workspace: &str, kind: char, count: u32) -> String {
-    let (id, numbers, json) = (id_of(bed, kind, "n"), numbers(bed, count), json(bed));
+fn users(db: &TestDatabase, workspace: &str, kind: char, count: u32) -> String {
+    let (id, numbers, json) = (id_of(db, kind, "n"), numbers(db, count), json(db));
     let names =
         "'user' || n || '@example.com', 'user' || n || '@example.com', 'Person ' || n, 'person ' || n, 'ext' || n";
     let search = "('{\"userName\":\"user' || n || '@example.com\",\"emails\":[{\"value\":\"user' || n || '@example.com\",\
@@ -90,12 +90,12 @@ fn users(bed: &TestDatabase, workspace: &str, kind: char, count: u32) -> String 
              active_seq, attributes, search, ownership, version, last_sequence, created_at, modified_at)
          SELECT '{workspace}', {id}, {names}, n % {INACTIVE} <> 0, 1, {search}{json}, {search}{json}, '[]'{json}, 1, 1,
              1700000000000, 1700000000000 + n * 1000{} FROM {numbers}",
-        if bed.is_postgres() { "::bigint" } else { "" }
+        if db.is_postgres() { "::bigint" } else { "" }
     )
 }
 
-fn groups(bed: &TestDatabase) -> String {
-    let (id, numbers, json) = (id_of(bed, 'b', "n"), numbers(bed, GROUPS), json(bed));
+fn groups(db: &TestDatabase) -> String {
+    let (id, numbers, json) = (id_of(db, 'b', "n"), numbers(db, GROUPS), json(db));
     format!(
         "INSERT INTO groups (workspace, id, display_name, display_name_key, external_id, attributes, search, ownership,
              member_count, version, last_sequence, created_at, modified_at)
@@ -104,18 +104,18 @@ fn groups(bed: &TestDatabase) -> String {
     )
 }
 
-fn members(bed: &TestDatabase, group: &str, count: u32) -> String {
-    let (group, member, numbers) = (id_of(bed, 'b', group), id_of(bed, 'a', "n"), numbers(bed, count));
+fn members(db: &TestDatabase, group: &str, count: u32) -> String {
+    let (group, member, numbers) = (id_of(db, 'b', group), id_of(db, 'a', "n"), numbers(db, count));
     // The first user is in the first group already.
     format!(
         "INSERT INTO group_members SELECT 'acme', {group}, {member} FROM {numbers} WHERE TRUE ON CONFLICT DO NOTHING"
     )
 }
 
-fn emails(bed: &TestDatabase) -> String {
-    let numbers = numbers(bed, USERS);
+fn emails(db: &TestDatabase) -> String {
+    let numbers = numbers(db, USERS);
     format!(
         "INSERT INTO user_emails SELECT 'acme', 'user' || n || '@example.com', {} FROM {numbers}",
-        id_of(bed, 'a', "n")
+        id_of(db, 'a', "n")
     )
 }

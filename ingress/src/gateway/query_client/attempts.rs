@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_that_nobody_takes_goes_to_others_soon_and_then_less_often() {
+    fn a_query_that_no_worker_takes_goes_to_others_soon_and_then_less_often() {
         assert_eq!(unheard(14), [0, 250, 350, 450, 550, 650, 750, 850, 950, 1050, 1150, 1250, 1450, 1850]);
         assert!(unheard(1000).last().unwrap() / 1000 > 900, "every second in the end");
     }

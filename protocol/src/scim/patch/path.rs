@@ -19,7 +19,7 @@ pub struct PatchPath {
 }
 
 impl PatchPath {
-    /// Reads a path: 400 `invalidPath`, or `invalidFilter` for what stands in the brackets.
+    /// Reads a path: 400 `invalidPath`, or `invalidFilter` if the schema refuses what stands in the brackets.
     pub fn parse(schema: &ResourceSchema, text: &str) -> Result<Self, ScimError> {
         if text.len() > Filter::MAX_LENGTH {
             return Err(invalid_path(format!("the path is longer than {} bytes", Filter::MAX_LENGTH)));

@@ -63,10 +63,10 @@ pub enum Kind {
 pub enum Mutability {
     /// The server alone.
     ReadOnly,
-    /// Anybody, at any time.
+    /// Any client, at any time.
     #[default]
     ReadWrite,
-    /// Anybody, once.
+    /// Any client, once.
     Immutable,
     /// Any client; it is never read.
     WriteOnly,

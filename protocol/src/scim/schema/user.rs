@@ -20,7 +20,7 @@ const ATTRIBUTES: &[Attribute] = &[
     Attribute::string("preferredLanguage").about("The preferred written or spoken language, as in Accept-Language"),
     Attribute::string("locale").about("The default location for localizing currency, dates and numbers, such as en-US"),
     Attribute::string("timezone").about("The time zone, such as America/Los_Angeles; the identity provider's value is the default until the person changes it"),
-    // Required beyond §8.7.1: it is never left open whether somebody has access.
+    // Required beyond §8.7.1: it is never left open whether the user has access.
     Attribute::boolean("active").required().defaulted().about("Whether the person has access"),
     Attribute::string("password").mutability(Mutability::WriteOnly).returned(Returned::Never).about("Accepted and never kept"),
     Attribute::complex("emails", EMAILS).multi_valued().about("E-mail addresses"),

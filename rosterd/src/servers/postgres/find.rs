@@ -83,7 +83,7 @@ fn cache() -> PathBuf {
     std::env::temp_dir().join(format!("rosterd-postgresql-{}-{uid}", WHEEL.version))
 }
 
-/// The programs in the cache, if it is ours: anybody can make a folder in the temporary folder.
+/// The programs in the cache, if it is ours: any user can make a folder in the temporary folder.
 fn cached(cache: &Path) -> Option<PathBuf> {
     let metadata = std::fs::symlink_metadata(cache).ok()?;
     if !metadata.is_dir() || metadata.uid() != rustix::process::geteuid().as_raw() || metadata.mode() & 0o022 != 0 {

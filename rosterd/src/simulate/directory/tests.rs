@@ -97,7 +97,7 @@ fn who_is_deleted_must_be_gone_from_lists_groups_and_by_id() {
 }
 
 #[test]
-fn an_update_keeps_whether_somebody_is_active() {
+fn an_update_keeps_whether_a_person_is_active() {
     let (mut expected, _) = agreeing();
     let mut person = Plan::new(1, 1, 0).joiners[0].person.clone();
     person.title = "Chief".to_owned();

@@ -89,7 +89,7 @@ impl Rows {
     }
 }
 
-/// A group's members of one kind: rows that name somebody who is there.
+/// A group's members of one kind: rows that name a live user or group.
 pub(super) fn member_rows(kind: ResourceType) -> Rows {
     let joined = match kind {
         ResourceType::User => format!("{JOINED_MEMBER} AND {}", no_fence_text("j")),

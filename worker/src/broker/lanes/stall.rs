@@ -22,7 +22,7 @@ pub(super) struct Stall {
 /// A consumer's state, as far as it tells of a stall.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Seen {
-    /// The consumer sequence of the last delivery to anybody.
+    /// The consumer sequence of the last delivery to any worker.
     delivered: u64,
     /// Whether messages wait that it could deliver.
     waits: bool,
@@ -43,7 +43,7 @@ impl Stall {
         now.duration_since(self.quiet_since) >= QUIET
     }
 
-    /// Notes the state: true if messages waited all the time since the last look, and none was delivered to anybody.
+    /// Notes the state: true if messages waited all the time since the last look, and none was delivered to any worker.
     pub(super) fn is_stalled(&mut self, seen: Seen, now: Instant) -> bool {
         let stalled = seen.waits && self.waiting_after == Some(seen.delivered);
         *self = Self { quiet_since: now, waiting_after: seen.waits.then_some(seen.delivered) };
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_to_anybody_is_no_stall_and_neither_is_an_empty_lane() {
+    fn a_delivery_to_any_worker_is_no_stall_and_neither_is_an_empty_lane() {
         let now = Instant::now();
         for next in [Seen { delivered: 8, waits: true }, Seen { delivered: 7, waits: false }] {
             let mut stall = Stall::new(now);

@@ -38,6 +38,10 @@ impl Attempt {
         self.query.as_ref()
     }
 
+    fn is_expired(&self, now: Instant) -> bool {
+        self.expires.is_some_and(|expires| now >= expires)
+    }
+
     /// Whether answering it may take long.
     fn is_list(&self) -> bool {
         matches!(self.query, Some(Query::List { .. } | Query::Members { .. }))
@@ -48,63 +52,100 @@ impl Attempt {
     }
 }
 
+/// How many queries are answered at once, and how many of each kind wait.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) quick: usize,
+    pub(super) lists: usize,
+    pub(super) waiting: usize,
+}
+
 /// What waits for its turn.
 #[derive(Debug)]
 pub(super) struct Turns {
     quick: VecDeque<Attempt>,
     lists: VecDeque<Attempt>,
-    /// Lists that are being answered, and how many may be.
+    /// How many of each are being answered, and how many may be.
+    running_quick: usize,
     running_lists: usize,
-    max_lists: usize,
+    limits: Limits,
     /// Each query that waits or is being answered.
     open: HashSet<String>,
 }
 
 impl Turns {
-    /// Answers at most so many lists at once.
-    pub(super) fn new(max_lists: usize) -> Self {
+    pub(super) fn new(limits: Limits) -> Self {
         let (quick, lists, open) = Default::default();
-        Self { quick, lists, running_lists: 0, max_lists, open }
-    }
-
-    pub(super) fn waiting(&self) -> usize {
-        self.quick.len() + self.lists.len()
+        Self { quick, lists, running_quick: 0, running_lists: 0, limits, open }
     }
 
     pub(super) fn has_waiting(&self) -> bool {
-        self.waiting() > 0
+        !self.quick.is_empty() || !self.lists.is_empty()
     }
 
-    /// Puts it in line, unless the same query is there already: then nothing is said, so that the ingress goes on looking
-    /// for a worker that may be faster.
-    pub(super) fn enqueue(&mut self, attempt: Attempt) {
-        if attempt.query_id().is_none_or(|id| self.open.insert(id.to_owned())) {
-            let waiting = if attempt.is_list() { &mut self.lists } else { &mut self.quick };
-            waiting.push_back(attempt);
+    /// Whether one more query may be put in line. Lists do not count: those beyond their limit are dropped.
+    pub(super) fn has_room(&self) -> bool {
+        self.quick.len() < self.limits.waiting
+    }
+
+    /// How many wait or are being answered.
+    pub(super) fn load(&self) -> usize {
+        self.quick.len() + self.lists.len() + self.running_quick + self.running_lists
+    }
+
+    /// Puts it in line, unless the same query is there already, or too many lists are: then nothing is said, so that the
+    /// ingress goes on looking for a worker that may be faster. Gives back the attempt that was put in line.
+    pub(super) fn enqueue(&mut self, attempt: Attempt, now: Instant) -> Option<&Attempt> {
+        if attempt.is_list() && self.lists.len() >= self.limits.waiting {
+            self.drop_expired_lists(now);
+            if self.lists.len() >= self.limits.waiting {
+                return None;
+            }
+        }
+        if attempt.query_id().is_some_and(|id| !self.open.insert(id.to_owned())) {
+            return None;
+        }
+        let waiting = if attempt.is_list() { &mut self.lists } else { &mut self.quick };
+        waiting.push_back(attempt);
+        waiting.back()
+    }
+
+    fn drop_expired_lists(&mut self, now: Instant) {
+        let all = std::mem::take(&mut self.lists);
+        let (expired, kept): (VecDeque<_>, VecDeque<_>) = all.into_iter().partition(|attempt| attempt.is_expired(now));
+        self.lists = kept;
+        for attempt in &expired {
+            self.forget(attempt);
         }
     }
 
-    /// The next one for whose answer an ingress still waits: first what is quick.
+    /// The next one for whose answer an ingress still waits: first what is quick. Neither kind takes the places of the
+    /// other.
     pub(super) fn next(&mut self, now: Instant) -> Option<Attempt> {
         while let Some(attempt) = self.pop() {
-            if attempt.expires.is_none_or(|expires| now < expires) {
-                self.running_lists += usize::from(attempt.is_list());
-                return Some(attempt);
+            if attempt.is_expired(now) {
+                self.forget(&attempt);
+                continue;
             }
-            self.forget(&attempt);
+            *self.running(attempt.is_list()) += 1;
+            return Some(attempt);
         }
         None
     }
 
     fn pop(&mut self) -> Option<Attempt> {
-        let may_list = self.running_lists < self.max_lists;
-        self.quick.pop_front().or_else(|| may_list.then(|| self.lists.pop_front()).flatten())
+        let quick = if self.running_quick < self.limits.quick { self.quick.pop_front() } else { None };
+        quick.or_else(|| if self.running_lists < self.limits.lists { self.lists.pop_front() } else { None })
+    }
+
+    const fn running(&mut self, list: bool) -> &mut usize {
+        if list { &mut self.running_lists } else { &mut self.running_quick }
     }
 
     /// It is answered.
     #[expect(clippy::needless_pass_by_value, reason = "an attempt that is finished is not used again")]
     pub(super) fn finished(&mut self, attempt: Attempt) {
-        self.running_lists -= usize::from(attempt.is_list());
+        *self.running(attempt.is_list()) -= 1;
         self.forget(&attempt);
     }
 
@@ -122,6 +163,12 @@ mod tests {
     use sea_orm::prelude::Uuid;
 
     use super::*;
+
+    const LIMITS: Limits = Limits { quick: 1, lists: 1, waiting: 2 };
+
+    fn turns() -> Turns {
+        Turns::new(LIMITS)
+    }
 
     fn attempt(reply: &str, within: Option<&str>, now: Instant) -> Attempt {
         let headers = within.map(|within| {
@@ -143,54 +190,54 @@ mod tests {
 
     #[test]
     fn a_query_that_is_asked_again_is_answered_once() {
-        let (now, mut turns) = (Instant::now(), Turns::new(1));
+        let (now, mut turns) = (Instant::now(), turns());
         let again = || attempt("inbox.a.1", Some("1000"), now);
-        turns.enqueue(attempt("inbox.a.0", Some("1000"), now));
-        turns.enqueue(again());
-        turns.enqueue(attempt("inbox.b.0", Some("1000"), now));
-        assert_eq!(turns.waiting(), 2);
+        let _ = turns.enqueue(attempt("inbox.a.0", Some("1000"), now), now);
+        let _ = turns.enqueue(again(), now);
+        let _ = turns.enqueue(attempt("inbox.b.0", Some("1000"), now), now);
+        assert_eq!(turns.quick.len(), 2);
         let first = turns.next(now).unwrap();
-        turns.enqueue(again());
-        assert_eq!(turns.waiting(), 1, "it is being answered");
+        let _ = turns.enqueue(again(), now);
+        assert_eq!(turns.quick.len(), 1, "it is being answered");
         turns.finished(first);
-        turns.enqueue(again());
-        assert_eq!(turns.waiting(), 2, "its answer was lost: it is answered again");
+        let _ = turns.enqueue(again(), now);
+        assert_eq!(turns.quick.len(), 2, "its answer was lost: it is answered again");
     }
 
     #[test]
-    fn a_query_that_nobody_waits_for_is_dropped() {
-        let (now, mut turns) = (Instant::now(), Turns::new(1));
-        turns.enqueue(attempt("inbox.a.0", Some("1000"), now));
-        turns.enqueue(attempt("inbox.b.0", Some("9000"), now));
+    fn a_query_that_no_ingress_waits_for_is_dropped() {
+        let (now, mut turns) = (Instant::now(), turns());
+        let _ = turns.enqueue(attempt("inbox.a.0", Some("1000"), now), now);
+        let _ = turns.enqueue(attempt("inbox.b.0", Some("9000"), now), now);
         let next = turns.next(now + Duration::from_secs(2)).unwrap();
         assert_eq!(next.query_id(), Some("inbox.b"));
-        turns.enqueue(attempt("inbox.a.1", Some("1000"), now));
-        assert_eq!(turns.waiting(), 1);
+        let _ = turns.enqueue(attempt("inbox.a.1", Some("1000"), now), now);
+        assert_eq!(turns.quick.len(), 1);
     }
 
     #[test]
     fn what_is_not_numbered_is_answered_each_time() {
-        let (now, mut turns) = (Instant::now(), Turns::new(1));
+        let (now, mut turns) = (Instant::now(), turns());
         for _ in 0..2 {
-            turns.enqueue(attempt("inbox.a", None, now));
+            let _ = turns.enqueue(attempt("inbox.a", None, now), now);
         }
-        assert_eq!(turns.waiting(), 2);
+        assert_eq!(turns.quick.len(), 2);
     }
 
     #[test]
     fn a_list_waits_for_another_one_and_nothing_quick_waits_for_lists() {
-        let (now, mut turns) = (Instant::now(), Turns::new(1));
+        let (now, mut turns) = (Instant::now(), turns());
         let asked = |query: &Query| {
             let mut attempt = attempt("inbox.a", None, now);
             attempt.message.payload = serde_json::to_vec(query).unwrap().into();
             Attempt::new(attempt.message, now)
         };
         let list = || asked(&Query::Members { group: ResourceId(Uuid::nil()), after: None, count: 1, display: false });
-        turns.enqueue(list());
-        turns.enqueue(list());
+        let _ = turns.enqueue(list(), now);
+        let _ = turns.enqueue(list(), now);
         let first = turns.next(now).unwrap();
         assert!(turns.next(now).is_none());
-        turns.enqueue(asked(&Query::Profile));
+        let _ = turns.enqueue(asked(&Query::Profile), now);
         assert_eq!(turns.next(now).unwrap().query(), Some(&Query::Profile));
         turns.finished(first);
         assert!(turns.next(now).unwrap().is_list());
