@@ -9,6 +9,7 @@ use protocol::profile::Profile;
 use protocol::scim::attributes::Attributes;
 use protocol::scim::error::ScimError;
 use protocol::scim::list::Include;
+use protocol::scim::members::Member;
 use protocol::scim::precondition::Precondition;
 use protocol::scim::resource::{Meta, Ownership, Resource, Version};
 use protocol::scim::resource_type::ResourceType;
@@ -22,8 +23,8 @@ use crate::store::entity::{credential, group, operation, user, workspace};
 use crate::store::fence::Fence;
 use crate::store::ledger::{self, State};
 use crate::store::lookup::{Lock, look_up_rows};
-use crate::store::stored_resource::StoredResource;
-use crate::store::{Context, Store, StoreError, credentials, profiles, with_timeout};
+use crate::store::stored_resource::{StoredResource, set_groups};
+use crate::store::{Context, DatabaseKind, Store, StoreError, credentials, members, profiles, with_timeout};
 
 mod duplicates;
 mod filter;
@@ -76,20 +77,46 @@ async fn get(
     precondition: &Precondition,
     joined: Include,
 ) -> Result<Answer, StoreError> {
+    let refused = |image: &StoredResource| {
+        let version = image.resource.meta.version;
+        if precondition.admits(version) {
+            None
+        } else if precondition.is_for_caches() {
+            Some(Answer::NotModified { version })
+        } else {
+            Some(Answer::Refused { error: ScimError::precondition_failed() })
+        }
+    };
+    if target.0 == ResourceType::User && store.kind() == DatabaseKind::Postgres {
+        let Some((image, groups)) = find_user(store, workspace, target.1).await? else {
+            return Ok(Answer::Resource { resource: None });
+        };
+        let refused = refused(&image);
+        let mut resource = image.resource;
+        if joined.groups {
+            set_groups(&mut resource, &groups);
+        }
+        return Ok(refused.unwrap_or_else(|| Answer::Resource { resource: Some(Box::new(resource)) }));
+    }
     let snapshot = store.snapshot().await?;
     let Some(image) = find(&snapshot, workspace, target).await? else {
         return Ok(Answer::Resource { resource: None });
     };
-    let version = image.resource.meta.version;
-    if !precondition.admits(version) {
-        return Ok(if precondition.is_for_caches() {
-            Answer::NotModified { version }
-        } else {
-            Answer::Refused { error: ScimError::precondition_failed() }
-        });
+    if let Some(refused) = refused(&image) {
+        return Ok(refused);
     }
     let resource = complete(&snapshot, workspace, image, joined).await?;
     Ok(Answer::Resource { resource: Some(Box::new(resource)) })
+}
+
+/// A user with its groups.
+async fn find_user(
+    store: &Store,
+    workspace: &WorkspaceId,
+    id: ResourceId,
+) -> Result<Option<(StoredResource, Vec<Member>)>, StoreError> {
+    let Some((row, groups)) = members::find_user(store.reader(), workspace, id).await? else { return Ok(None) };
+    if Fence::of(&row).is_some() { Ok(None) } else { Ok(Some((StoredResource::of_user(row)?, groups))) }
 }
 
 /// One resource's row.

@@ -16,6 +16,7 @@ use crate::store::{Class, Store, StoreError, with_timeout};
 
 mod access;
 mod apart;
+mod at_once;
 mod attach;
 mod batch;
 mod conditions;

@@ -31,6 +31,7 @@ pub(crate) mod profiles;
 pub(crate) mod retry;
 pub(crate) mod settled;
 pub(crate) mod stored_resource;
+pub(crate) mod user_writes;
 
 pub use dead::DeadMessage;
 pub use error::{Class, StoreError};
@@ -142,6 +143,11 @@ impl Store {
     /// For queries outside a transaction that writes.
     pub(crate) const fn reader(&self) -> &DatabaseConnection {
         &self.reader
+    }
+
+    /// For reads of a batch outside a transaction.
+    pub(crate) const fn writer(&self) -> &DatabaseConnection {
+        &self.writer
     }
 
     /// One moment of the database, for what takes several statements to read: without it a group that is deleted

@@ -8,6 +8,7 @@
 
 mod access;
 mod applying;
+mod at_once;
 mod attach;
 mod concurrency;
 mod cursors;

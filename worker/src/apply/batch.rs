@@ -16,7 +16,7 @@ use sea_orm::DatabaseTransaction;
 use super::attach::Attempts;
 use super::load::load;
 use super::working::{Ended, WorkingSet};
-use super::{Applied, Ending, effects};
+use super::{Applied, Ending, at_once, effects};
 use crate::accepted::Accepted;
 use crate::answer;
 use crate::store::entity::operation;
@@ -33,6 +33,9 @@ pub(super) async fn together(
     batch: &[Accepted],
     now: Timestamp,
 ) -> Result<Vec<Applied>, StoreError> {
+    if let Some(applied) = at_once::write_users(store, policy, batch, now).await? {
+        return Ok(applied);
+    }
     let transaction = store.begin_batch().await?;
     let mut claim = Claim::of(&transaction, batch).await?;
     let endings = apply_new(&transaction, policy, &claim.new, &mut claim.attempts, now).await?;
@@ -98,7 +101,7 @@ async fn show_groups(
 }
 
 /// The user in an answer. A new one is in no group yet: its id was not known.
-fn answered_user(ending: &mut Ending) -> Option<&mut Resource> {
+pub(super) fn answered_user(ending: &mut Ending) -> Option<&mut Resource> {
     let Ending::Answered(Outcome::Updated { resource } | Outcome::Duplicate { resource, .. }) = ending else {
         return None;
     };
@@ -106,7 +109,7 @@ fn answered_user(ending: &mut Ending) -> Option<&mut Resource> {
 }
 
 /// A command that makes the rules panic is one that cannot be applied; the worker goes on.
-fn decide(
+pub(super) fn decide(
     set: &mut WorkingSet,
     policy: &OwnershipPolicy,
     accepted: &Accepted,

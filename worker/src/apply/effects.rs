@@ -14,7 +14,7 @@ use super::membership::Membership;
 use super::upsert::{BySteps, all_written, update_groups, update_users};
 use super::working::{Entry, WorkingSet};
 use crate::store::bulk_insert::{insert, one_of};
-use crate::store::entity::{group, group_member, user};
+use crate::store::entity::{group, group_member, user, user_email};
 use crate::store::fence::reserved_name;
 use crate::store::stored_resource::{Key, StoredResource};
 use crate::store::{Context, MAX_GROUPS, MAX_ROWS, MAX_VALUES, StoreError};
@@ -29,6 +29,27 @@ pub(super) async fn write(transaction: &DatabaseTransaction, set: &WorkingSet) -
     emails.write(transaction).await?;
     write_groups(transaction, &groups).await?;
     write_members(transaction, set, &users, &groups).await
+}
+
+/// The rows of a batch that creates and changes users.
+pub(super) struct UserRows {
+    pub(super) created: Vec<user::Model>,
+    pub(super) updated: Vec<user::Model>,
+    pub(super) emails: Vec<user_email::Model>,
+}
+
+/// These rows, if none has to go: no user loses an e-mail address.
+pub(super) fn user_rows(set: &WorkingSet) -> Result<Option<UserRows>, StoreError> {
+    let users = Difference::of(&set.users);
+    let mut emails = Emails::of(&set.users);
+    let updated = users.updated.iter().map(|(key, _, now)| {
+        let row = now.user_row(&key.workspace)?;
+        emails.written(key, &row);
+        Ok(row)
+    });
+    let updated = updated.collect::<Result<_, StoreError>>()?;
+    let created = created_users(&users, &mut emails)?;
+    Ok(emails.if_none_go().map(|emails| UserRows { created, updated, emails }))
 }
 
 /// What happened to the resources of one kind.
@@ -140,14 +161,18 @@ async fn write_users(
         updates.entry(row.version).or_default().push(row);
     }
     update_users(transaction, updates).await?;
-    let mut rows = Vec::with_capacity(users.created.len());
-    for (key, image) in &users.created {
-        let row = image.user_row(&key.workspace)?;
-        emails.written(key, &row);
-        rows.push(row);
-    }
+    let rows = created_users(users, emails)?;
     let inserted = insert::<user::Entity>(transaction, rows, Some(unless_there()), "inserting users").await?;
     all_written(inserted, users.created.len(), "inserting users")
+}
+
+fn created_users(users: &Difference<'_>, emails: &mut Emails<'_>) -> Result<Vec<user::Model>, StoreError> {
+    let row = |(key, image): &(&Key, &StoredResource)| {
+        let row = image.user_row(&key.workspace)?;
+        emails.written(key, &row);
+        Ok(row)
+    };
+    users.created.iter().map(row).collect()
 }
 
 async fn write_groups(transaction: &DatabaseTransaction, groups: &Difference<'_>) -> Result<(), StoreError> {

@@ -50,6 +50,11 @@ impl<'a> Emails<'a> {
         self.new.extend(now.difference(before).map(row));
     }
 
+    /// The addresses that come, if none go.
+    pub(super) fn if_none_go(self) -> Option<Vec<user_email::Model>> {
+        self.gone.is_empty().then_some(self.new)
+    }
+
     /// Writes the changes. One row too many or too few to delete is no reason to refuse: the filter asks the user's own
     /// row in any case.
     pub(super) async fn write(self, transaction: &DatabaseTransaction) -> Result<(), StoreError> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sea_orm::{DatabaseTransaction, Value};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, Value};
 
 use super::working::{Entry, WorkingSet};
 use crate::store::emails::listed;
@@ -18,10 +18,23 @@ pub(super) async fn lock_users(
     keys: &BTreeSet<Key>,
     set: &mut WorkingSet,
 ) -> Result<(), StoreError> {
+    read_users(transaction, keys, Lock::Exclusive, set).await
+}
+
+/// Reads what users are.
+pub(super) async fn read_users(
+    connection: &impl ConnectionTrait,
+    keys: &BTreeSet<Key>,
+    lock: Lock,
+    set: &mut WorkingSet,
+) -> Result<(), StoreError> {
+    if keys.is_empty() {
+        return Ok(());
+    }
     set.users.extend(keys.iter().map(|key| (key.clone(), Entry::default())));
     let key = [user::Column::Workspace, user::Column::Id];
-    let rows = look_up_rows::<user::Entity, 2>(transaction, key, &values(keys), Lock::Exclusive).await;
-    for row in rows.context("locking users")? {
+    let rows = look_up_rows::<user::Entity, 2>(connection, key, &values(keys), lock).await;
+    for row in rows.context("reading users")? {
         let key = Key::of(row.workspace.clone(), row.id)?;
         if let Some(fence) = Fence::of(&row) {
             set.users.insert(key, Entry { fence: Some(fence), ..Entry::default() });

@@ -23,6 +23,11 @@ use crate::disposition::Settlement;
 const CHAINS_BATCH: usize = 64;
 /// The most suspects in one batch.
 const MAX_SUSPECTS: usize = 8;
+/// From how many commands on that wait, a batch of them is begun beside one that is running: fewer are cheaper in the next
+/// one, and reach the database no later.
+const ENOUGH_BESIDE: usize = 64;
+/// After how long a running batch has no batches wait for it any more.
+const SLOW_BATCH: Duration = Duration::from_millis(20);
 /// How often the database is tried while it is away.
 const PROBE: Duration = Duration::from_millis(250);
 
@@ -40,6 +45,8 @@ pub(crate) struct Dispatcher {
     taken: HashMap<Id, Vec<u64>>,
     /// The running tasks that bring predecessors along.
     bringing: HashSet<Id>,
+    /// Since when each running task of the lanes runs.
+    lanes_running: HashMap<Id, Instant>,
     /// The running tasks that take no slot from others.
     urgent_running: HashSet<Id>,
     slots: usize,
@@ -71,6 +78,7 @@ impl Dispatcher {
             in_work: HashSet::new(),
             taken: HashMap::new(),
             bringing: HashSet::new(),
+            lanes_running: HashMap::new(),
             urgent_running: HashSet::new(),
             slots,
             batch,
@@ -197,6 +205,9 @@ impl Dispatcher {
     fn start_lane(&mut self, free: FreeSlots) -> bool {
         self.chains_turn = true;
         let waiting = Waiting { urgent: self.urgent.len(), interactive: self.interactive.len(), bulk: self.bulk.len() };
+        if waiting.urgent == 0 && !self.is_worth_a_batch(waiting, Instant::now()) {
+            return false;
+        }
         let Some(lane) = self.schedule.next(waiting, free) else { return false };
         let queue = match lane {
             Lane::Urgent => &mut self.urgent,
@@ -210,8 +221,16 @@ impl Dispatcher {
         self.take(task, sequences);
         if lane == Lane::Urgent {
             self.urgent_running.insert(task);
+        } else {
+            self.lanes_running.insert(task, Instant::now());
         }
         true
+    }
+
+    /// Whether what waits in the lanes need not wait for the batches that are running.
+    fn is_worth_a_batch(&self, waiting: Waiting, now: Instant) -> bool {
+        waiting.interactive + waiting.bulk >= ENOUGH_BESIDE
+            || self.lanes_running.values().all(|since| now.duration_since(*since) >= SLOW_BATCH)
     }
 
     fn take(&mut self, task: Id, sequences: Vec<u64>) {
@@ -222,6 +241,7 @@ impl Dispatcher {
     fn forget(&mut self, task: Id) {
         self.bringing.remove(&task);
         self.urgent_running.remove(&task);
+        self.lanes_running.remove(&task);
         for sequence in self.taken.remove(&task).unwrap_or_default() {
             self.in_work.remove(&sequence);
         }
@@ -292,7 +312,11 @@ impl Dispatcher {
         // A due command whose predecessor is in work here stays due: look again shortly, not at once.
         let soon = Instant::now() + Duration::from_millis(5);
         // What no slot is free for waits for the end of a task, not for a time.
-        self.held.next_due(self.admitted_chains(self.free_slots())).map(|due| due.max(soon))
+        let chain = self.held.next_due(self.admitted_chains(self.free_slots())).map(|due| due.max(soon));
+        let waits = !self.interactive.is_empty() || !self.bulk.is_empty();
+        let newest = self.lanes_running.values().max().map(|since| *since + SLOW_BATCH);
+        let batch = newest.filter(|slow| waits && *slow > Instant::now());
+        chain.into_iter().chain(batch).min()
     }
 }
 

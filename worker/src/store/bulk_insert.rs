@@ -91,6 +91,13 @@ where
     Ok(written)
 }
 
+/// All rows as one JSON array; none if it would be too long for one statement.
+pub(crate) fn document_of_all(rows: Vec<impl Serialize>) -> serde_json::Result<Option<String>> {
+    let mut rows = rows.into_iter();
+    let whole = document(&mut rows)?;
+    Ok(rows.next().is_none().then_some(whole))
+}
+
 /// The next rows as one JSON array.
 fn document(rows: &mut impl Iterator<Item = impl Serialize>) -> serde_json::Result<String> {
     let mut document = String::from("[");

@@ -8,7 +8,8 @@ use protocol::scim::members::Member;
 use protocol::scim::resource_type::ResourceType;
 use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::{Expr, ExprTrait, Func, IntoColumnRef, Query, SelectStatement, UnionType};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, QueryResult, Statement};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, FromQueryResult, QueryResult, Statement, Value};
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::store::bulk_insert::one_of;
@@ -63,13 +64,65 @@ pub(crate) async fn groups_of(
     Ok(groups)
 }
 
-/// Each user is looked up by itself: see [`crate::store::lookup`]. `OFFSET 0` keeps the planner from turning it around.
+/// Joins `groups` to rows called `named`. Each user is looked up by itself: see [`crate::store::lookup`]. `OFFSET 0` keeps
+/// the planner from turning it around.
+const GROUPS_OF_NAMED: &str = "CROSS JOIN LATERAL (SELECT row.group_id FROM group_members AS row \
+     WHERE row.workspace = named.workspace AND row.member_id = named.member_id OFFSET 0) AS found \
+     JOIN groups ON groups.workspace = named.workspace AND groups.id = found.group_id";
+
+/// The groups of the rows called `named` in `from`, as one document that [`groups_in`] reads.
+pub(crate) fn groups_as_json(from: &str) -> String {
+    format!(
+        "(SELECT json_agg(shown) FROM (SELECT named.workspace, named.member_id, groups.id, groups.display_name \
+         FROM {from} AS named {GROUPS_OF_NAMED}) AS shown)"
+    )
+}
+
+/// Reads what [`groups_as_json`] makes: each user's groups, in the order of their ids.
+pub(crate) fn groups_in(document: Option<serde_json::Value>) -> Result<HashMap<Key, Vec<Member>>, StoreError> {
+    let unreadable = |_| StoreError::unreadable("reading the groups of users", "they have the wrong type");
+    let rows: Vec<GroupOfUser> = document.map_or(Ok(Vec::new()), serde_json::from_value).map_err(unreadable)?;
+    let mut groups: HashMap<Key, Vec<Member>> = HashMap::new();
+    for GroupOfUser { workspace, member_id, id, display_name } in rows {
+        let member = Member { id: ResourceId(id), resource_type: ResourceType::Group, display: Some(display_name) };
+        groups.entry(Key::of(workspace, member_id)?).or_default().push(member);
+    }
+    for groups in groups.values_mut() {
+        groups.sort_unstable_by_key(|group| group.id);
+    }
+    Ok(groups)
+}
+
+#[derive(Debug, Deserialize)]
+struct GroupOfUser {
+    workspace: String,
+    member_id: Uuid,
+    id: Uuid,
+    display_name: String,
+}
+
+/// A user's row and its groups, in one statement of PostgreSQL: at one moment, and in one round trip.
+pub(crate) async fn find_user(
+    connection: &impl ConnectionTrait,
+    workspace: &WorkspaceId,
+    id: ResourceId,
+) -> Result<Option<(user::Model, Vec<Member>)>, StoreError> {
+    let doing = "reading a user";
+    let groups = groups_as_json("(SELECT found.workspace, found.id AS member_id)");
+    let sql =
+        format!("SELECT found.*, {groups} AS groups FROM users AS found WHERE found.workspace = $1 AND found.id = $2");
+    let key: [Value; 2] = [workspace.as_str().into(), id.0.into()];
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, key);
+    let Some(row) = connection.query_one_raw(statement).await.context(doing)? else { return Ok(None) };
+    let groups = groups_in(row.try_get("", "groups").context(doing)?)?.into_values().next().unwrap_or_default();
+    Ok(Some((user::Model::from_query_result(&row, "").context(doing)?, groups)))
+}
+
 fn groups_by_document(workspace: &WorkspaceId, users: &[ResourceId]) -> Statement {
-    let sql = "SELECT named.member_id, groups.id, 'Group', groups.display_name \
-               FROM json_populate_recordset(NULL::group_members, $1::json) AS named \
-               CROSS JOIN LATERAL (SELECT row.group_id FROM group_members AS row \
-               WHERE row.workspace = named.workspace AND row.member_id = named.member_id OFFSET 0) AS found \
-               JOIN groups ON groups.workspace = named.workspace AND groups.id = found.group_id";
+    let sql = format!(
+        "SELECT named.member_id, groups.id, 'Group', groups.display_name \
+         FROM json_populate_recordset(NULL::group_members, $1::json) AS named {GROUPS_OF_NAMED}"
+    );
     let named = users.iter().map(|user| json!({"workspace": workspace.as_str(), "member_id": user.0}));
     let document = serde_json::Value::Array(named.collect()).to_string();
     Statement::from_sql_and_values(DbBackend::Postgres, sql, [document.into()])
