@@ -81,7 +81,11 @@ async fn play(db: &TestDatabase) -> Vec<String> {
 async fn one_statement_writes_what_the_long_way_writes() {
     let transcripts = RefCell::new(Vec::new());
     // SQLite knows only the long way.
-    on_both(async |db| transcripts.borrow_mut().push(play(db).await)).await;
+    on_both(async |db| {
+        let transcript = play(db).await;
+        transcripts.borrow_mut().push(transcript);
+    })
+    .await;
     let transcripts = transcripts.into_inner();
     for (long, short) in transcripts[0].iter().zip(&transcripts[1]) {
         assert_eq!(long, short);
