@@ -266,7 +266,7 @@ async fn everything(db: &TestDatabase) -> Vec<String> {
         read.push(format!("{query:?}\n{:?}", db.ask("acme", query.clone()).await));
     }
     let show = AdminCall::WorkspaceShow { workspace: "acme".parse().unwrap() };
-    let Ok(AdminReply::Workspace(acme)) = worker::admin::admin(&db.store, show, NOW).await else { panic!() };
+    let Ok(AdminReply::Workspace(acme)) = worker::rpc::operator::admin(&db.store, show, NOW).await else { panic!() };
     read.push(format!("{:?}", (acme.users, acme.groups)));
     read
 }
@@ -338,7 +338,7 @@ async fn a_fence_is_nobody_to_whoever_reads() {
     on_both(async |db| {
         let mut log = Log::of("acme");
         let create = AdminCall::WorkspaceCreate { workspace: "acme".parse().unwrap(), name: "Acme".to_owned() };
-        worker::admin::admin(&db.store, create, NOW).await.unwrap();
+        worker::rpc::operator::admin(&db.store, create, NOW).await.unwrap();
         db.apply(&[
             log.user(2, new_user("bob")),
             log.user(3, new_user_with(json!({"userName": "carol", "active": false}))),

@@ -13,7 +13,7 @@ fn token(n: u8) -> NewToken {
 }
 
 async fn call(db: &TestDatabase, call: AdminCall) -> AdminResult {
-    worker::admin::admin(&db.store, call, NOW).await
+    worker::rpc::operator::admin(&db.store, call, NOW).await
 }
 
 async fn credential_is_known(db: &TestDatabase, workspace: &str, n: u8) -> bool {

@@ -1,29 +1,4 @@
-//! The only door to NATS: connects, declares, pulls, answers, acknowledges.
-
-mod ahead;
-mod answered;
-mod balance;
-mod batch_runner;
-mod consistency;
-mod declare;
-mod delivery;
-mod dispatcher;
-mod failures;
-mod fate;
-mod first_effect;
-mod held;
-mod lanes;
-mod leftovers;
-mod predecessors;
-mod progress;
-mod projection;
-mod queries;
-mod replies;
-mod schedule;
-mod segment;
-mod settled;
-#[cfg(test)]
-mod testing;
+//! One session with the broker: declares and verifies the log, starts what works on it, ends it in order.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -40,25 +15,22 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-pub use self::consistency::ConsistencyError;
-pub use self::declare::DeclareError;
-
-use self::answered::AnsweredCreates;
-use self::batch_runner::BatchRunner;
-use self::consistency::Consistency;
-use self::declare::LaneConsumer;
-use self::delivery::LogView;
-use self::dispatcher::Dispatcher;
-use self::failures::Failures;
-use self::first_effect::FirstEffects;
-use self::lanes::LanePull;
-use self::leftovers::Leftovers;
-use self::progress::Progress;
-use self::projection::Projection;
-use self::queries::Queries;
-use self::replies::Replies;
-use self::settled::RecentlySettled;
 use crate::config::Config;
+use crate::dispatch::batch_runner::BatchRunner;
+use crate::dispatch::dispatcher::Dispatcher;
+use crate::dispatch::failures::Failures;
+use crate::dispatch::first_effect::FirstEffects;
+use crate::dispatch::settled::RecentlySettled;
+use crate::log::consistency::{Consistency, ConsistencyError, Ends};
+use crate::log::declare::{self, DeclareError, LaneConsumer};
+use crate::log::delivery::LogView;
+use crate::log::leftovers::Leftovers;
+use crate::log::progress::Progress;
+use crate::log::pull::LanePull;
+use crate::rpc::answered::AnsweredCreates;
+use crate::rpc::credential_projection::CredentialProjection;
+use crate::rpc::outcomes::Outcomes;
+use crate::rpc::queries::Queries;
 use crate::store::Store;
 
 /// How many deliveries of one lane may be in this process without being settled or held.
@@ -146,13 +118,13 @@ impl Session {
         let numbering = consistency.verify().await?;
         let log = LogView { namespace: self.config.broker.namespace.clone(), numbering };
         let consumers = declare::consumers(&stream, &self.config.broker.namespace).await?;
-        let projection = Arc::new(Projection::new(declare::bucket(&context, &self.config).await?));
+        let projection = Arc::new(CredentialProjection::new(declare::bucket(&context, &self.config).await?));
         Ok(Opened { consistency, generation, log, consumers, projection })
     }
 
     fn queries(
         &self,
-        projection: Arc<Projection>,
+        projection: Arc<CredentialProjection>,
         consistency: Consistency,
         log: LogView,
         open: watch::Receiver<bool>,
@@ -163,10 +135,11 @@ impl Session {
     }
 
     fn work(&self, consistency: Consistency, log: LogView, sound: watch::Receiver<u64>) -> Arc<BatchRunner> {
-        let replies = Replies { connection: self.connection.clone(), namespace: self.config.broker.namespace.clone() };
+        let outcomes =
+            Outcomes { connection: self.connection.clone(), namespace: self.config.broker.namespace.clone() };
         Arc::new(BatchRunner {
             store: self.store.for_settling(),
-            replies,
+            outcomes,
             consistency,
             sound,
             log,
@@ -188,15 +161,7 @@ struct Opened {
     generation: u64,
     log: LogView,
     consumers: Vec<(Lane, LaneConsumer)>,
-    projection: Arc<Projection>,
-}
-
-/// How a session is ended from within.
-pub(crate) struct Ends {
-    /// Pulls no more.
-    pub(crate) session: CancellationToken,
-    /// What was pulled and not begun is dropped: the log has it under another number now, or has lost it.
-    pub(crate) renumbered: CancellationToken,
+    projection: Arc<CredentialProjection>,
 }
 
 /// Tasks that go on until every delivery is settled.
@@ -212,7 +177,7 @@ impl Services {
     }
 }
 
-async fn reconcile(projection: Arc<Projection>, store: Store, end: CancellationToken) {
+async fn reconcile(projection: Arc<CredentialProjection>, store: Store, end: CancellationToken) {
     projection.run(store, end).await;
 }
 

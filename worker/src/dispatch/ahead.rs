@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use super::batch_runner::{BatchResult, BatchRunner};
 use super::first_effect::{Due, Order, behind_suspects, resource, urgent};
 use crate::apply::{Parked, first_effect};
-use crate::broker::delivery::Item;
+use crate::log::delivery::Item;
 use crate::store::Class;
 
 /// How many commands may wait for a row in vain. The rest is tried when its chain is.

@@ -9,8 +9,8 @@ use runtime::telemetry::error_chain;
 
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 
-use crate::broker::consistency::{Consistency, ConsistencyError};
-use crate::broker::delivery::LogView;
+use crate::log::consistency::{Consistency, ConsistencyError};
+use crate::log::delivery::LogView;
 
 /// The most sequences that are looked for in the log.
 const MAX_UNSETTLED: usize = 10_000;

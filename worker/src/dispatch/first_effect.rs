@@ -12,7 +12,7 @@ use protocol::message::lane::Lane;
 use protocol::time::Timestamp;
 
 use crate::accepted::Accepted;
-use crate::broker::delivery::{Item, Reading};
+use crate::log::delivery::{Item, Reading};
 
 /// The most sequences that are remembered.
 const MAX_REMEMBERED: usize = 16_384;
@@ -117,7 +117,7 @@ mod tests {
     use protocol::access::Arrival;
 
     use super::*;
-    use crate::broker::testing;
+    use crate::log::testing;
 
     fn accepted_at(mut item: Item, millis: i64) -> Item {
         item.logged.accepted_at = Timestamp::from_millis(millis);

@@ -15,7 +15,7 @@ use crate::store::{Store, StoreError};
 const RECONCILE: Duration = Duration::from_secs(10);
 
 /// The bucket, and what of each credential is known to be in it.
-pub(crate) struct Projection {
+pub(crate) struct CredentialProjection {
     bucket: kv::Store,
     known: Mutex<HashMap<String, Entry>>,
 }
@@ -39,7 +39,7 @@ pub(crate) enum ProjectionError {
     Update(#[from] kv::UpdateError),
 }
 
-impl Projection {
+impl CredentialProjection {
     /// Into this bucket.
     pub(crate) fn new(bucket: kv::Store) -> Self {
         Self { bucket, known: Mutex::default() }

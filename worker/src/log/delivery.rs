@@ -15,7 +15,7 @@ use protocol::time::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::accepted::{Accepted, RawMessage};
-use crate::broker::progress::{KeptAlive, Progress};
+use crate::log::progress::{KeptAlive, Progress};
 use crate::store::{CopyReason, Numbering, SettledCopy};
 
 /// From this delivery on, a command is a suspect: workers may have crashed on it.

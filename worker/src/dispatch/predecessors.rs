@@ -9,8 +9,8 @@ use protocol::failpoint::Failpoint;
 use runtime::failpoint;
 use tracing::warn;
 
-use crate::broker::batch_runner::BatchRunner;
-use crate::broker::delivery::Item;
+use crate::dispatch::batch_runner::BatchRunner;
+use crate::log::delivery::Item;
 use crate::store::{CopyReason, SettledCopy, StoreError};
 
 /// The most predecessors that are fetched for one batch of chains.
@@ -64,9 +64,9 @@ impl BatchRunner {
     async fn fetch(&self, sequence: u64) -> Predecessor {
         let Some(in_stream) = self.log.numbering.in_stream(sequence) else { return Predecessor::Gone };
         // On a connection on which the log is not known to be sound, its answer means nothing.
-        let generation = self.replies.connection.generation();
+        let generation = self.outcomes.connection.generation();
         let answer = self.consistency.stream.get_raw_message(in_stream).await;
-        if *self.sound.borrow() != generation || self.replies.connection.generation() != generation {
+        if *self.sound.borrow() != generation || self.outcomes.connection.generation() != generation {
             return Predecessor::Unknown;
         }
         match answer {

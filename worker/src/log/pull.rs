@@ -17,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use self::stall::{Seen, Stall};
-use crate::broker::declare::LaneConsumer;
-use crate::broker::delivery::{Item, LogView};
-use crate::broker::progress::Progress;
+use crate::log::declare::LaneConsumer;
+use crate::log::delivery::{Item, LogView};
+use crate::log::progress::Progress;
 
 /// How long one pull waits. Short, so that a drain loses no message that is on its way here: the last pull ends by
 /// itself.

@@ -27,13 +27,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 use self::turns::{Attempt, Limits, Turns};
-
-use crate::broker::balance::balance;
-use crate::broker::consistency::Consistency;
-use crate::broker::delivery::LogView;
-use crate::broker::projection::Projection;
+use crate::answer;
+use crate::log::consistency::Consistency;
+use crate::log::delivery::LogView;
+use crate::rpc::balance::balance;
+use crate::rpc::credential_projection::CredentialProjection;
+use crate::rpc::operator;
 use crate::store::Store;
-use crate::{admin, answer};
 
 /// The queue group in which workers share queries.
 const QUEUE: &str = "worker";
@@ -55,7 +55,7 @@ pub(crate) struct Queries {
     pub(crate) client: Client,
     pub(crate) log: LogView,
     pub(crate) store: Store,
-    pub(crate) projection: Arc<Projection>,
+    pub(crate) projection: Arc<CredentialProjection>,
     pub(crate) consistency: Consistency,
     pub(crate) clock: Clock,
     /// Whether the lanes are pulled; they are not while the database is away.
@@ -182,7 +182,7 @@ impl Queries {
                 | AdminCall::TokenCreate { .. }
                 | AdminCall::TokenRevoke { .. }
         );
-        let reply = admin::admin(&self.store, call, self.clock.now()).await?;
+        let reply = operator::admin(&self.store, call, self.clock.now()).await?;
         if changes_credentials {
             // Before the reply, so that a token works, or works no more, when the caller hears of it.
             if let Err(error) = self.projection.project(&self.store).await {

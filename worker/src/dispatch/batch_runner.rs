@@ -13,20 +13,20 @@ use tokio::time::Instant;
 use tracing::{error, warn};
 
 use crate::apply::Parked;
-use crate::broker::consistency::Consistency;
-use crate::broker::delivery::{Item, LogView, Reading, Ticket};
-use crate::broker::failures::Failures;
-use crate::broker::first_effect::{FirstEffects, Order};
-use crate::broker::held::{Held, RETRY};
-use crate::broker::replies::Replies;
-use crate::broker::settled::RecentlySettled;
-use crate::disposition::Settlement;
+use crate::dispatch::failures::Failures;
+use crate::dispatch::first_effect::{FirstEffects, Order};
+use crate::dispatch::held::{Held, RETRY};
+use crate::dispatch::settled::RecentlySettled;
+use crate::log::acknowledge::{Settlement, settle};
+use crate::log::consistency::Consistency;
+use crate::log::delivery::{Item, LogView, Reading, Ticket};
+use crate::rpc::outcomes::Outcomes;
 use crate::store::{Class, DeadMessage, SettledCopy, Store, StoreError};
 
 /// What a batch needs.
 pub(crate) struct BatchRunner {
     pub(crate) store: Store,
-    pub(crate) replies: Replies,
+    pub(crate) outcomes: Outcomes,
     pub(crate) consistency: Consistency,
     /// The connection on which the log was last found sound.
     pub(crate) sound: watch::Receiver<u64>,
@@ -93,7 +93,7 @@ impl BatchRunner {
     /// Gives deliveries back to the broker.
     pub(crate) async fn hand_back(&self, items: Vec<Item>, ending: Settlement) {
         for ticket in items.into_iter().filter_map(|item| item.ticket) {
-            self.replies.settle(ticket, ending).await;
+            settle(&self.outcomes.connection, ticket, ending).await;
         }
     }
 
@@ -182,13 +182,13 @@ impl BatchRunner {
             end.settled.push(item.sequence());
             let ending = match &item.logged.reading {
                 Reading::Late(late) => {
-                    self.replies.late(late).await;
+                    self.outcomes.late(late).await;
                     Settlement::Settled
                 }
                 Reading::Command(_) | Reading::TooNew(_) | Reading::Unreadable { .. } => Settlement::Dead,
             };
             if let Some(ticket) = item.ticket {
-                self.replies.settle(ticket, ending).await;
+                settle(&self.outcomes.connection, ticket, ending).await;
             }
         }
     }
@@ -224,10 +224,10 @@ impl BatchRunner {
     }
 
     pub(super) fn settle_later(&self, tickets: Vec<Ticket>, ending: Settlement) {
-        let replies = self.replies.clone();
+        let connection = self.outcomes.connection.clone();
         tokio::spawn(async move {
             for ticket in tickets {
-                replies.settle(ticket, ending).await;
+                settle(&connection, ticket, ending).await;
             }
         });
     }
@@ -289,7 +289,7 @@ fn unreadable(item: &Item) -> Option<DeadMessage> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::testing::{command, sequences};
+    use crate::log::testing::{command, sequences};
 
     #[test]
     fn what_follows_a_missing_predecessor_waits_with_everything_behind_it() {

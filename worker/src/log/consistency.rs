@@ -18,9 +18,9 @@ use runtime::connection::Connection;
 use runtime::telemetry::error_chain;
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use crate::broker::Ends;
 use crate::store::{Newest, Numbering, Store, StoreError};
 
 /// How long a check may take before it is made again: a lost reply would hold up everything.
@@ -154,6 +154,14 @@ impl Consistency {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// How a session is ended from within.
+pub(crate) struct Ends {
+    /// Pulls no more.
+    pub(crate) session: CancellationToken,
+    /// What was pulled and not begun is dropped: the log has it under another number now, or has lost it.
+    pub(crate) renumbered: CancellationToken,
 }
 
 /// The first sequence that a message has, or that the next one will get.

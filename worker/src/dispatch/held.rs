@@ -11,7 +11,7 @@ use runtime::backoff::doubled;
 use tokio::time::Instant;
 
 use crate::apply::Parked;
-use crate::broker::delivery::{Item, Reading};
+use crate::log::delivery::{Item, Reading};
 
 /// How long a command waits for its predecessor's own delivery before the predecessor is brought along.
 const BRING_AFTER: Duration = Duration::from_millis(20);
@@ -247,7 +247,7 @@ fn retry_delay(parked: &Parked, parkings: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::testing::{command, delivered, sequences};
+    use crate::log::testing::{command, delivered, sequences};
 
     #[test]
     fn a_command_is_released_when_its_predecessor_is_settled() {

@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use crate::apply::Parked;
-use crate::broker::batch_runner::{BatchResult, BatchRunner};
-use crate::broker::delivery::Item;
-use crate::broker::held::Held;
-use crate::broker::schedule::{FreeSlots, Schedule, Waiting};
-use crate::disposition::Settlement;
+use crate::dispatch::batch_runner::{BatchResult, BatchRunner};
+use crate::dispatch::held::Held;
+use crate::dispatch::schedule::{FreeSlots, Schedule, Waiting};
+use crate::log::acknowledge::Settlement;
+use crate::log::delivery::Item;
 
 /// How many commands are enough to bring along together: with their predecessors they are many more, and what just came
 /// in waits for their transaction where the database has one writer.

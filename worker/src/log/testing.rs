@@ -15,8 +15,8 @@ use protocol::scim::schema::Extensions;
 use protocol::time::Timestamp;
 
 use crate::accepted::{Accepted, RawMessage};
-use crate::broker::delivery::{Item, Logged, Reading, Ticket};
-use crate::broker::progress::Progress;
+use crate::log::delivery::{Item, Logged, Reading, Ticket};
+use crate::log::progress::Progress;
 
 /// A command on a user, with its place in the log; not delivered.
 pub(crate) fn command(user: u128, sequence: u64, predecessor: u64) -> Item {

@@ -11,10 +11,10 @@ use tracing::{debug, error, warn};
 
 use crate::accepted::Accepted;
 use crate::apply::{self, Parked};
-use crate::broker::batch_runner::BatchRunner;
-use crate::broker::delivery::{Item, Logged, Reading, Ticket};
-use crate::broker::held::RETRY;
-use crate::disposition::Settlement;
+use crate::dispatch::batch_runner::BatchRunner;
+use crate::dispatch::held::RETRY;
+use crate::log::acknowledge::{Settlement, settle};
+use crate::log::delivery::{Item, Logged, Reading, Ticket};
 use crate::store::{Class, DeadMessage, Store, StoreError};
 
 /// How many attempts that ended in a crash prove it.
@@ -87,7 +87,7 @@ impl BatchRunner {
         if let Err(failure) = self.consistency.renumber(self.log.numbering).await {
             warn!(error = %error_chain(&failure), "the log could not be renumbered; the next attempt will");
         }
-        self.replies.connection.doubt();
+        self.outcomes.connection.doubt();
     }
 
     /// Retries while the database is away, with the deliveries kept alive meanwhile. `again` if some were parked before.
@@ -224,10 +224,10 @@ impl BatchRunner {
             let trace = command.envelope.trace.as_deref();
             debug!(%operation, trace, sequence = command.sequence, kind = command.envelope.body.kind(), "settled");
             if let Some(outcome) = outcome {
-                self.replies.answer(&command.envelope.ingress, operation, outcome).await;
+                self.outcomes.answer(&command.envelope.ingress, operation, outcome).await;
             }
             if let Some(ticket) = delivery.ticket {
-                self.replies.settle(ticket, settled).await;
+                settle(&self.outcomes.connection, ticket, settled).await;
             }
         }
         end

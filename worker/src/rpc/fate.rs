@@ -8,8 +8,8 @@ use protocol::message::query::{Answer, Fate, Query};
 use tokio::time::timeout;
 
 use crate::answer;
-use crate::broker::delivery::{Item, Reading};
-use crate::broker::queries::Queries;
+use crate::log::delivery::{Item, Reading};
+use crate::rpc::queries::Queries;
 
 /// How long the ledger is waited for before the log is asked: while the database is away, what waits is still known.
 const LEDGER_TIMEOUT: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! Sends what this worker has to say: outcomes to the ingresses that wait, acknowledgements to the broker.
+//! Sends outcomes to the ingresses that wait.
 
 use protocol::failpoint::Failpoint;
 use protocol::id::{IngressId, Namespace, OperationId};
@@ -7,17 +7,16 @@ use runtime::connection::Connection;
 use runtime::failpoint;
 use tracing::{debug, warn};
 
-use crate::broker::delivery::{Late, Ticket};
-use crate::disposition::{Settlement, disposition};
+use crate::log::delivery::Late;
 
-/// Where outcomes and acknowledgements are sent.
+/// Where outcomes are sent.
 #[derive(Debug, Clone)]
-pub(crate) struct Replies {
+pub(crate) struct Outcomes {
     pub(crate) connection: Connection,
     pub(crate) namespace: Namespace,
 }
 
-impl Replies {
+impl Outcomes {
     /// Answers the ingress that waits. At most once by nature: an ingress that hears nothing asks for the ledger.
     pub(crate) async fn answer(&self, ingress: &IngressId, operation: OperationId, outcome: Outcome) {
         let payload = match payload(OutcomeMessage { operation, outcome }, self.connection.client().max_payload()) {
@@ -46,20 +45,6 @@ impl Replies {
         if let Err(error) = self.connection.client().publish(subject, payload.into()).await {
             warn!(%operation, %error, "a late copy of {operation} was not told of; the ingress will ask");
         }
-    }
-
-    /// Settles a delivery. The only place that acknowledges. Only on the connection of the delivery: a broker that came
-    /// back without its newest messages would take it for another message's. What is not acknowledged comes again and
-    /// finds the ledger.
-    pub(crate) async fn settle(&self, ticket: Ticket, ending: Settlement) {
-        if ticket.generation != self.connection.generation() || !self.connection.is_up() {
-            return debug!(?ending, "not acknowledged: the connection is another one now");
-        }
-        failpoint::hit(Failpoint::WorkerAckBefore).await;
-        if let Err(error) = self.connection.client().publish(ticket.reply.clone(), disposition(ending).into()).await {
-            warn!(?ending, %error, "an acknowledgement was not sent; the message will come again and find the ledger");
-        }
-        failpoint::hit(Failpoint::WorkerAckAfter).await;
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::jetstream::consumer;
 use tokio::time::Instant;
 
-use crate::broker::declare::MAX_ACK_PENDING;
+use crate::log::declare::MAX_ACK_PENDING;
 
 /// After so long without a delivery the consumer's state is looked at, and then again.
 const QUIET: Duration = Duration::from_secs(5);

@@ -3,10 +3,16 @@
 use std::time::Duration;
 
 use async_nats::jetstream::AckKind;
+use protocol::failpoint::Failpoint;
+use runtime::connection::Connection;
+use runtime::failpoint;
+use tracing::{debug, warn};
+
+use crate::log::delivery::Ticket;
 
 /// How the work on one delivery ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Settlement {
+pub(crate) enum Settlement {
     /// Its outcome is committed, now or by an earlier copy. A refusal is an outcome, too.
     Settled,
     /// It is committed as a dead letter.
@@ -20,14 +26,28 @@ pub enum Settlement {
 }
 
 /// How long a message waits for a worker that can read it.
-pub const NEWER_WORKER: Duration = Duration::from_secs(5);
+pub(crate) const NEWER_WORKER: Duration = Duration::from_secs(5);
 /// How long a message waits while its worker has no database.
-pub const DATABASE_AWAY: Duration = Duration::from_secs(1);
+pub(crate) const DATABASE_AWAY: Duration = Duration::from_secs(1);
 /// How long a message waits when its worker holds too many.
-pub const HELD_TOO_MANY: Duration = Duration::from_millis(250);
+pub(crate) const HELD_TOO_MANY: Duration = Duration::from_millis(250);
+
+/// Settles a delivery. The only place that acknowledges. Only on the connection of the delivery: a broker that came back
+/// without its newest messages would take it for another message's. What is not acknowledged comes again and finds the
+/// ledger.
+pub(crate) async fn settle(connection: &Connection, ticket: Ticket, ending: Settlement) {
+    if ticket.generation != connection.generation() || !connection.is_up() {
+        return debug!(?ending, "not acknowledged: the connection is another one now");
+    }
+    failpoint::hit(Failpoint::WorkerAckBefore).await;
+    if let Err(error) = connection.client().publish(ticket.reply.clone(), disposition(ending).into()).await {
+        warn!(?ending, %error, "an acknowledgement was not sent; the message will come again and find the ledger");
+    }
+    failpoint::hit(Failpoint::WorkerAckAfter).await;
+}
 
 /// The acknowledgement for an ending (ARCHITECTURE, "Failure classes").
-pub const fn disposition(ending: Settlement) -> AckKind {
+const fn disposition(ending: Settlement) -> AckKind {
     match ending {
         Settlement::Settled => AckKind::Ack,
         Settlement::Dead => AckKind::Term,
