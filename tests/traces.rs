@@ -9,7 +9,7 @@ const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 #[tokio::test]
 async fn a_request_is_followed_from_the_ingress_to_the_worker_by_its_trace() {
-    let plan = System::plan(Database::Sqlite).log_filter("info,ingress::router=debug,worker::broker=debug");
+    let plan = System::plan(Database::Sqlite).log_filter("info,ingress::router=debug,worker::dispatch=debug");
     let system = plan.start().await;
     let create = system.scim().json(Method::POST, "/Users", &user("person"));
     let created = send(create.header("traceparent", TRACE)).await.expect(201);

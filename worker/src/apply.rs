@@ -4,7 +4,6 @@
 //! memory, writes ledger and effects, commits. A redo for any reason starts from the beginning.
 
 use futures::future::BoxFuture;
-use protocol::id::OperationId;
 use protocol::message::outcome::Outcome;
 use protocol::ownership::OwnershipPolicy;
 use runtime::clock::Clock;
@@ -36,16 +35,7 @@ mod working;
 
 pub use first_effect::first_effect;
 
-/// What became of one command of a batch, committed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Applied {
-    /// The operation.
-    pub operation: OperationId,
-    /// How it ended.
-    pub ending: Ending,
-}
-
-/// How a command ended.
+/// How a command of a batch ended, committed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ending {
     /// Its outcome is committed, now or earlier. A refusal is an outcome, too.
@@ -75,44 +65,17 @@ pub const MAX_BATCH: usize = 256;
 
 /// Applies a batch, in ascending order of sequence. Each predecessor is settled, or earlier in the batch.
 ///
-/// Returns one [`Applied`] for each command, in the same order, after the commit. An error means that nothing is known
+/// Returns one [`Ending`] for each command, in the same order, after the commit. An error means that nothing is known
 /// to be committed and that time may heal it: the same batch can be applied again. [`Class::Unknown`] is an outage,
 /// [`Class::Locked`] is contention that stops the whole batch.
 #[inline(never)]
 pub fn apply<'a>(
     store: &'a Store,
     policy: &'a OwnershipPolicy,
-    batch: &'a [Accepted],
+    commands: &'a [&'a Accepted],
     clock: Clock,
-) -> BoxFuture<'a, Result<Vec<Applied>, StoreError>> {
-    Box::pin(async move {
-        let failure = match Box::pin(together(store, policy, batch, clock)).await {
-            Ok(applied) => return Ok(applied),
-            Err(failure) => failure,
-        };
-        warn!(
-            reason = failure.reason(),
-            commands = batch.len(),
-            "a batch fails as a whole, applying what can be applied"
-        );
-        match failure.class() {
-            Class::Renumber => Err(failure),
-            Class::Locked | Class::Raced | Class::Poison => apply_parked(store, policy, batch, clock).await,
-            Class::Unknown => {
-                check(store, failure).await?;
-                // The connection may have been to blame.
-                let failure = match Box::pin(together(store, policy, batch, clock)).await {
-                    Ok(applied) => return Ok(applied),
-                    Err(failure) => failure,
-                };
-                match failure.class() {
-                    Class::Renumber => Err(failure),
-                    Class::Unknown => Box::pin(isolate(store, policy, batch, clock, failure)).await,
-                    Class::Locked | Class::Raced | Class::Poison => apply_parked(store, policy, batch, clock).await,
-                }
-            }
-        }
-    })
+) -> BoxFuture<'a, Result<Vec<Ending>, StoreError>> {
+    Box::pin(Batch { store, policy, commands, clock }.apply())
 }
 
 /// Applies a batch of which commands were parked: waits for no row, and finds out whose a failure is.
@@ -120,67 +83,84 @@ pub fn apply<'a>(
 pub fn apply_parked<'a>(
     store: &'a Store,
     policy: &'a OwnershipPolicy,
-    batch: &'a [Accepted],
+    commands: &'a [&'a Accepted],
     clock: Clock,
-) -> BoxFuture<'a, Result<Vec<Applied>, StoreError>> {
-    Box::pin(async move {
-        let attempt =
-            || with_timeout("applying what can be applied", apart::by_savepoints(store, policy, batch, clock.now()));
+) -> BoxFuture<'a, Result<Vec<Ending>, StoreError>> {
+    Box::pin(Batch { store, policy, commands, clock }.apply_what_can_be())
+}
+
+/// Commands, and what they are applied with.
+#[derive(Clone, Copy)]
+struct Batch<'a> {
+    store: &'a Store,
+    policy: &'a OwnershipPolicy,
+    commands: &'a [&'a Accepted],
+    clock: Clock,
+}
+
+impl Batch<'_> {
+    async fn apply(self) -> Result<Vec<Ending>, StoreError> {
+        let failure = match Box::pin(self.apply_together()).await {
+            Ok(endings) => return Ok(endings),
+            Err(failure) => failure,
+        };
+        let (reason, commands) = (failure.reason(), self.commands.len());
+        warn!(reason, commands, "a batch fails as a whole, applying what can be applied");
+        let failure = match failure.class() {
+            Class::Unknown => {
+                self.check(failure).await?;
+                // The connection may have been to blame.
+                match Box::pin(self.apply_together()).await {
+                    Ok(endings) => return Ok(endings),
+                    Err(failure) if failure.class() == Class::Unknown => return Box::pin(self.isolate(failure)).await,
+                    Err(failure) => failure,
+                }
+            }
+            Class::Locked | Class::Raced | Class::Poison | Class::Renumber => failure,
+        };
+        if failure.class() == Class::Renumber { Err(failure) } else { Box::pin(self.apply_what_can_be()).await }
+    }
+
+    async fn apply_together(self) -> Result<Vec<Ending>, StoreError> {
+        match retry_contended(|| with_timeout("applying a batch", self.together())).await {
+            Ok(endings) => Ok(endings),
+            Err(failure) => Err(self.of_numbers(failure).await?),
+        }
+    }
+
+    async fn apply_what_can_be(self) -> Result<Vec<Ending>, StoreError> {
+        let attempt = || with_timeout("applying what can be applied", self.by_savepoints());
         let failure = match Box::pin(retry_contended(attempt)).await {
-            Ok(applied) => return Ok(applied),
-            Err(failure) => of_numbers(store, batch, failure).await?,
+            Ok(endings) => return Ok(endings),
+            Err(failure) => self.of_numbers(failure).await?,
         };
         match failure.class() {
             Class::Renumber | Class::Locked => Err(failure),
-            Class::Unknown | Class::Raced | Class::Poison => {
-                Box::pin(isolate(store, policy, batch, clock, failure)).await
-            }
+            Class::Unknown | Class::Raced | Class::Poison => Box::pin(self.isolate(failure)).await,
         }
-    })
-}
+    }
 
-/// Finds out whose a failure of the batch is.
-async fn isolate(
-    store: &Store,
-    policy: &OwnershipPolicy,
-    batch: &[Accepted],
-    clock: Clock,
-    failure: StoreError,
-) -> Result<Vec<Applied>, StoreError> {
-    let reason = failure.reason();
-    check(store, failure).await?;
-    match batch {
-        [one] => {
-            let ending = Ending::Parked(Parked::Failed(reason));
-            Ok(vec![Applied { operation: one.envelope.operation, ending }])
+    /// Finds out whose a failure of the batch is.
+    async fn isolate(self, failure: StoreError) -> Result<Vec<Ending>, StoreError> {
+        let reason = failure.reason();
+        self.check(failure).await?;
+        match self.commands {
+            [_] => Ok(vec![Ending::Parked(Parked::Failed(reason))]),
+            _ => Box::pin(self.by_halves()).await,
         }
-        batch => Box::pin(apart::by_halves(store, policy, batch, clock)).await,
     }
-}
 
-async fn together(
-    store: &Store,
-    policy: &OwnershipPolicy,
-    batch: &[Accepted],
-    clock: Clock,
-) -> Result<Vec<Applied>, StoreError> {
-    match retry_contended(|| with_timeout("applying a batch", batch::together(store, policy, batch, clock.now()))).await
-    {
-        Ok(applied) => Ok(applied),
-        Err(failure) => Err(of_numbers(store, batch, failure).await?),
+    /// A race that is lost again and again may be one for the number in the log.
+    async fn of_numbers(self, failure: StoreError) -> Result<StoreError, StoreError> {
+        if failure.class() == Class::Raced && self.store.takes_numbers_of_others(self.commands).await? {
+            return Ok(StoreError::number_taken("applying a batch"));
+        }
+        Ok(failure)
     }
-}
 
-/// A race that is lost again and again may be one for the number in the log.
-async fn of_numbers(store: &Store, batch: &[Accepted], failure: StoreError) -> Result<StoreError, StoreError> {
-    if failure.class() == Class::Raced && store.takes_numbers_of_others(batch).await? {
-        return Ok(StoreError::number_taken("applying a batch"));
+    /// Passes if the database takes writes, on a new connection; gives the failure back if it is an outage.
+    async fn check(self, failure: StoreError) -> Result<(), StoreError> {
+        self.store.doubt_connections();
+        if self.store.probe().await.is_ok() { Ok(()) } else { Err(failure.outage()) }
     }
-    Ok(failure)
-}
-
-/// Passes if the database takes writes, on a new connection; gives the failure back if it is an outage.
-async fn check(store: &Store, failure: StoreError) -> Result<(), StoreError> {
-    store.doubt_connections();
-    if store.probe().await.is_ok() { Ok(()) } else { Err(failure.outage()) }
 }

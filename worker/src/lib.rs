@@ -1,16 +1,17 @@
 //! Applies the log to SQL, each operation exactly once and in order, and answers what is read.
 //!
-//! The way of a command: `broker` pulls it and holds it until its predecessor is settled, [`apply`] decides and
-//! commits it together with its ledger row, `broker` answers the ingress and acknowledges. [`store`] is the only door
-//! to SQL, `broker` the only one to NATS.
+//! The way of a command: `log` pulls and reads it, `dispatch` holds it until its predecessor is settled, [`apply`] decides
+//! and commits it together with its ledger row, [`rpc`] answers the ingress, `log` acknowledges. [`answer`] and [`rpc`]
+//! answer what is read and what operators call for. [`store`] holds what all of them know of SQL.
 
 pub mod accepted;
-pub mod admin;
 pub mod answer;
 pub mod apply;
-mod broker;
 pub mod config;
-pub mod disposition;
+mod dispatch;
+mod log;
+pub mod rpc;
+mod session;
 pub mod store;
 mod watchdog;
 
@@ -26,9 +27,11 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::broker::Session;
-pub use crate::broker::{ConsistencyError, DeclareError, SessionError};
 use crate::config::Config;
+pub use crate::log::consistency::ConsistencyError;
+pub use crate::log::declare::DeclareError;
+use crate::session::Session;
+pub use crate::session::SessionError;
 use crate::store::{DatabaseKind, Store, StoreError, StoreOptions};
 
 /// How long a worker waits before it tries again what failed at start.

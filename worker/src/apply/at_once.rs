@@ -15,32 +15,30 @@ use sea_orm::ConnectionTrait;
 use super::batch::{self, answered_user};
 use super::creates::is_held;
 use super::effects::{UserRows, user_rows};
-use super::lock::read_users;
+use super::lock::read;
 use super::working::{Entry, WorkingSet};
-use super::{Applied, Ending};
+use super::{Batch, Ending};
 use crate::accepted::Accepted;
+use crate::store::entity::user;
 use crate::store::lookup::Lock;
 use crate::store::stored_resource::{Key, set_groups};
 use crate::store::user_writes::{Groups, ReadUser, UserWrites};
-use crate::store::{Class, DatabaseKind, Store, StoreError, column, ledger};
+use crate::store::{Class, DatabaseKind, StoreError, column, ledger};
 
-/// Applies a batch of creates, replacements and patches of users, one a user, if nothing is in their way. None: nothing is written.
-pub(super) async fn write_users(
-    store: &Store,
-    policy: &OwnershipPolicy,
-    batch: &[Accepted],
-    now: Timestamp,
-) -> Result<Option<Vec<Applied>>, StoreError> {
-    if store.kind() != DatabaseKind::Postgres || !may_be_written_at_once(batch) {
+/// Applies a batch of creates, replacements and patches of users, one a user, if nothing is in their way. None: nothing is
+/// written.
+pub(super) async fn write_users(batch: Batch<'_>, now: Timestamp) -> Result<Option<Vec<Ending>>, StoreError> {
+    let Batch { store, policy, commands, .. } = batch;
+    if store.kind() != DatabaseKind::Postgres || !may_be_written_at_once(commands) {
         return Ok(None);
     }
-    let Some(set) = read(store.writer(), batch).await? else { return Ok(None) };
-    let Some((writes, mut applied)) = decide(set, policy, batch, now)? else { return Ok(None) };
+    let Some(set) = read_set(store.writer(), commands).await? else { return Ok(None) };
+    let Some((writes, mut endings)) = decide(set, policy, commands, now)? else { return Ok(None) };
     failpoint::hit(Failpoint::WorkerDecided).await;
     match store.write_users(writes).await {
         Ok(Some(groups)) => {
-            show_groups(batch, &mut applied, &groups);
-            Ok(Some(applied))
+            show_groups(commands, &mut endings, &groups);
+            Ok(Some(endings))
         }
         Ok(None) => Ok(None),
         // The long way finds out whose failure it is.
@@ -53,9 +51,9 @@ pub(super) async fn write_users(
 
 /// Whether each command writes a user of its own, with nothing pending before it whose end it may share, and, if it creates
 /// one, without having been held on its way: another create may have superseded it ([`super::creates`]).
-fn may_be_written_at_once(batch: &[Accepted]) -> bool {
-    let mut ids = HashSet::with_capacity(batch.len());
-    batch.iter().all(|accepted| {
+fn may_be_written_at_once(commands: &[&Accepted]) -> bool {
+    let mut ids = HashSet::with_capacity(commands.len());
+    commands.iter().all(|accepted| {
         let envelope = &accepted.envelope;
         let is_write = match envelope.body {
             Command::Create { .. } => !is_held(accepted),
@@ -66,15 +64,15 @@ fn may_be_written_at_once(batch: &[Accepted]) -> bool {
             && accepted.predecessor == 0
             && envelope.resource_type == ResourceType::User
             && ids.insert((&envelope.workspace, envelope.resource))
-            && batch.first().is_some_and(|first| first.epoch == accepted.epoch)
+            && commands.first().is_some_and(|first| first.epoch == accepted.epoch)
     })
 }
 
 /// The users of the batch: those that commands create are not there, all others are.
-async fn read(connection: &impl ConnectionTrait, batch: &[Accepted]) -> Result<Option<WorkingSet>, StoreError> {
+async fn read_set(connection: &impl ConnectionTrait, commands: &[&Accepted]) -> Result<Option<WorkingSet>, StoreError> {
     let mut set = WorkingSet::default();
     let mut changed = BTreeSet::new();
-    for Accepted { envelope, .. } in batch {
+    for Accepted { envelope, .. } in commands.iter().copied() {
         let key = Key { workspace: envelope.workspace.clone(), id: envelope.resource };
         if matches!(envelope.body, Command::Create { .. }) {
             set.users.insert(key, Entry::default());
@@ -82,7 +80,7 @@ async fn read(connection: &impl ConnectionTrait, batch: &[Accepted]) -> Result<O
             changed.insert(key);
         }
     }
-    read_users(connection, &changed, Lock::None, &mut set).await?;
+    read::<user::Entity>(connection, &changed, Lock::None, &mut set).await?;
     let all_there = changed.iter().all(|key| set.users.get(key).is_some_and(|entry| entry.stored.is_some()));
     Ok(all_there.then_some(set))
 }
@@ -91,20 +89,20 @@ async fn read(connection: &impl ConnectionTrait, batch: &[Accepted]) -> Result<O
 fn decide(
     mut set: WorkingSet,
     policy: &OwnershipPolicy,
-    batch: &[Accepted],
+    commands: &[&Accepted],
     now: Timestamp,
-) -> Result<Option<(UserWrites, Vec<Applied>)>, StoreError> {
-    let mut operations = Vec::with_capacity(batch.len());
-    let mut applied = Vec::with_capacity(batch.len());
-    for accepted in batch {
+) -> Result<Option<(UserWrites, Vec<Ending>)>, StoreError> {
+    let mut operations = Vec::with_capacity(commands.len());
+    let mut endings = Vec::with_capacity(commands.len());
+    for accepted in commands.iter().copied() {
         let ended = batch::decide(&mut set, policy, accepted, None, now)?;
         if !matches!(ended.outcome, Outcome::Created { .. } | Outcome::Updated { .. }) {
             return Ok(None);
         }
         operations.push(ledger::row_of(accepted, &ended.outcome, ended.yielded, now));
-        applied.push(Applied { operation: accepted.envelope.operation, ending: Ending::Answered(ended.outcome) });
+        endings.push(Ending::Answered(ended.outcome));
     }
-    let epoch = batch.first().map_or(0, |first| first.epoch);
+    let epoch = commands.first().map_or(0, |first| first.epoch);
     let stored = set.users.iter().filter_map(|(key, entry)| Some((key, entry.stored.as_ref()?)));
     let read = stored.map(|(key, stored)| ReadUser {
         workspace: key.workspace.to_string(),
@@ -114,13 +112,13 @@ fn decide(
     });
     let read = read.collect();
     let Some(UserRows { created, updated, emails }) = user_rows(&set)? else { return Ok(None) };
-    Ok(Some((UserWrites { epoch, operations, read, created, updated, emails }, applied)))
+    Ok(Some((UserWrites { epoch, operations, read, created, updated, emails }, endings)))
 }
 
 /// Puts the groups of users into the answers.
-fn show_groups(batch: &[Accepted], applied: &mut [Applied], groups: &Groups) {
-    for (Accepted { envelope, .. }, applied) in batch.iter().zip(applied) {
-        let Some(user) = answered_user(&mut applied.ending) else { continue };
+fn show_groups(commands: &[&Accepted], endings: &mut [Ending], groups: &Groups) {
+    for (Accepted { envelope, .. }, ending) in commands.iter().zip(endings) {
+        let Some(user) = answered_user(ending) else { continue };
         let key = Key { workspace: envelope.workspace.clone(), id: user.id };
         if let Some(groups) = groups.get(&key) {
             set_groups(user, groups);

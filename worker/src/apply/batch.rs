@@ -16,32 +16,29 @@ use sea_orm::DatabaseTransaction;
 use super::attach::Attempts;
 use super::load::load;
 use super::working::{Ended, WorkingSet};
-use super::{Applied, Ending, at_once, effects};
+use super::{Batch, Ending, at_once, effects};
 use crate::accepted::Accepted;
-use crate::answer;
 use crate::store::entity::operation;
 use crate::store::ledger::State;
 use crate::store::members::groups_of;
 use crate::store::settled::{CopyReason, SettledCopy, insert_copies};
 use crate::store::stored_resource::set_groups;
-use crate::store::{Store, StoreError, column, commit, ledger};
+use crate::store::{Store, StoreError, column, commit, ledger, recall};
 
-/// Applies the whole batch or nothing of it.
-pub(super) async fn together(
-    store: &Store,
-    policy: &OwnershipPolicy,
-    batch: &[Accepted],
-    now: Timestamp,
-) -> Result<Vec<Applied>, StoreError> {
-    if let Some(applied) = at_once::write_users(store, policy, batch, now).await? {
-        return Ok(applied);
+impl Batch<'_> {
+    /// Applies the whole batch or nothing of it.
+    pub(super) async fn together(self) -> Result<Vec<Ending>, StoreError> {
+        let now = self.clock.now();
+        if let Some(endings) = at_once::write_users(self, now).await? {
+            return Ok(endings);
+        }
+        let transaction = self.store.begin_batch().await?;
+        let mut claim = Claim::of(&transaction, self.commands).await?;
+        let endings = apply_new(&transaction, self.policy, &claim.new, &mut claim.attempts, now).await?;
+        insert_copies(&transaction, &claim.copies, now).await?;
+        commit(transaction).await?;
+        claim.answers(self.store, self.commands, endings).await
     }
-    let transaction = store.begin_batch().await?;
-    let mut claim = Claim::of(&transaction, batch).await?;
-    let endings = apply_new(&transaction, policy, &claim.new, &mut claim.attempts, now).await?;
-    insert_copies(&transaction, &claim.copies, now).await?;
-    commit(transaction).await?;
-    claim.answers(store, batch, endings).await
 }
 
 /// Locks, decides and writes commands that the ledger does not know.
@@ -134,7 +131,7 @@ pub(super) struct Claim<'a> {
 }
 
 impl<'a> Claim<'a> {
-    pub(super) async fn of(transaction: &DatabaseTransaction, batch: &'a [Accepted]) -> Result<Self, StoreError> {
+    pub(super) async fn of(transaction: &DatabaseTransaction, batch: &'a [&'a Accepted]) -> Result<Self, StoreError> {
         let operations: Vec<_> = batch.iter().map(|accepted| accepted.envelope.operation.0).collect();
         let mut attempts = Attempts::awaited_by(batch);
         let (epoch, rows) = ledger::claim(transaction, &operations, &attempts.unread(batch)).await?;
@@ -150,7 +147,7 @@ impl<'a> Claim<'a> {
         let rows = rows.into_iter().filter(|row| operations.contains(&row.operation));
         let known: HashMap<_, _> = rows.map(|row| (OperationId(row.operation), row)).collect();
         let (mut new, mut copies, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
-        for accepted in batch {
+        for accepted in batch.iter().copied() {
             match known.get(&accepted.envelope.operation) {
                 Some(row) if row.sequence == column(accepted.sequence) => {}
                 None if seen.insert(accepted.envelope.operation) => new.push(accepted),
@@ -164,24 +161,25 @@ impl<'a> Claim<'a> {
     pub(super) async fn answers(
         self,
         store: &Store,
-        batch: &[Accepted],
+        batch: &[&Accepted],
         mut endings: HashMap<OperationId, Ending>,
-    ) -> Result<Vec<Applied>, StoreError> {
+    ) -> Result<Vec<Ending>, StoreError> {
         for (operation, row) in self.known {
             // It is committed, whatever the ledger says of it and whether or not that can be read now.
             endings.insert(operation, ending_of(store, &row).await.unwrap_or(Ending::Committed));
         }
         let lost = || StoreError::broken("answering a batch", "a command got no ending");
-        let mut applied: Vec<Applied> = Vec::with_capacity(batch.len());
+        let mut answers: Vec<Ending> = Vec::with_capacity(batch.len());
         for accepted in batch {
             let operation = accepted.envelope.operation;
             let ending = endings.remove(&operation).or_else(|| {
                 // It was stored twice: what the first copy got.
-                applied.iter().find(|one| one.operation == operation).map(|one| one.ending.clone())
+                let mut earlier = batch.iter().zip(&answers);
+                earlier.find(|(one, _)| one.envelope.operation == operation).map(|(_, ending)| ending.clone())
             });
-            applied.push(Applied { operation, ending: ending.ok_or_else(lost)? });
+            answers.push(ending.ok_or_else(lost)?);
         }
-        Ok(applied)
+        Ok(answers)
     }
 }
 
@@ -190,7 +188,7 @@ async fn ending_of(store: &Store, row: &operation::Model) -> Result<Ending, Stor
     match State::of(row)? {
         State::Dead => Ok(Ending::Dead(row.detail.clone().unwrap_or_default())),
         State::Applied | State::Rejected | State::Superseded => {
-            answer::outcome_of(store, row).await.map(Ending::Answered)
+            recall::outcome_of(store, row).await.map(Ending::Answered)
         }
     }
 }

@@ -1,0 +1,385 @@
+//! Commands that wait in this worker for a predecessor that is not settled yet. Pure: time comes in.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use protocol::id::{ResourceId, WorkspaceId};
+use protocol::message::lane::Lane;
+use protocol::scim::resource_type::ResourceType;
+use runtime::backoff::doubled;
+use tokio::time::Instant;
+
+use crate::apply::Parked;
+use crate::log::delivery::Delivery;
+
+/// How long a command waits for its predecessor's own delivery before the predecessor is brought along.
+const BRING_AFTER: Duration = Duration::from_millis(20);
+/// How long after a chain could not be completed it is tried again.
+pub(crate) const RETRY: Duration = Duration::from_millis(250);
+/// How soon a command whose row was locked is tried again, and how late at most.
+const LOCKED_RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+/// How soon any other parked command is tried again, and how late at most.
+const FAILED_RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+/// How many chains that failed by themselves are tried one by one. If there are more, they may have failed alike.
+const MAX_ALONE: usize = 8;
+/// The most commands held; what comes beyond is handed back to the broker.
+const MAX_HELD: usize = 4096;
+
+/// The resource whose commands form one chain.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Chain {
+    workspace: WorkspaceId,
+    resource_type: ResourceType,
+    resource: ResourceId,
+}
+
+/// A chain that is not tried before a time, whatever else is delivered of it.
+#[derive(Debug, Clone, Copy)]
+struct Parking {
+    until: Instant,
+    /// It failed by itself: it is tried alone.
+    alone: bool,
+    /// It waits until another transaction frees a row.
+    locked: bool,
+}
+
+/// Held commands by chain, and by the sequence that each waits for.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    chains: HashMap<Chain, BTreeMap<u64, (Instant, Delivery)>>,
+    parked: HashMap<Chain, Parking>,
+    waiting_for: HashMap<u64, Vec<(Chain, u64)>>,
+    count: usize,
+}
+
+impl Held {
+    /// Holds a delivery until its predecessor is settled or `due` has come. Gives it back if it is no command or too much
+    /// is held.
+    #[must_use]
+    pub(crate) fn hold(&mut self, mut delivery: Delivery, due: Instant) -> Option<Delivery> {
+        let Some(chain) = Chain::of(&delivery).filter(|_| self.count < MAX_HELD) else { return Some(delivery) };
+        delivery.make_room();
+        let sequence = delivery.sequence;
+        self.waiting_for.entry(delivery.predecessor).or_default().push((chain.clone(), sequence));
+        match self.chains.entry(chain).or_default().entry(sequence) {
+            Entry::Vacant(place) => {
+                place.insert((due, delivery));
+                self.count += 1;
+            }
+            // A copy that was fetched settles nothing: the delivery keeps its place.
+            Entry::Occupied(place) if delivery.ack.is_none() && place.get().1.ack.is_some() => {}
+            Entry::Occupied(mut place) => {
+                delivery.parkings = delivery.parkings.max(place.get().1.parkings);
+                drop(place.insert((due, delivery)));
+            }
+        }
+        None
+    }
+
+    /// Holds a delivery that cannot be applied now; its chain is tried again after a while, each time a longer one.
+    #[must_use]
+    pub(crate) fn park(&mut self, mut delivery: Delivery, parked: &Parked, now: Instant) -> Option<Delivery> {
+        let Some(chain) = Chain::of(&delivery) else { return Some(delivery) };
+        let until = now + retry_delay(parked, delivery.parkings);
+        delivery.parkings = delivery.parkings.saturating_add(1);
+        let (alone, locked) = (matches!(parked, Parked::Failed(_)), *parked == Parked::Locked);
+        let refused = self.hold(delivery, until);
+        if refused.is_none() {
+            // The first command of the chain comes first and decides; what waits behind it changes nothing.
+            let parking = self.parked.entry(chain).or_insert(Parking { until, alone, locked });
+            parking.alone |= alone;
+            parking.locked |= locked;
+        }
+        refused
+    }
+
+    /// Whether a command of its resource is parked.
+    pub(crate) fn is_parked(&self, delivery: &Delivery) -> bool {
+        !self.parked.is_empty() && Chain::of(delivery).is_some_and(|chain| self.parked.contains_key(&chain))
+    }
+
+    /// Has the chain of a delivery tried now, unless it waits for a lock.
+    pub(crate) fn hurry(&mut self, delivery: &Delivery, now: Instant) {
+        let parking = Chain::of(delivery).and_then(|chain| self.parked.get_mut(&chain));
+        if let Some(parking) = parking.filter(|parking| !parking.locked) {
+            parking.until = now;
+        }
+    }
+
+    /// When a command that was found to wait at `now` is to bring its predecessor along.
+    pub(crate) fn due(lane: Lane, now: Instant) -> Instant {
+        if lane == Lane::Urgent { now } else { now + BRING_AFTER }
+    }
+
+    /// The commands that waited for a sequence which is settled now.
+    pub(crate) fn release(&mut self, settled: u64) -> Vec<Delivery> {
+        let waiting = self.waiting_for.remove(&settled).unwrap_or_default();
+        waiting.into_iter().filter_map(|(chain, sequence)| self.take(&chain, sequence)).collect()
+    }
+
+    /// All held commands of chains of which one is due, each chain whole and in order, until there are `enough` commands.
+    /// A chain whose first command waits for one that is `in_work` here stays, and so does one that is of no `admitted`
+    /// lane. A chain with a suspect, or one that failed by itself, goes alone.
+    pub(crate) fn take_due(
+        &mut self,
+        now: Instant,
+        enough: usize,
+        admitted: impl Fn(Lane) -> bool,
+        in_work: impl Fn(u64) -> bool,
+    ) -> Vec<Delivery> {
+        let is_due = |chain: &Chain, deliveries: &BTreeMap<u64, (Instant, Delivery)>| {
+            let first = deliveries.values().next().map(|(_, delivery)| delivery.predecessor);
+            self.due_at(chain, deliveries).is_some_and(|due| due <= now)
+                && !first.is_some_and(&in_work)
+                && is_admitted(deliveries, &admitted)
+        };
+        let mut waiting: Vec<_> = self.chains.iter().filter(|(chain, deliveries)| is_due(chain, deliveries)).collect();
+        waiting.sort_by_cached_key(|(chain, deliveries)| self.due_at(chain, deliveries));
+        let few_failed = self.parked.values().filter(|parking| parking.alone).count() <= MAX_ALONE;
+        let (mut due, mut commands) = (Vec::new(), 0);
+        for (chain, deliveries) in waiting {
+            let suspect = deliveries.values().any(|(_, delivery)| delivery.suspect);
+            let alone = suspect || (few_failed && self.parked.get(chain).is_some_and(|parking| parking.alone));
+            if commands > 0 && (alone || commands + deliveries.len() > enough) {
+                continue;
+            }
+            due.push(chain.clone());
+            commands += deliveries.len();
+            if alone || commands >= enough {
+                break;
+            }
+        }
+        due.iter().flat_map(|chain| self.take_chain(chain)).collect()
+    }
+
+    /// A parked chain waits for its time, any other for the earliest of its commands.
+    fn due_at(&self, chain: &Chain, deliveries: &BTreeMap<u64, (Instant, Delivery)>) -> Option<Instant> {
+        match self.parked.get(chain) {
+            Some(parking) => Some(parking.until),
+            None => deliveries.values().map(|(due, _)| *due).min(),
+        }
+    }
+
+    fn take_chain(&mut self, chain: &Chain) -> Vec<Delivery> {
+        self.parked.remove(chain);
+        let deliveries = self.chains.remove(chain).unwrap_or_default();
+        self.count -= deliveries.len();
+        for (sequence, (_, delivery)) in &deliveries {
+            self.forget(delivery.predecessor, *sequence);
+        }
+        deliveries.into_values().map(|(_, delivery)| delivery).collect()
+    }
+
+    /// When the next held command of a chain of an `admitted` lane is due; none while no such chain is held.
+    pub(crate) fn next_due(&self, admitted: impl Fn(Lane) -> bool) -> Option<Instant> {
+        let chains = self.chains.iter().filter(|(_, deliveries)| is_admitted(deliveries, &admitted));
+        chains.filter_map(|(chain, deliveries)| self.due_at(chain, deliveries)).min()
+    }
+
+    /// Everything that is held, for handing back.
+    pub(crate) fn take_all(&mut self) -> Vec<Delivery> {
+        self.waiting_for.clear();
+        self.parked.clear();
+        self.count = 0;
+        std::mem::take(&mut self.chains)
+            .into_values()
+            .flat_map(BTreeMap::into_values)
+            .map(|(_, delivery)| delivery)
+            .collect()
+    }
+
+    fn take(&mut self, chain: &Chain, sequence: u64) -> Option<Delivery> {
+        let deliveries = self.chains.get_mut(chain)?;
+        let (_, delivery) = deliveries.remove(&sequence)?;
+        if deliveries.is_empty() {
+            self.chains.remove(chain);
+            self.parked.remove(chain);
+        }
+        self.count -= 1;
+        Some(delivery)
+    }
+
+    fn forget(&mut self, predecessor: u64, sequence: u64) {
+        if let Some(waiting) = self.waiting_for.get_mut(&predecessor) {
+            waiting.retain(|(_, held)| *held != sequence);
+            if waiting.is_empty() {
+                self.waiting_for.remove(&predecessor);
+            }
+        }
+    }
+}
+
+impl Chain {
+    /// The chain of a command; none for what is no command.
+    fn of(delivery: &Delivery) -> Option<Self> {
+        let envelope = &delivery.command()?.envelope;
+        Some(Self {
+            workspace: envelope.workspace.clone(),
+            resource_type: envelope.resource_type,
+            resource: envelope.resource,
+        })
+    }
+}
+
+/// Whether a chain is of an admitted lane. What was fetched follows those that were delivered here: it was brought along by
+/// them. Only where there are none left, it counts by its own lane.
+fn is_admitted(deliveries: &BTreeMap<u64, (Instant, Delivery)>, admitted: &impl Fn(Lane) -> bool) -> bool {
+    let delivered = || deliveries.values().filter_map(|(_, delivery)| delivery.lane());
+    let fetched = || deliveries.values().filter_map(|(_, delivery)| Some(delivery.command()?.lane));
+    if delivered().next().is_some() { delivered().any(admitted) } else { fetched().any(admitted) }
+}
+
+/// How long a command is parked that was parked so often before.
+fn retry_delay(parked: &Parked, parkings: u32) -> Duration {
+    let (soonest, latest) = match parked {
+        Parked::Locked => LOCKED_RETRY,
+        Parked::Failed(_) | Parked::Waiting => FAILED_RETRY,
+    };
+    // Half of the delay is by chance, so that those that failed together do not come together.
+    doubled(soonest, latest, parkings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::testing::{command, delivered, sequences};
+
+    #[test]
+    fn a_command_is_released_when_its_predecessor_is_settled() {
+        let (mut held, now) = (Held::default(), Instant::now());
+        assert!(held.hold(command(1, 7, 5), now).is_none());
+        assert!(held.hold(command(2, 8, 6), now).is_none());
+        assert_eq!(sequences(&held.release(5)), [7]);
+        assert!(held.release(5).is_empty());
+        assert_eq!(held.count, 1);
+    }
+
+    #[test]
+    fn a_due_command_takes_its_whole_chain_along_and_no_other() {
+        let (mut held, now) = (Held::default(), Instant::now());
+        assert!(held.hold(command(1, 9, 7), now + BRING_AFTER).is_none());
+        assert!(held.hold(command(1, 7, 5), now).is_none());
+        assert!(held.hold(command(2, 8, 6), now + BRING_AFTER).is_none());
+        let due = held.take_due(now, 256, |_| true, |_| false);
+        assert_eq!(sequences(&due), [7, 9]);
+        assert!(held.take_due(now, 256, |_| true, |_| false).is_empty());
+        assert!(held.release(7).is_empty(), "what was taken is not released a second time");
+        assert_eq!(held.next_due(|_| true), Some(now + BRING_AFTER));
+    }
+
+    #[test]
+    fn a_chain_whose_predecessor_is_in_work_here_waits_for_that_batch() {
+        let (mut held, now) = (Held::default(), Instant::now());
+        assert!(held.hold(command(1, 7, 5), now).is_none());
+        assert!(held.take_due(now, 256, |_| true, |sequence| sequence == 5).is_empty());
+        assert_eq!(sequences(&held.take_due(now, 256, |_| true, |_| false)), [7]);
+    }
+
+    #[test]
+    fn due_chains_go_together_until_there_are_enough_and_a_suspect_goes_alone() {
+        let (mut held, now) = (Held::default(), Instant::now());
+        for user in 1..=5 {
+            let mut first = command(user, 10 * u64::try_from(user).unwrap(), 5);
+            first.suspect = user == 5;
+            assert!(held.hold(first, now).is_none());
+            assert!(held.hold(command(user, 10 * u64::try_from(user).unwrap() + 1, 6), now).is_none());
+        }
+        let mut taken: Vec<Vec<Delivery>> = Vec::new();
+        while held.next_due(|_| true).is_some() {
+            taken.push(held.take_due(now, 4, |_| true, |_| false));
+        }
+        assert!(taken.iter().all(|deliveries| deliveries.len() <= 4), "{taken:?}");
+        let suspect = taken.iter().find(|deliveries| deliveries.iter().any(|delivery| delivery.suspect)).unwrap();
+        assert_eq!(sequences(suspect), [50, 51]);
+        assert_eq!(taken.iter().map(Vec::len).sum::<usize>(), 10);
+    }
+
+    #[test]
+    fn a_parked_chain_waits_for_its_time_whatever_else_comes_of_it() {
+        let (mut held, now) = (Held::default(), Instant::now());
+        assert!(held.park(command(1, 7, 5), &Parked::Locked, now).is_none());
+        assert!(held.is_parked(&command(1, 9, 7)) && !held.is_parked(&command(2, 9, 7)));
+        assert!(held.hold(command(1, 9, 7), now).is_none());
+        assert!(held.take_due(now, 256, |_| true, |_| false).is_empty());
+        let due = held.next_due(|_| true).unwrap();
+        assert!(due > now && due <= now + LOCKED_RETRY.0);
+        let again = held.take_due(due, 256, |_| true, |_| false);
+        assert_eq!(sequences(&again), [7, 9]);
+        assert_eq!(again.iter().map(|delivery| delivery.parkings).collect::<Vec<_>>(), [1, 0]);
+        assert!(!held.is_parked(&command(1, 9, 7)));
+    }
+
+    #[test]
+    fn what_was_fetched_waits_for_a_slot_of_the_lane_that_brought_it_along() {
+        let (mut held, now) = (Held::default(), Instant::now());
+        let urgent = |lane| lane == Lane::Urgent;
+        assert!(held.hold(command(1, 7, 5), now).is_none());
+        assert!(held.hold(delivered(command(1, 9, 7), Lane::Bulk), now).is_none());
+        assert!(held.hold(command(2, 8, 5), now).is_none());
+        assert!(held.take_due(now, 256, |_| false, |_| false).is_empty(), "no slot is free");
+        assert!(held.take_due(now, 256, urgent, |_| false).is_empty());
+        assert_eq!(held.next_due(urgent), None);
+        assert_eq!(sequences(&held.take_due(now, 256, |lane| lane == Lane::Interactive, |_| false)), [8]);
+        assert_eq!(sequences(&held.take_due(now, 256, |lane| lane == Lane::Bulk, |_| false)), [7, 9]);
+    }
+
+    #[test]
+    fn what_is_urgent_has_its_parked_chain_tried_at_once_unless_a_row_is_locked() {
+        let now = Instant::now();
+        let failed = Parked::Failed("no".to_owned());
+        for (parked, hurries) in [(Parked::Locked, false), (failed, true), (Parked::Waiting, true)] {
+            let mut held = Held::default();
+            assert!(held.park(command(1, 7, 0), &parked, now).is_none());
+            held.hurry(&command(1, 9, 7), now);
+            assert_eq!(!held.take_due(now, 256, |_| true, |_| false).is_empty(), hurries, "{parked:?}");
+        }
+        let mut held = Held::default();
+        assert!(held.park(command(1, 7, 0), &Parked::Locked, now).is_none());
+        assert!(held.park(command(1, 8, 7), &Parked::Waiting, now).is_none());
+        held.hurry(&command(1, 9, 8), now);
+        assert!(held.take_due(now, 256, |_| true, |_| false).is_empty(), "it waits behind a lock");
+    }
+
+    #[test]
+    fn what_failed_by_itself_is_tried_alone_and_what_was_locked_with_others() {
+        let (mut held, now) = (Held::default(), Instant::now());
+        let failed = Parked::Failed("no".to_owned());
+        for (user, parked) in [(1, &Parked::Locked), (2, &failed), (3, &Parked::Locked)] {
+            assert!(held.park(command(user, 10 + u64::try_from(user).unwrap(), 0), parked, now).is_none());
+        }
+        let later = now + FAILED_RETRY.1;
+        assert_eq!(held.take_due(later, 256, |_| true, |_| false).len(), 2);
+        assert_eq!(sequences(&held.take_due(later, 256, |_| true, |_| false)), [12]);
+        for user in 1..=20 {
+            assert!(held.park(command(user, 10 + u64::try_from(user).unwrap(), 0), &failed, now).is_none());
+        }
+        assert_eq!(held.take_due(later, 256, |_| true, |_| false).len(), 20, "so many may have failed alike");
+    }
+
+    #[test]
+    fn a_parked_command_is_tried_less_and_less_often() {
+        for (parked, latest) in [(Parked::Locked, LOCKED_RETRY.1), (Parked::Waiting, FAILED_RETRY.1)] {
+            assert!(retry_delay(&parked, 30) <= latest && retry_delay(&parked, 30) >= latest / 2);
+            assert!(retry_delay(&parked, 0) < retry_delay(&parked, 2));
+        }
+    }
+
+    #[test]
+    fn urgent_commands_bring_their_predecessor_along_at_once() {
+        let now = Instant::now();
+        assert_eq!(Held::due(Lane::Urgent, now), now);
+        assert_eq!(Held::due(Lane::Interactive, now), now + BRING_AFTER);
+    }
+
+    #[test]
+    fn what_is_held_is_bounded() {
+        let (mut held, now) = (Held::default(), Instant::now());
+        for sequence in 0..MAX_HELD as u64 {
+            assert!(held.hold(command(1, 10 + sequence, 9 + sequence), now).is_none());
+        }
+        assert!(held.hold(command(2, 5, 4), now).is_some());
+        assert_eq!(held.take_all().len(), MAX_HELD);
+        assert!(held.hold(command(2, 5, 4), now).is_none());
+    }
+}
