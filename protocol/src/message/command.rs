@@ -1,7 +1,5 @@
 //! What a provider or the product asks to be changed.
 
-mod flat;
-
 use serde::{Deserialize, Serialize};
 
 use crate::access::Access;
@@ -11,7 +9,7 @@ use crate::scim::precondition::Precondition;
 
 /// One change to one resource (RFC 7644 §3.3, §3.5, §3.6). The resource's id and kind are in the envelope.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", tag = "kind", try_from = "flat::Command")]
+#[serde(rename_all = "camelCase")]
 pub enum Command {
     /// POST: the resource does not exist yet.
     Create {

@@ -1,7 +1,5 @@
 //! What became of a command: the answer that the waiting ingress turns into HTTP.
 
-mod flat;
-
 use serde::{Deserialize, Serialize};
 
 use crate::id::{IngressId, OperationId};
@@ -19,7 +17,7 @@ pub struct OutcomeMessage {
 
 /// What a command came to, after its transaction was committed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", tag = "result", try_from = "flat::Outcome")]
+#[serde(rename_all = "camelCase")]
 pub enum Outcome {
     /// 201 with the new resource.
     Created {

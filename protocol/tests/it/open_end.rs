@@ -130,11 +130,11 @@ fn members_apart_are_an_addition_to_what_travels() {
     assert_eq!(again, outcome);
     let query = Query::Members { group: id(1), after: None, count: 2, display: false };
     let text =
-        r#"{"ask":"members","group":"01900000-0000-7000-8000-000000000001","after":null,"count":2,"display":false}"#;
+        r#"{"members":{"group":"01900000-0000-7000-8000-000000000001","after":null,"count":2,"display":false}}"#;
     assert_eq!(serde_json::to_value(query).unwrap(), json(text));
     let member = Member { id: id(2), resource_type: ResourceType::User, display: None };
     let answer = Answer::Members { members: vec![member], next: Some(id(2)) };
-    let text = r#"{"answer":"members","members":[{"value":"01900000-0000-7000-8000-000000000002","type":"User"}],
-        "next":"01900000-0000-7000-8000-000000000002"}"#;
+    let text = r#"{"members":{"members":[{"value":"01900000-0000-7000-8000-000000000002","type":"User"}],
+        "next":"01900000-0000-7000-8000-000000000002"}}"#;
     assert_eq!(serde_json::to_value(answer).unwrap(), json(text));
 }
