@@ -18,11 +18,6 @@ mod error;
 mod m20261124_000001_workspaces;
 mod m20261124_000002_directory;
 mod m20261124_000003_ledger;
-mod m20261124_000004_numbering;
-mod m20261125_000005_search;
-mod m20261125_000006_profiles;
-mod m20261125_000007_indexes;
-mod m20261127_000008_arrivals;
 
 use connection::{open, session};
 pub use error::MigrateError;
@@ -38,11 +33,6 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000001_workspaces::Migration),
             Box::new(m20261124_000002_directory::Migration),
             Box::new(m20261124_000003_ledger::Migration),
-            Box::new(m20261124_000004_numbering::Migration),
-            Box::new(m20261125_000005_search::Migration),
-            Box::new(m20261125_000006_profiles::Migration),
-            Box::new(m20261125_000007_indexes::Migration),
-            Box::new(m20261127_000008_arrivals::Migration),
         ]
     }
 }

@@ -1,7 +1,7 @@
-//! Workspaces and their credentials.
+//! Workspaces, their credentials, and how their requests are read.
 
 use sea_orm_migration::prelude::*;
-use sea_orm_migration::schema::{big_integer, big_integer_null, boolean, text};
+use sea_orm_migration::schema::{big_integer, big_integer_null, boolean, json_binary, text, text_null};
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -12,15 +12,19 @@ impl MigrationTrait for Migration {
         manager.create_table(workspaces()).await?;
         manager.create_table(credentials()).await?;
         let mut by_workspace = Index::create().name("credentials_workspace").table("credentials").to_owned();
-        manager.create_index(by_workspace.col("workspace").to_owned()).await
+        manager.create_index(by_workspace.col("workspace").to_owned()).await?;
+        manager.create_table(schemas()).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.drop_table(Table::drop().table("credentials").to_owned()).await?;
-        manager.drop_table(Table::drop().table("workspaces").to_owned()).await
+        for table in ["schemas", "credentials", "workspaces"] {
+            manager.drop_table(Table::drop().table(table).to_owned()).await?;
+        }
+        Ok(())
     }
 }
 
+/// `dialect` was chosen by an operator, `seen_dialect` is the one that requests were last seen to speak.
 fn workspaces() -> TableCreateStatement {
     Table::create()
         .table("workspaces")
@@ -30,12 +34,13 @@ fn workspaces() -> TableCreateStatement {
         .col(big_integer("version"))
         .col(big_integer("created_at"))
         .col(big_integer("updated_at"))
+        .col(text_null("dialect"))
+        .col(text_null("seen_dialect"))
         .to_owned()
 }
 
 /// The id is the public part of the token; of the token itself only a hash is kept.
 fn credentials() -> TableCreateStatement {
-    let mut workspace = ForeignKey::create().from("credentials", "workspace").to("workspaces", "id").to_owned();
     Table::create()
         .table("credentials")
         .col(text("id").primary_key())
@@ -46,6 +51,23 @@ fn credentials() -> TableCreateStatement {
         .col(big_integer("created_at"))
         .col(big_integer_null("expires_at"))
         .col(big_integer_null("revoked_at"))
-        .foreign_key(&mut workspace)
+        .foreign_key(&mut of_workspace("credentials"))
         .to_owned()
+}
+
+/// `urn` is in lower case: URNs are compared in any (RFC 7643 §2.1). `definition` has it as the operator wrote it.
+fn schemas() -> TableCreateStatement {
+    Table::create()
+        .table("schemas")
+        .col(text("workspace"))
+        .col(text("urn"))
+        .col(json_binary("definition"))
+        .col(big_integer("changed_at"))
+        .primary_key(Index::create().col("workspace").col("urn"))
+        .foreign_key(&mut of_workspace("schemas"))
+        .to_owned()
+}
+
+fn of_workspace(table: &'static str) -> ForeignKeyCreateStatement {
+    ForeignKey::create().from(table, "workspace").to("workspaces", "id").to_owned()
 }

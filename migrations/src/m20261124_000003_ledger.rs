@@ -1,8 +1,9 @@
-//! The ledger of operations, and what else is known of the log by sequence.
+//! The ledger of operations, how the log is numbered, and what else is known of the log by sequence.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
-    big_integer, big_integer_null, binary, integer, json_binary, small_integer, text, text_null, uuid, uuid_null,
+    big_integer, big_integer_null, binary, boolean, integer, json_binary, small_integer, text, text_null, uuid,
+    uuid_null,
 };
 
 #[derive(DeriveMigrationName)]
@@ -11,23 +12,25 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.create_table(operations()).await?;
+        for table in [operations(), settled_copies(), attempts(), dead_letters(), log_numbering(), answered_creates()] {
+            manager.create_table(table).await?;
+        }
         let mut by_sequence = Index::create().name("operations_sequence").table("operations").to_owned();
         manager.create_index(by_sequence.col("sequence").unique().to_owned()).await?;
-        manager.create_table(settled_copies()).await?;
-        manager.create_table(attempts()).await?;
-        manager.create_table(dead_letters()).await
+        manager.get_connection().execute_unprepared(CREATES).await?;
+        Ok(())
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for table in ["dead_letters", "attempts", "settled_copies", "operations"] {
+        for table in ["answered_creates", "log_numbering", "dead_letters", "attempts", "settled_copies", "operations"] {
             manager.drop_table(Table::drop().table(table).to_owned()).await?;
         }
         Ok(())
     }
 }
 
-/// One row for each operation that ended, written in the transaction of its effect.
+/// One row for each operation that ended, written in the transaction of its effect. `duplicate_of` is the create that a
+/// refused create repeats. A command that `yielded` was applied, but its word on access did not count.
 fn operations() -> TableCreateStatement {
     Table::create()
         .table("operations")
@@ -48,16 +51,24 @@ fn operations() -> TableCreateStatement {
         .col(big_integer("accepted_at"))
         .col(big_integer("applied_at"))
         .col(integer("replay").default(0))
+        .col(text_null("ingress"))
+        .col(uuid_null("duplicate_of"))
+        .col(boolean("yielded").default(false))
         .to_owned()
 }
 
-/// Sequences that are settled without an operation of their own.
+/// Which creates say the same. Written without a builder: only a literal condition is recognised in a query.
+const CREATES: &str = "CREATE INDEX operations_creates ON operations (fingerprint) WHERE kind = 'create'";
+
+/// Sequences that are settled without an operation of their own, and to whom each belongs.
 fn settled_copies() -> TableCreateStatement {
     Table::create()
         .table("settled_copies")
         .col(big_integer("sequence").primary_key())
         .col(text("reason"))
         .col(big_integer("settled_at"))
+        .col(text_null("workspace"))
+        .col(uuid_null("operation"))
         .to_owned()
 }
 
@@ -85,5 +96,30 @@ fn dead_letters() -> TableCreateStatement {
         .col(text("reason"))
         .col(text("error_fingerprint"))
         .col(big_integer("dead_at"))
+        .to_owned()
+}
+
+/// One row for each time that the log was found behind what is known of it: from then on, `shift` is added to the
+/// stream's sequences, so that none is used twice. Numbers of the time before end at `highest`, later ones begin at
+/// `since`; up to `inherited` are those of messages that the log had already, some of which were settled under their
+/// earlier numbers.
+fn log_numbering() -> TableCreateStatement {
+    Table::create()
+        .table("log_numbering")
+        .col(integer("epoch").primary_key())
+        .col(big_integer("shift"))
+        .col(big_integer("since"))
+        .col(big_integer("inherited"))
+        .col(big_integer("highest"))
+        .col(big_integer("began_at"))
+        .to_owned()
+}
+
+/// Creates whose answers went out to their clients.
+fn answered_creates() -> TableCreateStatement {
+    Table::create()
+        .table("answered_creates")
+        .col(uuid("operation").primary_key())
+        .col(big_integer("answered_at"))
         .to_owned()
 }

@@ -17,7 +17,7 @@ use self::list::Search;
 use crate::store::entity::{credential, workspace};
 use crate::store::fence::Fence;
 use crate::store::resources::{complete, find};
-use crate::store::stored_resource::{StoredResource, set_groups};
+use crate::store::stored_resource::StoredResource;
 use crate::store::{Context, DatabaseKind, Store, StoreError, credentials, members, profiles, recall, with_timeout};
 
 mod filter;
@@ -87,7 +87,7 @@ async fn get(
         let refused = refused(&image);
         let mut resource = image.resource;
         if joined.groups {
-            set_groups(&mut resource, &groups);
+            resource.groups = groups;
         }
         return Ok(refused.unwrap_or_else(|| Answer::Resource { resource: Some(Box::new(resource)) }));
     }

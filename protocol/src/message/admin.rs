@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 
 /// One call. Its verb is the last part of the subject.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "call")]
+#[serde(rename_all = "kebab-case")]
 pub enum AdminCall {
     /// Adds a workspace, SCIM still off.
     WorkspaceCreate {
@@ -156,7 +156,7 @@ pub type AdminResult = Result<AdminReply, AdminError>;
 
 /// The reply to an [`AdminCall`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "reply")]
+#[serde(rename_all = "kebab-case")]
 pub enum AdminReply {
     /// To `workspace-create`, `workspace-show`, `workspace-enable`, `workspace-dialect` and `dialect-seen`.
     Workspace(Workspace),
@@ -277,7 +277,7 @@ impl Balance {
 
 /// Why a call was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[serde(rename_all = "kebab-case", tag = "error")]
+#[serde(rename_all = "kebab-case")]
 pub enum AdminError {
     /// There is no such workspace, token or user.
     #[error("{what} not found")]

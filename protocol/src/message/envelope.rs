@@ -9,9 +9,9 @@ use crate::scim::resource_type::ResourceType;
 use crate::scim::schema::Extensions;
 use crate::time::Timestamp;
 
-/// The format that this build writes. Readers accept every version from 1 up to this one. Version 2 added extensions
-/// and `If-None-Match`, which a reader of version 1 would leave out.
-pub const FORMAT_VERSION: u16 = 2;
+/// The format that this build writes. Readers accept every version from 1 up to this one. What an older reader would
+/// leave out makes a new version: it hands the message back for a newer worker.
+pub const FORMAT_VERSION: u16 = 1;
 
 /// A command with everything that applying it needs. JSON on the wire, serialised once; the predecessor is not in here
 /// but in the header that the broker itself checked ([`header::PREDECESSOR`](super::header::PREDECESSOR)).

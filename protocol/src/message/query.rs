@@ -18,7 +18,7 @@ use crate::scim::sort::Sort;
 
 /// A question about one workspace, sent to [`Namespace::queries`](crate::id::Namespace::queries).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", tag = "ask")]
+#[serde(rename_all = "camelCase")]
 pub enum Query {
     /// One resource by id (RFC 7644 §3.4.1).
     Get {
@@ -89,7 +89,7 @@ pub enum Fate {
 
 /// The answer to a [`Query`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", tag = "answer")]
+#[serde(rename_all = "camelCase")]
 pub enum Answer {
     /// To `Get`: the resource, or none with that id in this workspace.
     Resource {

@@ -85,7 +85,7 @@ fn a_position_that_no_walk_comes_to_is_none() {
 #[test]
 fn an_answer_without_a_next_position_is_written_as_ever() {
     let answer = Answer::List { total: 0, resources: Vec::new(), next: None };
-    let written = r#"{"answer":"list","total":0,"resources":[]}"#;
+    let written = r#"{"list":{"total":0,"resources":[]}}"#;
     assert_eq!(serde_json::to_string(&answer).unwrap(), written);
     assert_eq!(serde_json::from_str::<Answer>(written).unwrap(), answer);
 }

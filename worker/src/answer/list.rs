@@ -46,7 +46,7 @@ pub(super) async fn list(store: &Store, workspace: &WorkspaceId, search: Search<
         }
         Paging::Cursor { after, count } => reader.walk(after.as_ref(), *count).await?,
     };
-    member_pages::set_apart(&snapshot, workspace, search.joined, &mut resources).await?;
+    member_pages::mark_paged(&snapshot, workspace, search.joined, &mut resources).await?;
     read_joined(&snapshot, workspace, search.joined, &mut resources).await?;
     Ok(Answer::List { total, resources, next })
 }

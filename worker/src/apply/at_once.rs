@@ -21,7 +21,7 @@ use super::{Batch, Ending};
 use crate::accepted::Accepted;
 use crate::store::entity::user;
 use crate::store::lookup::Lock;
-use crate::store::stored_resource::{Key, set_groups};
+use crate::store::stored_resource::Key;
 use crate::store::user_writes::{Groups, ReadUser, UserWrites};
 use crate::store::{Class, DatabaseKind, StoreError, column, ledger};
 
@@ -37,7 +37,7 @@ pub(super) async fn write_users(batch: Batch<'_>, now: Timestamp) -> Result<Opti
     failpoint::hit(Failpoint::WorkerDecided).await;
     match store.write_users(writes).await {
         Ok(Some(groups)) => {
-            show_groups(commands, &mut endings, &groups);
+            show_groups(commands, &mut endings, groups);
             Ok(Some(endings))
         }
         Ok(None) => Ok(None),
@@ -116,12 +116,10 @@ fn decide(
 }
 
 /// Puts the groups of users into the answers.
-fn show_groups(commands: &[&Accepted], endings: &mut [Ending], groups: &Groups) {
+fn show_groups(commands: &[&Accepted], endings: &mut [Ending], mut groups: Groups) {
     for (Accepted { envelope, .. }, ending) in commands.iter().zip(endings) {
         let Some(user) = answered_user(ending) else { continue };
         let key = Key { workspace: envelope.workspace.clone(), id: user.id };
-        if let Some(groups) = groups.get(&key) {
-            set_groups(user, groups);
-        }
+        user.groups = groups.remove(&key).unwrap_or_default();
     }
 }

@@ -6,7 +6,6 @@ use protocol::scim::attributes::Attributes;
 use protocol::scim::resource::{Meta, Ownership, Resource, Version};
 use protocol::scim::resource_type::ResourceType;
 use protocol::time::Timestamp;
-use serde_json::Map;
 
 use super::entity::operation;
 use super::ledger::{self, State};
@@ -65,14 +64,8 @@ fn place_of(row: &operation::Model) -> Result<(WorkspaceId, (ResourceType, Resou
 fn gone(row: &operation::Model, resource_type: ResourceType) -> Resource {
     let created = Timestamp::from_millis(row.applied_at);
     let version = Version::from_number(row.version.unwrap_or_default());
-    Resource {
-        resource_type,
-        id: ResourceId(row.resource),
-        attributes: Attributes::from_stored(Map::new()),
-        members_apart: false,
-        meta: Meta { created, last_modified: created, version },
-        ownership: Ownership::default(),
-    }
+    let meta = Meta { created, last_modified: created, version };
+    Resource::new(resource_type, ResourceId(row.resource), Attributes::default(), meta, Ownership::default())
 }
 
 /// What was refused. A create that repeats another one gets the other's resource, as long as that is there and the answer

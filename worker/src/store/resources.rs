@@ -2,6 +2,7 @@
 
 use protocol::id::{ResourceId, WorkspaceId};
 use protocol::scim::list::Include;
+use protocol::scim::members::Members;
 use protocol::scim::resource::Resource;
 use protocol::scim::resource_type::ResourceType;
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
@@ -9,7 +10,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use super::entity::{group, user};
 use super::lookup::{Lock, look_up_rows};
 use super::resource_table::ResourceTable;
-use super::stored_resource::{StoredResource, set_groups, set_members};
+use super::stored_resource::StoredResource;
 use super::{Context, StoreError, members};
 
 /// The most member rows that one answer reads with its resources.
@@ -57,12 +58,14 @@ pub(crate) async fn complete(
     joined: Include,
 ) -> Result<Resource, StoreError> {
     let StoredResource { mut resource, member_count, .. } = stored;
-    resource.members_apart = joined.members && member_count > MAX_TOGETHER;
+    if joined.members && member_count > MAX_TOGETHER {
+        resource.members = Members::Paged;
+    }
     read_joined(snapshot, workspace, joined, std::slice::from_mut(&mut resource)).await?;
     Ok(resource)
 }
 
-/// Reads what is neither in the resources' own rows nor left apart: one statement for all members, one for all groups of
+/// Reads what is neither in the resources' own rows nor paged: one statement for all members, one for all groups of
 /// users.
 pub(crate) async fn read_joined(
     connection: &impl ConnectionTrait,
@@ -71,15 +74,18 @@ pub(crate) async fn read_joined(
     resources: &mut [Resource],
 ) -> Result<(), StoreError> {
     let ids = |kind: ResourceType, wanted: bool| -> Vec<ResourceId> {
-        let here = |one: &&Resource| wanted && one.resource_type == kind && !one.members_apart;
+        let here = |one: &&Resource| wanted && one.resource_type == kind && one.members.is_none();
         resources.iter().filter(here).map(|one| one.id).collect()
     };
     let mut members = members::of_groups(connection, workspace, &ids(ResourceType::Group, joined.members)).await?;
     let mut groups = members::groups_of(connection, workspace, &ids(ResourceType::User, joined.groups)).await?;
     for resource in resources {
         match resource.resource_type {
-            ResourceType::User => set_groups(resource, &groups.remove(&resource.id).unwrap_or_default()),
-            ResourceType::Group => set_members(resource, &members.remove(&resource.id).unwrap_or_default()),
+            ResourceType::User => resource.groups = groups.remove(&resource.id).unwrap_or_default(),
+            ResourceType::Group if joined.members && resource.members.is_none() => {
+                resource.members = Members::Read(members.remove(&resource.id).unwrap_or_default());
+            }
+            ResourceType::Group => {}
         }
     }
     Ok(())
