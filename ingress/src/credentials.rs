@@ -3,7 +3,7 @@
 mod watch;
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use protocol::credential::{Credential, Token};
@@ -12,6 +12,7 @@ use protocol::message::query::{Answer, Query};
 use protocol::profile::Profile;
 use protocol::time::Timestamp;
 use runtime::clock;
+use runtime::lock::locked;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -131,11 +132,6 @@ impl Credentials {
 /// How requests are to be read, if the credential admits the token.
 fn admitted(found: &Credential, token: &Token, workspace: &WorkspaceId, now: Timestamp) -> Option<Profile> {
     found.admits(token, workspace, now).then(|| found.profile.clone())
-}
-
-/// What these maps hold is true after every single statement, so a panic elsewhere does not spoil it.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

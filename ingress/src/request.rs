@@ -75,9 +75,7 @@ impl RequestContext {
             body,
         }
     }
-}
 
-impl RequestContext {
     /// The answer to these creates is being written.
     pub(crate) fn answers(&self, state: &AppState, creates: Vec<OperationId>) {
         for create in &creates {
@@ -120,7 +118,7 @@ impl WriteRequest {
         Span::current().record("operation", display(envelope.operation));
         let (operation, timing) =
             (envelope.operation, state.settings.timing(origin.began, complete).complete_since(complete));
-        let outcome = state.gateway.submit(envelope, lane, timing).await?;
+        let outcome = state.apply(envelope, lane, timing).await?;
         failpoint::hit(Failpoint::IngressAnswerBefore).await;
         if matches!(outcome, Outcome::Created { .. }) {
             origin.answers(state, vec![operation]);

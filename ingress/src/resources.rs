@@ -89,20 +89,7 @@ pub(crate) async fn get(
 }
 
 /// `GET /{kind}`, and at the Base URL for all kinds.
-pub(crate) async fn list(state: State<AppState>, caller: Caller, search: Search) -> Result<Response, ApiError> {
-    found(state, caller, search).await
-}
-
-/// `POST /{kind}/.search`, and at the Base URL for all kinds.
-pub(crate) async fn search(
-    state: State<AppState>,
-    caller: Caller,
-    SearchBody(search): SearchBody,
-) -> Result<Response, ApiError> {
-    found(state, caller, search).await
-}
-
-async fn found(State(state): State<AppState>, caller: Caller, search: Search) -> Result<Response, ApiError> {
+pub(crate) async fn list(State(state): State<AppState>, caller: Caller, search: Search) -> Result<Response, ApiError> {
     let Search { lists, sort, paging, projection } = search;
     let base_url = state.settings.base_url(&caller.workspace);
     let cursors = CursorCodec::of(&lists, sort.as_ref());
@@ -122,4 +109,13 @@ async fn found(State(state): State<AppState>, caller: Caller, search: Search) ->
         }
         other => Err(refusal(other)),
     }
+}
+
+/// `POST /{kind}/.search`, and at the Base URL for all kinds.
+pub(crate) async fn search(
+    state: State<AppState>,
+    caller: Caller,
+    SearchBody(search): SearchBody,
+) -> Result<Response, ApiError> {
+    list(state, caller, search).await
 }

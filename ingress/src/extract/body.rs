@@ -112,11 +112,6 @@ pub(super) async fn read(body: Body, limit: usize) -> Result<bytes::Bytes, ScimE
     }
 }
 
-/// The body as JSON.
-pub(super) fn json(bytes: &[u8]) -> Result<Value, ScimError> {
-    serde_json::from_slice(bytes).map_err(|error| ScimError::invalid_json(&error))
-}
-
 fn fingerprint(parts: &Parts, body: &[u8]) -> Fingerprint {
     let condition = parts.headers.get(IF_MATCH).or_else(|| parts.headers.get(IF_NONE_MATCH));
     let condition = condition.map_or(b"".as_slice(), http::HeaderValue::as_bytes);
