@@ -135,29 +135,21 @@ impl BulkExecution {
 
     /// Does a wave: new resources in portions, the rest by resource. What is not settled when the client goes, fails.
     async fn wave(&self, due: &[usize]) -> Vec<Ended> {
-        let (mut ended, mut creates, mut changes) = (Vec::with_capacity(due.len()), Vec::new(), Vec::new());
-        let mut runs = HashMap::new();
-        for index in due {
-            match self.due(*index) {
-                Ok(command) if self.is_create(*index) => match creates.last_mut() {
-                    Some(portion) if Vec::len(portion) < MAX_TOGETHER => portion.push(command),
-                    _ => creates.push(vec![command]),
-                },
-                Ok(command) => {
-                    let run = *runs.entry(self.target(*index)).or_insert(changes.len());
-                    match changes.get_mut(run) {
-                        Some(run) => Vec::push(run, command),
-                        None => changes.push(vec![command]),
-                    }
-                }
-                Err(error) => ended.push(refused(*index, error)),
+        let (creates, changes): (Vec<usize>, Vec<usize>) = due.iter().partition(|index| self.is_create(**index));
+        let mut by_resource: Vec<Vec<usize>> = Vec::new();
+        let mut places = HashMap::new();
+        for index in changes {
+            let place = *places.entry(self.target(index)).or_insert(by_resource.len());
+            match by_resource.get_mut(place) {
+                Some(run) => run.push(index),
+                None => by_resource.push(vec![index]),
             }
         }
-        let creates = creates.into_iter().map(|some| Box::pin(self.create(some)) as BoxFuture<'_, _>);
-        let changes = changes.into_iter().map(|run| Box::pin(self.change(run)) as BoxFuture<'_, _>);
+        let creates = creates.chunks(MAX_TOGETHER).map(|some| Box::pin(self.create(some)) as BoxFuture<'_, _>);
+        let changes = by_resource.iter().map(|run| Box::pin(self.change(run)) as BoxFuture<'_, _>);
         let parts: Vec<BoxFuture<'_, Vec<Ended>>> = creates.chain(changes).collect();
         let mut parts = futures::stream::iter(parts).buffer_unordered(CONCURRENCY);
-        let mut client = self.client.clone();
+        let (mut ended, mut client) = (Vec::with_capacity(due.len()), self.client.clone());
         loop {
             tokio::select! {
                 some = parts.next() => match some {
@@ -175,19 +167,23 @@ impl BulkExecution {
     }
 
     /// Appends new resources in one batch, then waits for all.
-    async fn create(&self, some: Vec<Due>) -> Vec<Ended> {
+    async fn create(&self, some: &[usize]) -> Vec<Ended> {
+        let (due, mut ended) = self.due(some);
         let (begun, creates): (Vec<_>, Vec<_>) =
-            some.into_iter().map(|one| ((one.index, one.envelope.operation), one.envelope)).unzip();
+            due.into_iter().map(|one| ((one.index, one.envelope.operation), one.envelope)).unzip();
         let receipts = match self.state.wait(&self.origin.caller.workspace, Lane::Bulk) {
             Ok(waiting) => self.state.gateway.append_batch(creates, self.timing, waiting).await,
             Err(_) => creates.iter().map(|_| Err(GatewayError::TooManyRequests)).collect(),
         };
         let settling = begun.into_iter().zip(receipts);
-        join_all(settling.map(|((index, operation), receipt)| settle(index, operation, ready(receipt)))).await
+        let settling = settling.map(|((index, operation), receipt)| settle(index, operation, ready(receipt)));
+        ended.extend(join_all(settling).await);
+        ended
     }
 
     /// Appends changes of one resource, each in its turn, then waits for all.
-    async fn change(&self, run: Vec<Due>) -> Vec<Ended> {
+    async fn change(&self, run: &[usize]) -> Vec<Ended> {
+        let (due, mut ended) = self.due(run);
         // One place of each lane for all of them: they wait for each other anyway.
         let mut places = HashMap::new();
         let append = move |Due { index, envelope, lane }| {
@@ -200,8 +196,9 @@ impl BulkExecution {
             settle(index, operation, appending)
         };
         // Turns come in the order of these calls.
-        let settling: Vec<_> = run.into_iter().map(append).collect();
-        join_all(settling).await
+        let settling: Vec<_> = due.into_iter().map(append).collect();
+        ended.extend(join_all(settling).await);
+        ended
     }
 
     /// Deletes what was created in a circle that cannot be completed. It has all the time that a request has.
@@ -232,8 +229,20 @@ impl BulkExecution {
         }
     }
 
+    /// The commands of operations; what cannot become one has ended.
+    fn due(&self, some: &[usize]) -> (Vec<Due>, Vec<Ended>) {
+        let (mut due, mut ended) = (Vec::with_capacity(some.len()), Vec::with_capacity(some.len()));
+        for index in some {
+            match self.prepare(*index) {
+                Ok(one) => due.push(one),
+                Err(error) => ended.push(refused(*index, error)),
+            }
+        }
+        (due, ended)
+    }
+
     /// The command of an operation whose references can be resolved.
-    fn due(&self, index: usize) -> Result<Due, ScimError> {
+    fn prepare(&self, index: usize) -> Result<Due, ScimError> {
         let operation = self.operations.get(index).ok_or_else(ScimError::not_found)?;
         let action = operation.action.as_ref().map_err(ScimError::clone)?;
         let target = self.target(index).ok_or_else(ScimError::not_found)?;
