@@ -35,10 +35,8 @@ pub struct Credentials {
     asking: Semaphore,
 }
 
-/// No worker was asked for the token a moment ago.
-struct NotAsked;
-
-#[derive(Debug)]
+/// What a worker said of a token.
+#[derive(Debug, Clone)]
 struct Asked {
     credential: Option<Credential>,
     at: Instant,
@@ -87,44 +85,37 @@ impl Credentials {
         gateway: &dyn Gateway,
     ) -> Result<Option<Profile>, GatewayError> {
         let key = (workspace.clone(), token.id().clone());
-        if let Ok(admitted) = self.recently_asked(&key, token, clock::now()) {
-            return Ok(admitted);
+        let mut known = self.recently_asked(&key);
+        if known.is_none() {
+            let unanswered = GatewayError::Timeout { queued: None };
+            let Ok(_permit) = self.asking.acquire().await else { return Err(unanswered) };
+            // Another request may have asked while this one waited.
+            known = self.recently_asked(&key);
+            if known.is_none() {
+                let query = Query::Credential { token: token.id().clone() };
+                let Answer::Credential { credential } = gateway.ask(workspace, query).await? else {
+                    return Err(unanswered);
+                };
+                let asked = Asked { credential, at: Instant::now() };
+                self.remember(key, asked.clone());
+                known = Some(asked);
+            }
         }
-        let unanswered = GatewayError::Timeout { queued: None };
-        let Ok(_permit) = self.asking.acquire().await else { return Err(unanswered) };
-        // Another request may have asked while this one waited.
-        if let Ok(admitted) = self.recently_asked(&key, token, clock::now()) {
-            return Ok(admitted);
-        }
-        let Answer::Credential { credential } =
-            gateway.ask(workspace, Query::Credential { token: key.1.clone() }).await?
-        else {
-            return Err(unanswered);
-        };
-        let now = clock::now();
-        let admitted = credential.as_ref().and_then(|found| admitted(found, token, workspace, now));
-        self.remember(key, credential);
-        Ok(admitted)
+        let credential = known.and_then(|asked| asked.credential);
+        Ok(credential.and_then(|found| admitted(&found, token, workspace, clock::now())))
     }
 
-    fn recently_asked(
-        &self,
-        key: &(WorkspaceId, TokenId),
-        token: &Token,
-        now: Timestamp,
-    ) -> Result<Option<Profile>, NotAsked> {
-        let asked = locked(&self.asked);
-        let recent = asked.get(key).filter(|asked| asked.at.elapsed() < ASKED_COUNTS).ok_or(NotAsked)?;
-        Ok(recent.credential.as_ref().and_then(|found| admitted(found, token, &key.0, now)))
+    fn recently_asked(&self, key: &(WorkspaceId, TokenId)) -> Option<Asked> {
+        locked(&self.asked).get(key).filter(|asked| asked.at.elapsed() < ASKED_COUNTS).cloned()
     }
 
-    fn remember(&self, key: (WorkspaceId, TokenId), credential: Option<Credential>) {
+    fn remember(&self, key: (WorkspaceId, TokenId), answer: Asked) {
         let mut asked = locked(&self.asked);
         if asked.len() >= ASKED_MOST {
             asked.retain(|_, asked| asked.at.elapsed() < ASKED_COUNTS);
         }
         if asked.len() < ASKED_MOST {
-            asked.insert(key, Asked { credential, at: Instant::now() });
+            asked.insert(key, answer);
         }
     }
 }

@@ -32,6 +32,9 @@ use crate::gate::Waiting;
 pub use jetstream::JetStream;
 pub use query_client::QueryError;
 
+const QUEUED: &str = "the change is queued and will be decided in its turn, but not in time for this answer; read the \
+                      resource before trying again";
+
 /// What handlers need of the log and the workers. Object-safe, so that tests can record instead.
 pub trait Gateway: Send + Sync {
     /// Has the log store a command. Its turn among the requests on its resource is the moment of this call; dropping the
@@ -125,7 +128,7 @@ impl Timing {
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
     /// 503: no outcome or answer in time.
-    #[error("{}", unanswered(.queued.is_some()))]
+    #[error("{}", if .queued.is_some() { QUEUED } else { "no answer in time; try again later" })]
     Timeout {
         /// The operation, if the log has it for certain: it will still be applied.
         queued: Option<OperationId>,
@@ -160,13 +163,5 @@ impl GatewayError {
     /// Whether a command that was published may be stored all the same.
     pub(crate) const fn leaves_open(&self) -> bool {
         matches!(self, Self::Timeout { .. } | Self::StoresNothing)
-    }
-}
-
-const fn unanswered(queued: bool) -> &'static str {
-    if queued {
-        "the change is queued and will be decided in its turn, but not in time for this answer; read the resource before trying again"
-    } else {
-        "no answer in time; try again later"
     }
 }

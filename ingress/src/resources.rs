@@ -1,30 +1,30 @@
 //! The operations on resources of any kind (RFC 7644 §3.3 to §3.6).
 
+use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
-use http::StatusCode;
 use protocol::message::command::Command;
 use protocol::message::query::{Answer, Query};
 use protocol::scim::attributes::Attributes;
 use protocol::scim::cursor::CursorCodec;
-use protocol::scim::error::ScimError;
 use protocol::scim::list::Paging;
 use protocol::scim::patch::PatchRequest;
 use protocol::scim::render::{ListResponse, Place};
+use protocol::scim::resource_type::ResourceType;
 use runtime::ids;
 
 use crate::auth::Caller;
 use crate::error::{ApiError, refusal};
-use crate::extract::{Kind, NoBody, PreconditionHeaders, ProjectionParams, ScimBody, Search, SearchBody, Target};
-use crate::request::WriteRequest;
-use crate::response::{Responder, not_modified};
+use crate::extract::{NoBody, PreconditionHeaders, ProjectionParams, ScimBody, Search, SearchBody, Target};
+use crate::request::{WriteRequest, read};
+use crate::response::Responder;
 use crate::state::AppState;
 
 /// `POST /{kind}`.
 pub(crate) async fn create(
     State(state): State<AppState>,
     asking: WriteRequest,
-    Kind(resource_type): Kind,
+    Extension(resource_type): Extension<ResourceType>,
     body: ScimBody<Attributes>,
 ) -> Result<Response, ApiError> {
     let target = Target { resource_type, id: ids::resource() };
@@ -75,17 +75,7 @@ pub(crate) async fn get(
     PreconditionHeaders(precondition): PreconditionHeaders,
     ProjectionParams(projection): ProjectionParams,
 ) -> Result<Response, ApiError> {
-    let joined = projection.joined();
-    let query = Query::Get { resource_type: target.resource_type, id: target.id, precondition, joined };
-    match state.gateway.ask(&caller.workspace, query).await? {
-        Answer::Resource { resource: Some(resource) } => {
-            let recipient = Responder { state: &state, workspace: &caller.workspace, projection: &projection };
-            Ok(recipient.resource(StatusCode::OK, &resource))
-        }
-        Answer::Resource { resource: None } => Err(ScimError::not_found().into()),
-        Answer::NotModified { version } => Ok(not_modified(version)),
-        other => Err(refusal(other)),
-    }
+    read(&state, &caller.workspace, target, precondition, &projection).await
 }
 
 /// `GET /{kind}`, and at the Base URL for all kinds.

@@ -37,7 +37,7 @@ impl DialectReports {
                 serde_json::from_slice::<AdminResult>(&reply.payload).is_ok_and(|result| result.is_ok())
             });
             if !told && let AdminCall::DialectSeen { workspace, .. } = call {
-                reports.forget(&workspace);
+                locked(&reports.0).remove(&workspace);
             }
         });
     }
@@ -52,9 +52,5 @@ impl DialectReports {
             told.insert(workspace.clone(), (dialect, Instant::now()));
         }
         is_news
-    }
-
-    fn forget(&self, workspace: &WorkspaceId) {
-        locked(&self.0).remove(workspace);
     }
 }

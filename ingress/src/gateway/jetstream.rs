@@ -74,7 +74,7 @@ impl Gateway for JetStream {
             let turn = self.shared.turns.join(&command.all_lanes, lane == Lane::Urgent);
             Underway::new(Arc::clone(&self.shared), command, None).append(turn, Some(waiting))
         });
-        goes_on(lane, async move { Ok(receipt(lane, begun?.await?)) })
+        goes_on(lane, async move { Ok(Receipt::new(goes_on(lane, begun?.await?.outcome()))) })
     }
 
     fn append_batch(
@@ -133,10 +133,6 @@ fn goes_on<T: Send + 'static>(
     Box::pin(async { task.await.unwrap_or(Err(GatewayError::Timeout { queued: None })) })
 }
 
-fn receipt(lane: Lane, underway: Underway) -> Receipt {
-    Receipt::new(goes_on(lane, underway.outcome()))
-}
-
 impl Shared {
     async fn append_batch(
         self: &Arc<Self>,
@@ -165,7 +161,7 @@ impl Shared {
                 let turn = self.turns.join(&command.all_lanes, false);
                 underway = underway.append(turn, None).await?;
             }
-            Ok(receipt(Lane::Bulk, underway))
+            Ok(Receipt::new(underway.outcome()))
         });
         join_all(appending).await
     }

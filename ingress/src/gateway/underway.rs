@@ -179,6 +179,7 @@ impl Parts {
         }
         tracing::info!(operation = %self.command.operation, "an attempt was late or lost, appending another");
         self.command.end_attempt();
+        self.is_queued = false;
         self.shared.observed.clock.measure_again().await;
         let turn = self.shared.turns.join(&self.command.all_lanes, self.command.lane == Lane::Urgent);
         // It was admitted before.
