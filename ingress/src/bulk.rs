@@ -13,6 +13,7 @@ use tokio::time::timeout_at;
 use self::execution::BulkExecution;
 use crate::error::ApiError;
 use crate::extract::{media_type, read_bulk};
+use crate::gate::Work;
 use crate::gateway::GatewayError;
 use crate::request::RequestContext;
 use crate::response::scim_json;
@@ -25,8 +26,9 @@ pub(crate) async fn bulk(State(state): State<AppState>, request: Request) -> Res
     media_type(&parts.headers)?;
     // Only as many are in memory as are served.
     let until = state.settings.timing(origin.began, origin.began).publish_by;
-    let permit = timeout_at(until, state.bulk.enter(&origin.caller.workspace)).await;
-    let permit = permit.unwrap_or(Err(GatewayError::Timeout { queued: None }))?;
+    let waiting = state.gate.queue(Work::Bulk, &origin.caller.workspace).ok_or(GatewayError::TooManyRequests)?;
+    let permit = timeout_at(until, waiting.enter()).await.map_err(|_| GatewayError::Timeout { queued: None })?;
+    drop(waiting);
     let asked = read_bulk(body, state.settings.bulk).await?;
     let complete = state.pulse.complete_since().await;
     // Dropped with this future, when the client hangs up: that ends the run.

@@ -1,6 +1,7 @@
 //! Configuration: one struct, every setting documented on its field.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use clap::Parser;
@@ -44,18 +45,18 @@ pub struct Config {
     pub max_bulk_operations: usize,
 
     /// How long a request may wait for its outcome or its answer, in seconds; providers give up after 60.
-    #[arg(long, env = "ROSTERD_ANSWER_DEADLINE", default_value = "50", value_parser = answer_deadline)]
+    #[arg(long, env = "ROSTERD_ANSWER_DEADLINE", default_value = "50", value_parser = seconds(ANSWER_DEADLINE))]
     pub answer_deadline: Duration,
 
     /// How long a connection may be idle between two requests, in seconds; longer than the load balancer in front keeps
     /// its connections, which loses a request where this side closes first. The head of a request has 10 seconds.
-    #[arg(long, env = "ROSTERD_IDLE_TIMEOUT", default_value = "75", value_name = "SECONDS", value_parser = idle_timeout)]
+    #[arg(long, env = "ROSTERD_IDLE_TIMEOUT", default_value = "75", value_name = "SECONDS", value_parser = seconds(1..=3600))]
     pub idle_timeout: Duration,
 
     /// How long the process goes on accepting connections after SIGTERM, in seconds, while `/readyz` says that it is not
     /// ready and answers say `Connection: close`; longer than the load balancer in front takes to see that. Then it
     /// finishes what is in flight, for up to 55 seconds. A second signal ends it at once.
-    #[arg(long, env = "ROSTERD_DRAIN_DELAY", default_value = "5", value_name = "SECONDS", value_parser = drain_delay)]
+    #[arg(long, env = "ROSTERD_DRAIN_DELAY", default_value = "5", value_name = "SECONDS", value_parser = seconds(0..=300))]
     pub drain_delay: Duration,
 
     /// How logs look [default: text on a terminal, else json].
@@ -72,25 +73,13 @@ fn public_url(text: &str) -> Result<String, String> {
     }
 }
 
-fn answer_deadline(text: &str) -> Result<Duration, String> {
-    match text.parse() {
-        // Nothing is published in the last 5 seconds before the deadline.
-        Ok(seconds @ 6..=55) => Ok(Duration::from_secs(seconds)),
-        _ => Err("must be 6 to 55 seconds".to_owned()),
-    }
-}
+/// Nothing is published in the last 5 seconds before the deadline, and providers give up after 60.
+const ANSWER_DEADLINE: RangeInclusive<u64> = 6..=55;
 
-fn idle_timeout(text: &str) -> Result<Duration, String> {
-    match text.parse() {
-        Ok(seconds @ 1..=3600) => Ok(Duration::from_secs(seconds)),
-        _ => Err("must be 1 to 3600 seconds".to_owned()),
-    }
-}
-
-fn drain_delay(text: &str) -> Result<Duration, String> {
-    match text.parse() {
-        Ok(seconds @ 0..=300) => Ok(Duration::from_secs(seconds)),
-        _ => Err("must be 0 to 300 seconds".to_owned()),
+fn seconds(allowed: RangeInclusive<u64>) -> impl Fn(&str) -> Result<Duration, String> + Clone + Send + Sync {
+    move |text| match text.parse() {
+        Ok(seconds) if allowed.contains(&seconds) => Ok(Duration::from_secs(seconds)),
+        _ => Err(format!("must be {} to {} seconds", allowed.start(), allowed.end())),
     }
 }
 
@@ -107,6 +96,7 @@ mod tests {
 
     #[test]
     fn the_answer_deadline_stays_below_the_providers_timeout() {
+        let answer_deadline = seconds(ANSWER_DEADLINE);
         assert_eq!(answer_deadline("50"), Ok(Duration::from_secs(50)));
         assert!(answer_deadline("60").is_err() && answer_deadline("5").is_err() && answer_deadline("x").is_err());
     }

@@ -3,7 +3,7 @@
 mod watch;
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use protocol::credential::{Credential, Token};
@@ -12,6 +12,7 @@ use protocol::message::query::{Answer, Query};
 use protocol::profile::Profile;
 use protocol::time::Timestamp;
 use runtime::clock;
+use runtime::lock::locked;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -34,10 +35,8 @@ pub struct Credentials {
     asking: Semaphore,
 }
 
-/// No worker was asked for the token a moment ago.
-struct NotAsked;
-
-#[derive(Debug)]
+/// What a worker said of a token.
+#[derive(Debug, Clone)]
 struct Asked {
     credential: Option<Credential>,
     at: Instant,
@@ -86,44 +85,37 @@ impl Credentials {
         gateway: &dyn Gateway,
     ) -> Result<Option<Profile>, GatewayError> {
         let key = (workspace.clone(), token.id().clone());
-        if let Ok(admitted) = self.recently_asked(&key, token, clock::now()) {
-            return Ok(admitted);
+        let mut known = self.recently_asked(&key);
+        if known.is_none() {
+            let unanswered = GatewayError::Timeout { queued: None };
+            let Ok(_permit) = self.asking.acquire().await else { return Err(unanswered) };
+            // Another request may have asked while this one waited.
+            known = self.recently_asked(&key);
+            if known.is_none() {
+                let query = Query::Credential { token: token.id().clone() };
+                let Answer::Credential { credential } = gateway.ask(workspace, query).await? else {
+                    return Err(unanswered);
+                };
+                let asked = Asked { credential, at: Instant::now() };
+                self.remember(key, asked.clone());
+                known = Some(asked);
+            }
         }
-        let unanswered = GatewayError::Timeout { queued: None };
-        let Ok(_permit) = self.asking.acquire().await else { return Err(unanswered) };
-        // Another request may have asked while this one waited.
-        if let Ok(admitted) = self.recently_asked(&key, token, clock::now()) {
-            return Ok(admitted);
-        }
-        let Answer::Credential { credential } =
-            gateway.ask(workspace, Query::Credential { token: key.1.clone() }).await?
-        else {
-            return Err(unanswered);
-        };
-        let now = clock::now();
-        let admitted = credential.as_ref().and_then(|found| admitted(found, token, workspace, now));
-        self.remember(key, credential);
-        Ok(admitted)
+        let credential = known.and_then(|asked| asked.credential);
+        Ok(credential.and_then(|found| admitted(&found, token, workspace, clock::now())))
     }
 
-    fn recently_asked(
-        &self,
-        key: &(WorkspaceId, TokenId),
-        token: &Token,
-        now: Timestamp,
-    ) -> Result<Option<Profile>, NotAsked> {
-        let asked = locked(&self.asked);
-        let recent = asked.get(key).filter(|asked| asked.at.elapsed() < ASKED_COUNTS).ok_or(NotAsked)?;
-        Ok(recent.credential.as_ref().and_then(|found| admitted(found, token, &key.0, now)))
+    fn recently_asked(&self, key: &(WorkspaceId, TokenId)) -> Option<Asked> {
+        locked(&self.asked).get(key).filter(|asked| asked.at.elapsed() < ASKED_COUNTS).cloned()
     }
 
-    fn remember(&self, key: (WorkspaceId, TokenId), credential: Option<Credential>) {
+    fn remember(&self, key: (WorkspaceId, TokenId), answer: Asked) {
         let mut asked = locked(&self.asked);
         if asked.len() >= ASKED_MOST {
             asked.retain(|_, asked| asked.at.elapsed() < ASKED_COUNTS);
         }
         if asked.len() < ASKED_MOST {
-            asked.insert(key, Asked { credential, at: Instant::now() });
+            asked.insert(key, answer);
         }
     }
 }
@@ -131,11 +123,6 @@ impl Credentials {
 /// How requests are to be read, if the credential admits the token.
 fn admitted(found: &Credential, token: &Token, workspace: &WorkspaceId, now: Timestamp) -> Option<Profile> {
     found.admits(token, workspace, now).then(|| found.profile.clone())
-}
-
-/// What these maps hold is true after every single statement, so a panic elsewhere does not spoil it.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! still sending sees the answer instead of a broken connection.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use axum::response::Response;
 use http::header::{CONNECTION, EXPECT};
 use http::{HeaderValue, Version};
 use http_body_util::BodyExt;
+use runtime::lock::locked;
 
 /// How much is read and thrown away, in bytes, and for how long, before the connection is closed instead.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
@@ -61,15 +62,15 @@ impl HttpBody for Shared {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Bytes>, axum::Error>>> {
-        let mut body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut body = locked(&self.0);
         Pin::new(&mut *body).poll_frame(context)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_end_stream()
+        locked(&self.0).is_end_stream()
     }
 
     fn size_hint(&self) -> http_body::SizeHint {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).size_hint()
+        locked(&self.0).size_hint()
     }
 }

@@ -13,64 +13,48 @@ use crate::response::error_response;
 pub(crate) const SET_TXN: HeaderName = HeaderName::from_static("set-txn");
 
 /// Why a request gets no 2xx.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
     /// Refused, by us or by a worker.
-    Scim(ScimError),
+    #[error(transparent)]
+    Scim(#[from] ScimError),
     /// 401. One form for every reason: a caller does not learn whether a token or a workspace exists.
+    #[error("no valid bearer token for this workspace")]
     Unauthorized,
     /// The log or the workers did not answer as they should.
-    Gateway(GatewayError),
-}
-
-impl From<ScimError> for ApiError {
-    fn from(error: ScimError) -> Self {
-        Self::Scim(error)
-    }
-}
-
-impl From<GatewayError> for ApiError {
-    fn from(error: GatewayError) -> Self {
-        Self::Gateway(error)
-    }
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         match self {
             Self::Scim(error) => error_response(&error),
-            Self::Unauthorized => unauthorized(),
+            Self::Unauthorized => {
+                let mut response = error_response(&ScimError::new(401, self.to_string()));
+                let challenge = HeaderValue::from_static("Bearer realm=\"scim\"");
+                response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+                response
+            }
             Self::Gateway(error) => gateway_response(&error),
         }
     }
 }
 
-fn unauthorized() -> Response {
-    let error = ScimError::new(401, "no valid bearer token for this workspace");
-    let mut response = error_response(&error);
-    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"scim\""));
-    response
-}
-
 fn gateway_response(error: &GatewayError) -> Response {
     let refusal = refusal_of(error);
-    match error {
-        GatewayError::Timeout { queued } => {
-            let mut response = retry_later(&refusal, "10");
-            if let Some(operation) = queued
-                && let Ok(value) = HeaderValue::from_str(&operation.to_string())
-            {
-                response.headers_mut().insert(SET_TXN, value);
-            }
-            response
-        }
-        GatewayError::LogFull | GatewayError::StoresNothing | GatewayError::TooManyRequests => {
-            retry_later(&refusal, "5")
-        }
-        GatewayError::TooLarge { .. } | GatewayError::Encode(_) | GatewayError::UnexpectedAnswer => {
-            error_response(&refusal)
-        }
+    let mut response = error_response(&refusal);
+    let (queued, seconds) = match error {
+        GatewayError::Timeout { queued } => (*queued, "10"),
+        _ => (None, "5"),
+    };
+    if matches!(refusal.status, 429 | 503) {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(seconds));
     }
+    if let Some(Ok(operation)) = queued.map(|operation| HeaderValue::from_str(&operation.to_string())) {
+        response.headers_mut().insert(SET_TXN, operation);
+    }
+    response
 }
 
 /// The failure as a SCIM error, as it also stands in the answer to a bulk request.
@@ -82,12 +66,6 @@ pub(crate) fn refusal_of(error: &GatewayError) -> ScimError {
         GatewayError::Encode(_) | GatewayError::UnexpectedAnswer => 500,
     };
     ScimError::new(status, error.to_string())
-}
-
-fn retry_later(error: &ScimError, seconds: &'static str) -> Response {
-    let mut response = error_response(error);
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(seconds));
-    response
 }
 
 /// An answer that is not the one that was asked for.

@@ -25,16 +25,6 @@ use crate::error::ApiError;
 pub(crate) struct Began(pub(crate) Instant);
 
 /// The kind of resource that the route serves.
-pub(crate) struct Kind(pub(crate) ResourceType);
-
-impl<S: Sync> FromRequestParts<S> for Kind {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        kind(parts).map(Self)
-    }
-}
-
 fn kind(parts: &Parts) -> Result<ResourceType, ApiError> {
     parts.extensions.get().copied().ok_or_else(|| ScimError::not_found().into())
 }

@@ -1,6 +1,5 @@
 //! The way out of HTTP: commands into the log, questions to a worker.
 
-mod admission;
 mod answered_creates;
 mod append;
 mod broker_clock;
@@ -12,7 +11,6 @@ mod outgoing;
 mod pending_outcomes;
 mod publish_ack;
 mod query_client;
-mod shared;
 mod turns;
 mod underway;
 mod window;
@@ -29,35 +27,29 @@ use protocol::message::query::{Answer, Query};
 use protocol::scim::dialect::Dialect;
 use tokio::time::Instant;
 
-pub use admission::MAX_TOGETHER;
+use crate::gate::Waiting;
+
 pub use jetstream::JetStream;
 pub use query_client::QueryError;
 
+const QUEUED: &str = "the change is queued and will be decided in its turn, but not in time for this answer; read the \
+                      resource before trying again";
+
 /// What handlers need of the log and the workers. Object-safe, so that tests can record instead.
 pub trait Gateway: Send + Sync {
-    /// Has a command applied and waits for its outcome. Its turn among the requests on its resource is the moment of this
-    /// call; dropping the future ends every further append of a command that takes no access away.
-    fn submit(
-        &self,
-        envelope: Envelope<Command>,
-        lane: Lane,
-        timing: Timing,
-    ) -> BoxFuture<'_, Result<Outcome, GatewayError>>;
+    /// Has the log store a command. Its turn among the requests on its resource is the moment of this call; dropping the
+    /// future or the receipt ends every further append of a command that takes no access away. An error says that the log
+    /// does not have it.
+    fn append(&self, command: NewCommand) -> BoxFuture<'_, Result<Receipt, GatewayError>>;
 
-    /// Has new resources created, all stored in the log at once or each by itself, and waits for their outcomes, which come
-    /// in the order of the envelopes. At most [`MAX_TOGETHER`] of one workspace, by the bulk lane.
-    fn submit_together(
+    /// The same for new resources, stored all at once or each by itself, in the bulk lane: a receipt for each, in the order
+    /// of the envelopes. At most [`MAX_TOGETHER`](crate::gate::MAX_TOGETHER).
+    fn append_batch(
         &self,
         creates: Vec<Envelope<Command>>,
         timing: Timing,
-    ) -> BoxFuture<'_, Vec<Result<Outcome, GatewayError>>>;
-
-    /// Has commands on one resource applied in this order, and waits for their outcomes, in the same order.
-    fn submit_in_order(
-        &self,
-        commands: Vec<(Envelope<Command>, Lane)>,
-        timing: Timing,
-    ) -> BoxFuture<'_, Vec<Result<Outcome, GatewayError>>>;
+        waiting: Waiting,
+    ) -> BoxFuture<'_, Vec<Result<Receipt, GatewayError>>>;
 
     /// The answer to a create is being written: a repetition of it is a 409 from now on.
     fn answered(&self, create: OperationId);
@@ -79,6 +71,35 @@ pub trait Gateway: Send + Sync {
 
     /// The largest message that the broker takes, in bytes.
     fn max_payload(&self) -> usize;
+}
+
+/// A command for the log.
+#[derive(Debug)]
+pub struct NewCommand {
+    /// The command.
+    pub envelope: Envelope<Command>,
+    /// Its lane.
+    pub lane: Lane,
+    /// Until when it may be published, and waited for.
+    pub timing: Timing,
+    /// Its place among those that wait to be let into the log. Commands on one resource may share one.
+    pub waiting: Waiting,
+}
+
+/// A command that the log has, or may have. Where its copy is late or lost, it is appended again while the outcome is
+/// waited for.
+pub struct Receipt(BoxFuture<'static, Result<Outcome, GatewayError>>);
+
+impl Receipt {
+    /// The receipt for a command that ends as this future says.
+    pub fn new(outcome: impl Future<Output = Result<Outcome, GatewayError>> + Send + 'static) -> Self {
+        Self(Box::pin(outcome))
+    }
+
+    /// Waits until the command is settled.
+    pub async fn outcome(self) -> Result<Outcome, GatewayError> {
+        self.0.await
+    }
 }
 
 /// When a request came, and until when it is worked on. Monotonic.
@@ -107,7 +128,7 @@ impl Timing {
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
     /// 503: no outcome or answer in time.
-    #[error("{}", unanswered(.queued.is_some()))]
+    #[error("{}", if .queued.is_some() { QUEUED } else { "no answer in time; try again later" })]
     Timeout {
         /// The operation, if the log has it for certain: it will still be applied.
         queued: Option<OperationId>,
@@ -142,13 +163,5 @@ impl GatewayError {
     /// Whether a command that was published may be stored all the same.
     pub(crate) const fn leaves_open(&self) -> bool {
         matches!(self, Self::Timeout { .. } | Self::StoresNothing)
-    }
-}
-
-const fn unanswered(queued: bool) -> &'static str {
-    if queued {
-        "the change is queued and will be decided in its turn, but not in time for this answer; read the resource before trying again"
-    } else {
-        "no answer in time; try again later"
     }
 }

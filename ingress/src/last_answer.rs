@@ -1,9 +1,10 @@
 //! The creates that one connection was answered last: if its client was gone before it read them, they count as unanswered.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use protocol::id::OperationId;
+use runtime::lock::locked;
 
 /// What one connection was answered last. In the extensions of each of its requests.
 #[derive(Debug, Clone, Default)]
@@ -18,12 +19,12 @@ struct Inner {
 impl LastAnswer {
     /// These creates are being answered.
     pub(crate) fn is(&self, creates: Vec<OperationId>) {
-        *self.0.creates.lock().unwrap_or_else(PoisonError::into_inner) = creates;
+        *locked(&self.0.creates) = creates;
     }
 
     /// Whether the last answer was to a create.
     pub(crate) fn is_of_creates(&self) -> bool {
-        !self.0.creates.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        !locked(&self.0.creates).is_empty()
     }
 
     /// The client's system has reset the connection: it does so where its program closes it without having read everything.
@@ -33,7 +34,7 @@ impl LastAnswer {
 
     /// The creates whose answer the client has not read.
     pub(crate) fn not_taken(&self) -> Vec<OperationId> {
-        let creates = std::mem::take(&mut *self.0.creates.lock().unwrap_or_else(PoisonError::into_inner));
+        let creates = std::mem::take(&mut *locked(&self.0.creates));
         if self.0.was_reset.load(Ordering::Relaxed) { creates } else { Vec::new() }
     }
 }

@@ -5,17 +5,17 @@
 
 mod auth;
 mod bulk;
-pub mod bulk_gate;
 pub mod config;
 pub mod credentials;
 mod discovery;
 mod drain_body;
 mod error;
 mod extract;
+pub mod gate;
 pub mod gateway;
 pub mod health;
 mod last_answer;
-pub mod member_stream;
+mod member_stream;
 mod probes;
 mod product_calls;
 pub mod pulse;

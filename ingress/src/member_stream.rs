@@ -13,31 +13,19 @@ use protocol::scim::members::Member;
 use protocol::scim::projection::Projection;
 use protocol::scim::render::{ListResponse, OpenGroup};
 use protocol::scim::resource::Resource;
-use tokio::sync::Semaphore;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
 
+use crate::gate::{Gate, Work};
 use crate::gateway::{Gateway, GatewayError};
 
 /// How many member rows a page holds at most.
 const PAGE: u64 = 1_000;
-/// How many pages are asked for at a time: however many clients read large groups, workers have time for others.
-const MAX_CONCURRENT_PAGES: usize = 4;
 /// How long a page may take, the wait for its turn included.
 const PAGE_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long a body may take altogether. A client that takes nothing for long loses its connection before
 /// (`serve/write_timeout.rs`).
 const WITHIN: Duration = Duration::from_mins(10);
-
-/// Limits how many pages of members are asked for at a time.
-#[derive(Debug, Clone)]
-pub struct MemberPages(Arc<Semaphore>);
-
-impl Default for MemberPages {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MAX_CONCURRENT_PAGES)))
-    }
-}
 
 /// The pieces of a body, in their order.
 #[derive(Default)]
@@ -88,14 +76,14 @@ impl BodyParts {
     pub(crate) fn into_body(
         self,
         gateway: Arc<dyn Gateway>,
-        pages: MemberPages,
+        gate: Arc<Gate>,
         workspace: WorkspaceId,
         base_url: String,
     ) -> Body {
         let Self { before: mut parts, text } = self;
         parts.push_back(BodyPart::Text(text));
-        let rest =
-            MemberStream { gateway, pages, workspace, base_url, parts, after: None, until: Instant::now() + WITHIN };
+        let until = Instant::now() + WITHIN;
+        let rest = MemberStream { gateway, gate, workspace, base_url, parts, after: None, until };
         Body::from_stream(try_unfold(rest, MemberStream::next))
     }
 }
@@ -116,7 +104,7 @@ enum StreamError {
 /// What of a body is still to be written.
 struct MemberStream {
     gateway: Arc<dyn Gateway>,
-    pages: MemberPages,
+    gate: Arc<Gate>,
     workspace: WorkspaceId,
     base_url: String,
     parts: VecDeque<BodyPart>,
@@ -170,7 +158,8 @@ impl MemberStream {
     /// A permit is held only until the page is there, not while the client takes it.
     async fn ask(&self, group: &OpenGroup) -> Result<(Vec<Member>, Option<ResourceId>), GatewayError> {
         let query = Query::Members { group: group.id, after: self.after, count: PAGE, display: group.shows_display() };
-        let _permit = self.pages.0.acquire().await;
+        let waiting = self.gate.queue(Work::MemberPage, &self.workspace).ok_or(GatewayError::TooManyRequests)?;
+        let _permit = waiting.enter().await;
         match self.gateway.ask(&self.workspace, query).await? {
             Answer::Members { members, next } => Ok((members, next)),
             _ => Err(GatewayError::UnexpectedAnswer),

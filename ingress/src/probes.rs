@@ -1,6 +1,6 @@
 //! Liveness, readiness and health over HTTP.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -35,33 +35,23 @@ pub(crate) async fn health(State(state): State<AppState>) -> Response {
 }
 
 async fn report(state: &AppState) -> Report {
-    let health = &state.health;
-    let broker = connection(health);
-    let (workers, database) =
-        if broker.healthy { behind(state.gateway.probe().await) } else { (Part::UNKNOWN, Part::UNKNOWN) };
-    let (credentials, clock) = (credentials(health), clock(health));
-    let healthy = [broker, credentials, clock, workers, database].iter().all(|part| part.healthy);
-    Report { healthy, broker, credentials, clock, workers, database }
-}
-
-fn connection(health: &Health) -> Part {
-    if health.broker.load(Ordering::Relaxed) { Part::well("connected") } else { Part::ill("not connected") }
-}
-
-fn credentials(health: &Health) -> Part {
-    if health.credentials_watched.load(Ordering::Relaxed) {
+    let is = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+    let Health { broker, credentials_watched, clock_skewed, .. } = state.health.as_ref();
+    let broker = if is(broker) { Part::well("connected") } else { Part::ill("not connected") };
+    let credentials = if is(credentials_watched) {
         Part::well("changes are followed")
     } else {
         Part::ill("changes are not followed")
-    }
-}
-
-fn clock(health: &Health) -> Part {
-    if health.clock_skewed.load(Ordering::Relaxed) {
+    };
+    let clock = if is(clock_skewed) {
         Part::ill("differs from the broker's by more than 2 seconds")
     } else {
         Part::well("agrees with the broker's")
-    }
+    };
+    let (workers, database) =
+        if broker.healthy { behind(state.gateway.probe().await) } else { (Part::UNKNOWN, Part::UNKNOWN) };
+    let healthy = [broker, credentials, clock, workers, database].iter().all(|part| part.healthy);
+    Report { healthy, broker, credentials, clock, workers, database }
 }
 
 /// What a probe says of the workers and of the database.

@@ -68,7 +68,7 @@ async fn set_timezone(state: &AppState, workspace: &WorkspaceId, user: &str, zon
     let envelope = envelope(state, workspace.clone(), extensions, user, zone)?;
     let lane = Lane::of(ResourceType::User, &envelope.body);
     let timing = state.settings.timing(Instant::now(), Instant::now());
-    match state.gateway.submit(envelope, lane, timing).await.map_err(unavailable)? {
+    match state.apply(envelope, lane, timing).await.map_err(unavailable)? {
         Outcome::Updated { resource } => Ok(AdminReply::Timezone { user, zone: zone_of(&resource) }),
         Outcome::Rejected { error } => Err(refused(error)),
         Outcome::Superseded => Err(refused(ScimError::superseded())),

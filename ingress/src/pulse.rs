@@ -1,9 +1,10 @@
 //! Whether this process was standing still: a request that it reads afterwards may have come at any time meanwhile, and its
 //! client may have gone since.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use runtime::lock::locked;
 use tokio::time::{Instant, sleep};
 
 /// How often the pulse beats.
@@ -58,7 +59,7 @@ impl Pulse {
     }
 
     fn beat(&self, now: Instant) {
-        let mut beats = self.beats();
+        let mut beats = locked(&self.0);
         let since = now.saturating_duration_since(beats.last);
         if since > STANDSTILL {
             beats.standstill = beats.standstill.or(Some(beats.last));
@@ -69,15 +70,11 @@ impl Pulse {
     }
 
     fn earliest(&self, now: Instant) -> Instant {
-        let beats = self.beats();
+        let beats = locked(&self.0);
         if now.saturating_duration_since(beats.last) > STANDSTILL {
             return beats.standstill.unwrap_or(beats.last);
         }
         beats.standstill.unwrap_or(now)
-    }
-
-    fn beats(&self) -> MutexGuard<'_, Beats> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -24,7 +24,7 @@ use crate::auth::Caller;
 use crate::error::{ApiError, refusal};
 use crate::extract::{Began, ProjectionParams, Target};
 use crate::last_answer::LastAnswer;
-use crate::response::Responder;
+use crate::response::{Responder, not_modified};
 use crate::state::{AppState, Settings};
 
 /// Who asks, since when, and in which trace.
@@ -75,9 +75,7 @@ impl RequestContext {
             body,
         }
     }
-}
 
-impl RequestContext {
     /// The answer to these creates is being written.
     pub(crate) fn answers(&self, state: &AppState, creates: Vec<OperationId>) {
         for create in &creates {
@@ -120,16 +118,17 @@ impl WriteRequest {
         Span::current().record("operation", display(envelope.operation));
         let (operation, timing) =
             (envelope.operation, state.settings.timing(origin.began, complete).complete_since(complete));
-        let outcome = state.gateway.submit(envelope, lane, timing).await?;
+        let outcome = state.apply(envelope, lane, timing).await?;
         failpoint::hit(Failpoint::IngressAnswerBefore).await;
         if matches!(outcome, Outcome::Created { .. }) {
             origin.answers(state, vec![operation]);
         }
         failpoint::hit_soon(Failpoint::IngressAnswerAfter);
         match outcome {
-            // RFC 7644 §3.5.2: who asks for attributes gets the resource.
+            // RFC 7644 §3.5.2: who asks for attributes gets the resource. The outcome does not hold this one: it is a group,
+            // whose members were not read.
             Outcome::UpdatedWithoutBody { .. } if projection.is_asked_for() => {
-                read_again(state, &origin.caller.workspace, target, &projection).await
+                read(state, &origin.caller.workspace, target, Precondition::None, &projection).await
             }
             outcome => {
                 let recipient = Responder { state, workspace: &origin.caller.workspace, projection: &projection };
@@ -139,21 +138,22 @@ impl WriteRequest {
     }
 }
 
-/// The resource as it is after a change whose outcome does not hold it: a group, whose members were not read.
-async fn read_again(
+/// Answers with a resource as it is now.
+pub(crate) async fn read(
     state: &AppState,
     workspace: &WorkspaceId,
     target: Target,
+    precondition: Precondition,
     projection: &Projection,
 ) -> Result<Response, ApiError> {
-    let (precondition, joined) = (Precondition::None, projection.joined());
-    let query = Query::Get { resource_type: target.resource_type, id: target.id, precondition, joined };
+    let Target { resource_type, id } = target;
+    let query = Query::Get { resource_type, id, precondition, joined: projection.joined() };
     match state.gateway.ask(workspace, query).await? {
         Answer::Resource { resource: Some(resource) } => {
             Ok(Responder { state, workspace, projection }.resource(StatusCode::OK, &resource))
         }
-        // It was changed, and deleted since.
         Answer::Resource { resource: None } => Err(ScimError::not_found().into()),
+        Answer::NotModified { version } => Ok(not_modified(version)),
         other => Err(refusal(other)),
     }
 }

@@ -1,30 +1,30 @@
 //! The operations on resources of any kind (RFC 7644 §3.3 to §3.6).
 
+use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
-use http::StatusCode;
 use protocol::message::command::Command;
 use protocol::message::query::{Answer, Query};
 use protocol::scim::body::ResourceBody;
 use protocol::scim::cursor::CursorCodec;
-use protocol::scim::error::ScimError;
 use protocol::scim::list::Paging;
 use protocol::scim::patch::PatchRequest;
 use protocol::scim::render::{ListResponse, Place};
+use protocol::scim::resource_type::ResourceType;
 use runtime::ids;
 
 use crate::auth::Caller;
 use crate::error::{ApiError, refusal};
-use crate::extract::{Kind, NoBody, PreconditionHeaders, ProjectionParams, ScimBody, Search, SearchBody, Target};
-use crate::request::WriteRequest;
-use crate::response::{Responder, not_modified};
+use crate::extract::{NoBody, PreconditionHeaders, ProjectionParams, ScimBody, Search, SearchBody, Target};
+use crate::request::{WriteRequest, read};
+use crate::response::Responder;
 use crate::state::AppState;
 
 /// `POST /{kind}`.
 pub(crate) async fn create(
     State(state): State<AppState>,
     asking: WriteRequest,
-    Kind(resource_type): Kind,
+    Extension(resource_type): Extension<ResourceType>,
     body: ScimBody<ResourceBody>,
 ) -> Result<Response, ApiError> {
     let target = Target { resource_type, id: ids::resource() };
@@ -77,34 +77,11 @@ pub(crate) async fn get(
     PreconditionHeaders(precondition): PreconditionHeaders,
     ProjectionParams(projection): ProjectionParams,
 ) -> Result<Response, ApiError> {
-    let joined = projection.joined();
-    let query = Query::Get { resource_type: target.resource_type, id: target.id, precondition, joined };
-    match state.gateway.ask(&caller.workspace, query).await? {
-        Answer::Resource { resource: Some(resource) } => {
-            let recipient = Responder { state: &state, workspace: &caller.workspace, projection: &projection };
-            Ok(recipient.resource(StatusCode::OK, &resource))
-        }
-        Answer::Resource { resource: None } => Err(ScimError::not_found().into()),
-        Answer::NotModified { version } => Ok(not_modified(version)),
-        other => Err(refusal(other)),
-    }
+    read(&state, &caller.workspace, target, precondition, &projection).await
 }
 
 /// `GET /{kind}`, and at the Base URL for all kinds.
-pub(crate) async fn list(state: State<AppState>, caller: Caller, search: Search) -> Result<Response, ApiError> {
-    found(state, caller, search).await
-}
-
-/// `POST /{kind}/.search`, and at the Base URL for all kinds.
-pub(crate) async fn search(
-    state: State<AppState>,
-    caller: Caller,
-    SearchBody(search): SearchBody,
-) -> Result<Response, ApiError> {
-    found(state, caller, search).await
-}
-
-async fn found(State(state): State<AppState>, caller: Caller, search: Search) -> Result<Response, ApiError> {
+pub(crate) async fn list(State(state): State<AppState>, caller: Caller, search: Search) -> Result<Response, ApiError> {
     let Search { lists, sort, paging, projection } = search;
     let base_url = state.settings.base_url(&caller.workspace);
     let cursors = CursorCodec::of(&lists, sort.as_ref());
@@ -124,4 +101,13 @@ async fn found(State(state): State<AppState>, caller: Caller, search: Search) ->
         }
         other => Err(refusal(other)),
     }
+}
+
+/// `POST /{kind}/.search`, and at the Base URL for all kinds.
+pub(crate) async fn search(
+    state: State<AppState>,
+    caller: Caller,
+    SearchBody(search): SearchBody,
+) -> Result<Response, ApiError> {
+    list(state, caller, search).await
 }

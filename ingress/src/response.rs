@@ -70,11 +70,8 @@ impl Responder<'_> {
 
     fn streamed(self, status: StatusCode, base_url: &str, written: serde_json::Result<BodyParts>) -> Response {
         let Ok(pieces) = written else { return not_written() };
-        let gateway = Arc::clone(&self.state.gateway);
-        with_headers(
-            status,
-            pieces.into_body(gateway, self.state.member_pages.clone(), self.workspace.clone(), base_url.to_owned()),
-        )
+        let (gateway, gate) = (Arc::clone(&self.state.gateway), Arc::clone(&self.state.gate));
+        with_headers(status, pieces.into_body(gateway, gate, self.workspace.clone(), base_url.to_owned()))
     }
 }
 

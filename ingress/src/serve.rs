@@ -21,7 +21,6 @@ use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::gateway::JetStream;
 use crate::health::Health;
-use crate::member_stream::MemberPages;
 use crate::pulse::Pulse;
 use crate::state::{AppState, Settings};
 use crate::{credentials, product_calls};
@@ -92,15 +91,7 @@ async fn start(config: &Config, address: SocketAddr) -> Result<AppState, RunErro
     let settings = Arc::new(settings(config, address, ingress));
     let pulse = Pulse::default();
     tokio::spawn(pulse.clone().run());
-    let state = AppState {
-        gateway,
-        credentials,
-        health,
-        bulk: Arc::default(),
-        member_pages: MemberPages::default(),
-        pulse,
-        settings,
-    };
+    let state = AppState { gateway, credentials, health, gate: Arc::default(), pulse, settings };
     product_calls::start(client, &namespace, state.clone()).await?;
     Ok(state)
 }

@@ -4,17 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::id::{IngressId, WorkspaceId};
+use protocol::message::command::Command;
+use protocol::message::envelope::Envelope;
+use protocol::message::lane::Lane;
+use protocol::message::outcome::Outcome;
 use protocol::scim::bulk::BulkLimits;
 use protocol::scim::resource_type::ResourceType;
 use protocol::time::Timestamp;
 use runtime::clock;
 use tokio::time::Instant;
 
-use crate::bulk_gate::BulkGate;
 use crate::credentials::Credentials;
-use crate::gateway::{Gateway, Timing};
+use crate::gate::{Gate, Waiting, Work};
+use crate::gateway::{Gateway, GatewayError, NewCommand, Timing};
 use crate::health::Health;
-use crate::member_stream::MemberPages;
 use crate::pulse::Pulse;
 
 /// The state of the router; cheap to clone.
@@ -26,14 +29,30 @@ pub struct AppState {
     pub credentials: Arc<Credentials>,
     /// Whether this process can serve.
     pub health: Arc<Health>,
-    /// Whose bulk request is served next.
-    pub bulk: Arc<BulkGate>,
-    /// How many pages of members are read at a time.
-    pub member_pages: MemberPages,
+    /// How much is worked on at a time.
+    pub gate: Arc<Gate>,
     /// Whether this process was standing still.
     pub pulse: Pulse,
     /// What the configuration says.
     pub settings: Arc<Settings>,
+}
+
+impl AppState {
+    /// A place for a command among those of its workspace and lane that wait.
+    pub(crate) fn wait(&self, workspace: &WorkspaceId, lane: Lane) -> Result<Waiting, GatewayError> {
+        self.gate.queue(Work::Command(lane), workspace).ok_or(GatewayError::TooManyRequests)
+    }
+
+    /// Has a command applied: appends it, then waits for its outcome.
+    pub(crate) async fn apply(
+        &self,
+        envelope: Envelope<Command>,
+        lane: Lane,
+        timing: Timing,
+    ) -> Result<Outcome, GatewayError> {
+        let waiting = self.wait(&envelope.workspace, lane)?;
+        self.gateway.append(NewCommand { envelope, lane, timing, waiting }).await?.outcome().await
+    }
 }
 
 /// On which terms requests are served.

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod connection;
 pub mod failpoint;
 pub mod ids;
+pub mod lock;
 pub mod settings;
 pub mod signals;
 pub mod telemetry;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use futures::StreamExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all, ready};
 use http::Method;
 use protocol::id::{OperationId, ResourceId};
 use protocol::message::command::Command;
@@ -26,11 +26,12 @@ use tokio::time::Instant;
 
 use crate::error::refusal_of;
 use crate::extract::{FromJson, Target, of_request};
-use crate::gateway::{GatewayError, MAX_TOGETHER, Timing};
+use crate::gate::MAX_TOGETHER;
+use crate::gateway::{GatewayError, NewCommand, Receipt, Timing};
 use crate::request::RequestContext;
 use crate::state::AppState;
 
-/// Parts of a wave that are under way at once; what they have in the log is bounded by admission.
+/// Parts of a wave that are under way at once; what they have in the log is bounded by the gate.
 const CONCURRENCY: usize = 128;
 
 /// A bulk request under way.
@@ -41,8 +42,8 @@ pub(super) struct BulkExecution {
     operations: Vec<BulkOperation>,
     /// The id of what each POST creates.
     ids: Vec<Option<ResourceId>>,
-    /// The same by bulkId.
-    by_bulk_id: HashMap<String, ResourceId>,
+    /// Which POST has a bulkId.
+    by_bulk_id: HashMap<String, usize>,
     results: Vec<Option<BulkResult>>,
     /// The operations of those POSTs that created something.
     created: Vec<OperationId>,
@@ -57,6 +58,13 @@ pub(super) struct Finished {
     pub(super) results: Vec<BulkResult>,
     /// The operations of those POSTs that created something.
     pub(super) created: Vec<OperationId>,
+}
+
+/// An operation whose turn has come: its place in the request, and its command.
+struct Due {
+    index: usize,
+    envelope: Envelope<Command>,
+    lane: Lane,
 }
 
 /// What became of one operation of a wave: its place in the request, its id in the log if it came so far, and its outcome.
@@ -78,10 +86,10 @@ impl BulkExecution {
         let BulkRequest { fail_on_errors, operations } = request;
         let plan = Plan::of(&operations, fail_on_errors);
         let (mut ids, mut by_bulk_id) = (Vec::with_capacity(operations.len()), HashMap::new());
-        for operation in &operations {
+        for (index, operation) in operations.iter().enumerate() {
             let id = matches!(operation.action, Ok(Action::Create { .. })).then(ids::resource);
-            if let (Some(id), Some(bulk_id)) = (id, &operation.bulk_id) {
-                by_bulk_id.entry(bulk_id.clone()).or_insert(id);
+            if let (Some(_), Some(bulk_id)) = (id, &operation.bulk_id) {
+                by_bulk_id.entry(bulk_id.clone()).or_insert(index);
             }
             ids.push(id);
         }
@@ -108,7 +116,10 @@ impl BulkExecution {
                 self.plan.settle(index, settled(&result));
                 if let Ok(Outcome::Created { resource }) = &result {
                     self.created.extend(operation);
-                    self.learn_id(index, resource.id);
+                    // A create that repeats an earlier one has the id of that one.
+                    if let Some(id) = self.ids.get_mut(index) {
+                        *id = Some(resource.id);
+                    }
                 }
                 self.note(index, result);
             }
@@ -121,15 +132,6 @@ impl BulkExecution {
 
     fn client_is_gone(&self) -> bool {
         self.client.has_changed().is_err()
-    }
-
-    /// A create that repeats an earlier one has the id of that one.
-    fn learn_id(&mut self, index: usize, id: ResourceId) {
-        let Some(planned) = self.ids.get_mut(index).and_then(Option::as_mut) else { return };
-        let planned = std::mem::replace(planned, id);
-        if planned != id {
-            self.by_bulk_id.values_mut().filter(|named| **named == planned).for_each(|named| *named = id);
-        }
     }
 
     /// Does a wave: new resources in portions, the rest by resource. What is not settled when the client goes, fails.
@@ -165,37 +167,38 @@ impl BulkExecution {
         ended
     }
 
+    /// Appends new resources in one batch, then waits for all.
     async fn create(&self, some: &[usize]) -> Vec<Ended> {
-        let (mut ended, mut indexes, mut envelopes) = (Vec::with_capacity(some.len()), Vec::new(), Vec::new());
-        for index in some {
-            match self.envelope(*index) {
-                Ok((envelope, _)) => {
-                    indexes.push(*index);
-                    envelopes.push(envelope);
-                }
-                Err(error) => ended.push(refused(*index, error)),
-            }
-        }
-        let indexes = indexes.into_iter().zip(envelopes.iter().map(|envelope| envelope.operation)).collect();
-        let outcomes = self.state.gateway.submit_together(envelopes, self.timing).await;
-        ended.extend(answered(indexes, outcomes));
+        let (due, mut ended) = self.due(some);
+        let (begun, creates): (Vec<_>, Vec<_>) =
+            due.into_iter().map(|one| ((one.index, one.envelope.operation), one.envelope)).unzip();
+        let receipts = match self.state.wait(&self.origin.caller.workspace, Lane::Bulk) {
+            Ok(waiting) => self.state.gateway.append_batch(creates, self.timing, waiting).await,
+            Err(_) => creates.iter().map(|_| Err(GatewayError::TooManyRequests)).collect(),
+        };
+        let settling = begun.into_iter().zip(receipts);
+        let settling = settling.map(|((index, operation), receipt)| settle(index, operation, ready(receipt)));
+        ended.extend(join_all(settling).await);
         ended
     }
 
+    /// Appends changes of one resource, each in its turn, then waits for all.
     async fn change(&self, run: &[usize]) -> Vec<Ended> {
-        let (mut ended, mut indexes, mut commands) = (Vec::with_capacity(run.len()), Vec::new(), Vec::new());
-        for index in run {
-            match self.envelope(*index) {
-                Ok(command) => {
-                    indexes.push(*index);
-                    commands.push(command);
-                }
-                Err(error) => ended.push(refused(*index, error)),
-            }
-        }
-        let indexes = indexes.into_iter().zip(commands.iter().map(|(envelope, _)| envelope.operation)).collect();
-        let outcomes = self.state.gateway.submit_in_order(commands, self.timing).await;
-        ended.extend(answered(indexes, outcomes));
+        let (due, mut ended) = self.due(run);
+        // One place of each lane for all of them: they wait for each other anyway.
+        let mut places = HashMap::new();
+        let append = move |Due { index, envelope, lane }| {
+            let wait = || self.state.wait(&envelope.workspace, lane).ok();
+            let (operation, waiting) = (envelope.operation, places.entry(lane).or_insert_with(wait).clone());
+            let appending = match waiting {
+                Some(waiting) => self.state.gateway.append(NewCommand { envelope, lane, timing: self.timing, waiting }),
+                None => Box::pin(ready(Err(GatewayError::TooManyRequests))),
+            };
+            settle(index, operation, appending)
+        };
+        // Turns come in the order of these calls.
+        let settling: Vec<_> = due.into_iter().map(append).collect();
+        ended.extend(join_all(settling).await);
         ended
     }
 
@@ -210,10 +213,10 @@ impl BulkExecution {
             let path = format!("{}/{}", self.path(target.resource_type), target.id);
             let fingerprint = of_request(&Method::DELETE, &path, b"", b"");
             let command = Command::Delete { precondition: Precondition::None };
-            commands.push(vec![(origin.envelope(&self.state.settings, target, command, fingerprint), Lane::Bulk)]);
+            commands.push(origin.envelope(&self.state.settings, target, command, fingerprint));
         }
-        let deleting = commands.into_iter().map(|command| self.state.gateway.submit_in_order(command, timing));
-        let outcomes: Vec<_> = futures::stream::iter(deleting).buffered(CONCURRENCY).concat().await;
+        let deleting = commands.into_iter().map(|command| self.state.apply(command, Lane::Bulk, timing));
+        let outcomes: Vec<_> = futures::stream::iter(deleting).buffered(CONCURRENCY).collect().await;
         let left = outcomes.iter().filter(|outcome| !matches!(outcome, Ok(Outcome::Deleted))).count();
         if left > 0 {
             let workspace = &self.origin.caller.workspace;
@@ -227,15 +230,28 @@ impl BulkExecution {
         }
     }
 
-    /// The command of an operation whose references can be resolved, and its lane.
-    fn envelope(&self, index: usize) -> Result<(Envelope<Command>, Lane), ScimError> {
+    /// The commands of operations; what cannot become one has ended.
+    fn due(&self, some: &[usize]) -> (Vec<Due>, Vec<Ended>) {
+        let (mut due, mut ended) = (Vec::with_capacity(some.len()), Vec::with_capacity(some.len()));
+        for index in some {
+            match self.prepare(*index) {
+                Ok(one) => due.push(one),
+                Err(error) => ended.push(refused(*index, error)),
+            }
+        }
+        (due, ended)
+    }
+
+    /// The command of an operation whose references can be resolved.
+    fn prepare(&self, index: usize) -> Result<Due, ScimError> {
         let operation = self.operations.get(index).ok_or_else(ScimError::not_found)?;
         let action = operation.action.as_ref().map_err(ScimError::clone)?;
         let target = self.target(index).ok_or_else(ScimError::not_found)?;
         let command = self.command(action)?;
         let lane = if Lane::of(target.resource_type, &command) == Lane::Urgent { Lane::Urgent } else { Lane::Bulk };
         let fingerprint = self.fingerprint(action, target);
-        Ok((self.origin.envelope(&self.state.settings, target, command, fingerprint), lane))
+        let envelope = self.origin.envelope(&self.state.settings, target, command, fingerprint);
+        Ok(Due { index, envelope, lane })
     }
 
     fn command(&self, action: &Action) -> Result<Command, ScimError> {
@@ -267,7 +283,7 @@ impl BulkExecution {
             serde_json::from_str(&body.text)
         } else {
             let mut value = serde_json::from_str(&body.text).map_err(unreadable)?;
-            resolve(&mut value, &|bulk_id| self.by_bulk_id.get(bulk_id).copied())?;
+            resolve(&mut value, &|bulk_id| self.id_of(bulk_id))?;
             serde_json::from_value(value)
         };
         let caller = &self.origin.caller;
@@ -296,7 +312,7 @@ impl BulkExecution {
     fn resolved<'a>(&self, body: &'a Body) -> Cow<'a, str> {
         let of_ids = || {
             let mut value = serde_json::from_str(&body.text).ok()?;
-            resolve(&mut value, &|bulk_id| self.by_bulk_id.get(bulk_id).copied()).ok()?;
+            resolve(&mut value, &|bulk_id| self.id_of(bulk_id)).ok()?;
             serde_json::to_string(&value).ok()
         };
         let resolved = if body.references.is_empty() { None } else { of_ids() };
@@ -311,13 +327,17 @@ impl BulkExecution {
         self.ids.get(index).is_some_and(Option::is_some)
     }
 
+    fn id_of(&self, bulk_id: &str) -> Option<ResourceId> {
+        self.ids.get(*self.by_bulk_id.get(bulk_id)?).copied().flatten()
+    }
+
     /// The resource that an operation creates or changes.
     fn target(&self, index: usize) -> Option<Target> {
         let action = self.operations.get(index)?.action.as_ref().ok()?;
         let id = match action.target().map(|target| &target.which) {
             None => self.ids.get(index).copied().flatten(),
             Some(ResourceRef::Id(id)) => Some(*id),
-            Some(ResourceRef::BulkId(bulk_id)) => self.by_bulk_id.get(bulk_id).copied(),
+            Some(ResourceRef::BulkId(bulk_id)) => self.id_of(bulk_id),
         };
         Some(Target { resource_type: action.resource_type(), id: id? })
     }
@@ -348,17 +368,15 @@ const fn refused(index: usize, error: ScimError) -> Ended {
     Ended { index, operation: None, result: Err(error) }
 }
 
-fn answered(
-    begun: Vec<(usize, OperationId)>,
-    outcomes: Vec<Result<Outcome, GatewayError>>,
-) -> impl Iterator<Item = Ended> {
-    // A part that ended without a word has lost its outcomes.
-    let lost = std::iter::repeat_with(|| Err(GatewayError::Timeout { queued: None }));
-    let outcomes = outcomes.into_iter().chain(lost);
-    begun.into_iter().zip(outcomes).map(|((index, operation), outcome)| {
-        let result = outcome.map_err(|error| refusal_of(&error));
-        Ended { index, operation: Some(operation), result }
-    })
+/// What becomes of an operation that is being appended.
+async fn settle(
+    index: usize,
+    operation: OperationId,
+    appending: impl Future<Output = Result<Receipt, GatewayError>>,
+) -> Ended {
+    let outcome = async { appending.await?.outcome().await };
+    let result = outcome.await.map_err(|error| refusal_of(&error));
+    Ended { index, operation: Some(operation), result }
 }
 
 fn settled(result: &Result<Outcome, ScimError>) -> Settled {

@@ -66,7 +66,8 @@ impl FromRequest<AppState> for SearchBody {
         body::media_type(&parts.headers)?;
         let limit = state.settings.body_limit(ResourceType::User, state.gateway.max_payload());
         let bytes = body::read(sent, limit).await?;
-        let Value::Object(members) = body::json(&bytes)? else {
+        let sent = serde_json::from_slice(&bytes).map_err(|error| ScimError::invalid_json(&error))?;
+        let Value::Object(members) = sent else {
             return Err(syntax("the body must be a JSON object").into());
         };
         Ok(Self(Asked::of(&members)?.resolve(&caller.profile, &kinds(&parts))?))

@@ -1,13 +1,15 @@
 //! Appends commands so that each names its predecessor: the broker itself checks the order.
 
+use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_nats::client::Request;
 use async_nats::header::{NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID, NATS_BATCH_SEQUENCE};
 use protocol::failpoint::Failpoint;
 use protocol::id::OperationId;
+use protocol::message::header;
 use protocol::message::lane::Lane;
 use runtime::connection::Connection;
 use runtime::{backoff, failpoint, ids};
@@ -19,11 +21,11 @@ use super::outgoing::{ATTEMPT_VALIDITY, OutgoingCommand};
 use super::publish_ack::{self, PublishResult};
 use super::window::Window;
 
+/// Between two publishes of which the first was refused or not answered, at first and at most; chance takes up to half off.
+const PAUSE: Duration = Duration::from_millis(40);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How long a sequence that the cluster is just assigning takes to be known.
 const ASSIGNMENT_PAUSE: Duration = Duration::from_millis(4);
-
-/// For so long no publish was answered, and the broker answers everything else: it stores nothing.
-const SILENT_AFTER: Duration = Duration::from_secs(6);
 
 /// The log has a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,39 +44,30 @@ pub(super) struct Appender {
     window: Window,
     /// The broker's last refusal for a reason that is not foreseen, so that it is logged once; 0 for none.
     refusal: AtomicU64,
-    silence: Mutex<Silence>,
-}
-
-/// Since when the broker has not answered any publish, though it was connected.
-#[derive(Debug, Default)]
-struct Silence {
-    since: Option<Instant>,
-    was_told: bool,
 }
 
 /// What has become of a command's publishes so far.
-struct Tries<D> {
+#[derive(Default)]
+struct Tries {
     predecessor: u64,
     conflicts: u32,
+    pauses: u32,
     /// One of them may have been stored.
     unknown: bool,
     /// Why the last one was refused.
     refused: Option<PublishResult>,
-    delays: D,
 }
 
 impl Appender {
     pub(super) fn new(connection: Connection, observed: Arc<Observed>) -> Self {
-        let window = Window::default();
-        Self { connection, observed, window, refusal: AtomicU64::new(0), silence: Mutex::default() }
+        Self { connection, observed, window: Window::default(), refusal: AtomicU64::new(0) }
     }
 
     /// Appends a command in as many attempts as it takes, until its time has come; dropping this ends that. Nothing is
     /// sent while the broker is not connected.
     pub(super) async fn append(&self, command: &mut OutgoingCommand) -> Result<Appended, GatewayError> {
         let publish_by = command.timing.publish_by;
-        let delays = backoff::delays(Duration::from_millis(20), Duration::from_secs(1));
-        let mut tries = Tries { predecessor: 0, conflicts: 0, unknown: command.was_sent(), refused: None, delays };
+        let mut tries = Tries { unknown: command.may_be_stored(), ..Tries::default() };
         let appended = timeout_at(publish_by, self.try_until_stored(command, &mut tries)).await;
         appended.unwrap_or_else(|_| Err(self.given_up(&tries)))
     }
@@ -82,12 +75,12 @@ impl Appender {
     async fn try_until_stored(
         &self,
         command: &mut OutgoingCommand,
-        tries: &mut Tries<impl Iterator<Item = Duration>>,
+        tries: &mut Tries,
     ) -> Result<Appended, GatewayError> {
         loop {
-            let said = self.publish(command, tries.predecessor).await;
+            // Of a publish under way when the time has come it is not known whether it is stored.
             tries.refused = None;
-            match said {
+            match self.publish(&mut [&mut *command], tries.predecessor).await {
                 // A copy that was found after its attempt had ended may be a late one.
                 PublishResult::Stored { duplicate: true, .. } if !command.is_valid() => {
                     command.end_attempt();
@@ -107,29 +100,15 @@ impl Appender {
                 PublishResult::TooLarge if !tries.unknown => {
                     return Err(GatewayError::TooLarge { limit: self.connection.client().max_payload() });
                 }
-                PublishResult::Unknown => {
-                    tries.unknown = true;
-                    self.pause(command.operation, PublishResult::Unknown, tries).await;
-                }
-                said @ (PublishResult::Full
-                | PublishResult::TooLarge
-                | PublishResult::NoLog
-                | PublishResult::Refused(_)) => {
-                    self.pause(command.operation, said, tries).await;
+                said => {
+                    tries.unknown |= said == PublishResult::Unknown;
+                    self.note(command.operation, &said);
+                    tries.refused = Some(said);
+                    tokio::time::sleep(backoff::doubled(PAUSE, LONGEST_PAUSE, tries.pauses)).await;
+                    tries.pauses += 1;
                 }
             }
         }
-    }
-
-    async fn pause(
-        &self,
-        operation: OperationId,
-        said: PublishResult,
-        tries: &mut Tries<impl Iterator<Item = Duration>>,
-    ) {
-        self.note(operation, &said);
-        tries.refused = Some(said);
-        tokio::time::sleep(tries.delays.next().unwrap_or(ATTEMPT_VALIDITY)).await;
     }
 
     /// Stores new resources' commands all at once, in one write (NATS ADR-50): gives back the sequence of each if the log
@@ -137,51 +116,71 @@ impl Appender {
     /// duplicate then.
     ///
     /// They name no predecessor: no other request knows these ids yet.
-    pub(super) async fn append_together(&self, commands: &mut [&mut OutgoingCommand]) -> Option<Vec<u64>> {
-        failpoint::hit(Failpoint::IngressPublishBefore).await;
-        let generation = self.connection.connected().await;
-        self.observed.clock.measured_on(generation).await;
-        let slot = self.window.enter(commands.len(), false).await;
-        let said = tokio::select! {
-            said = self.publish_together(commands) => said,
-            _ = self.connection.reconnected(generation) => PublishResult::Unknown,
-        };
+    pub(super) async fn append_together(&self, commands: &mut [&mut OutgoingCommand]) -> Option<RangeInclusive<u64>> {
+        let said = self.publish(commands, 0).await;
         let PublishResult::Stored { sequence: last, .. } = said else {
             tracing::debug!(?said, commands = commands.len(), "not stored together, appending one by one");
             return None;
         };
-        slot.acknowledged();
         failpoint::hit(Failpoint::IngressPublishAfter).await;
         let first = (last + 1).saturating_sub(u64::try_from(commands.len()).unwrap_or(last));
-        Some((first..=last).collect())
+        Some(first..=last)
     }
 
-    async fn publish_together(&self, commands: &mut [&mut OutgoingCommand]) -> PublishResult {
-        let (batch, clock) = (ids::batch(), &self.observed.clock);
-        let Some((last, others)) = commands.split_last_mut() else {
-            return PublishResult::Stored { sequence: 0, duplicate: false };
+    /// Publishes one command, or several that are stored together, and hears what the broker says.
+    async fn publish(&self, commands: &mut [&mut OutgoingCommand], predecessor: u64) -> PublishResult {
+        failpoint::hit(Failpoint::IngressPublishBefore).await;
+        let generation = self.connection.connected().await;
+        self.observed.clock.measured_on(generation).await;
+        let is_urgent = commands.iter().any(|command| command.lane == Lane::Urgent);
+        let slot = self.window.enter(commands.len(), is_urgent).await;
+        if commands.iter().any(|command| command.changes_access) {
+            self.observed.clock.measured_just_now().await;
+        }
+        let sent = Instant::now();
+        let said = tokio::select! {
+            said = self.send(commands, predecessor) => said,
+            // The answer went to the connection that is gone.
+            _ = self.connection.reconnected(generation) => return PublishResult::Unknown,
         };
-        let headers = |index: usize, command: &mut OutgoingCommand| {
-            let mut headers = command.headers(clock);
-            headers.insert(NATS_BATCH_ID, batch.as_str());
-            headers.insert(NATS_BATCH_SEQUENCE, index.saturating_add(1).to_string());
-            headers
-        };
-        let client = self.connection.client();
-        let count = others.len();
-        for (index, command) in others.iter_mut().enumerate() {
+        let is_answered = said != PublishResult::Unknown;
+        self.observed.published(sent, is_answered);
+        if is_answered {
+            slot.acknowledged();
+        }
+        said
+    }
+
+    /// A command by itself names its predecessor. Of several the last one commits all.
+    async fn send(&self, commands: &mut [&mut OutgoingCommand], predecessor: u64) -> PublishResult {
+        let (client, count) = (self.connection.client(), commands.len());
+        let batch = (count > 1).then(ids::batch);
+        for (index, command) in commands.iter_mut().enumerate() {
+            let mut headers = command.headers(&self.observed.clock);
             let (subject, payload) = (command.subject.clone(), command.payload.clone());
-            if client.publish_with_headers(subject, headers(index, command), payload).await.is_err() {
-                return PublishResult::Unknown;
+            let is_last = index + 1 == count;
+            if let Some(batch) = &batch {
+                headers.insert(NATS_BATCH_ID, batch.as_str());
+                headers.insert(NATS_BATCH_SEQUENCE, (index + 1).to_string());
+                if is_last {
+                    headers.insert(NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL);
+                }
+            } else {
+                headers.insert(header::PREDECESSOR, predecessor.to_string());
+                headers.insert(header::PREDECESSOR_SUBJECT, command.all_lanes.as_str());
+            }
+            if is_last {
+                let request = Request::new().headers(headers).payload(payload).timeout(Some(ATTEMPT_VALIDITY));
+                return match client.send_request(subject, request).await {
+                    Ok(message) => publish_ack::read(&message.payload),
+                    Err(error) => publish_ack::failed(error.kind()),
+                };
+            }
+            if client.publish_with_headers(subject, headers, payload).await.is_err() {
+                break;
             }
         }
-        let mut commit = headers(count, last);
-        commit.insert(NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL);
-        let request = Request::new().headers(commit).payload(last.payload.clone()).timeout(Some(ATTEMPT_VALIDITY));
-        match client.send_request(last.subject.clone(), request).await {
-            Ok(message) => publish_ack::read(&message.payload),
-            Err(error) => publish_ack::failed(error.kind()),
-        }
+        PublishResult::Unknown
     }
 
     fn note(&self, operation: OperationId, said: &PublishResult) {
@@ -193,65 +192,13 @@ impl Appender {
         }
     }
 
-    /// Notes whether a publish was answered. A nats-server whose disk was full (measured with 2.15.1) stores nothing any
-    /// more and does not answer publishes, also with room again, while it answers everything else.
-    fn note_silence(&self, sent: Instant, answered: bool) {
-        let mut silence = self.silence();
-        if answered {
-            *silence = Silence::default();
-            return;
-        }
-        silence.since.get_or_insert(sent);
-        if self.is_silent(&silence) && !std::mem::replace(&mut silence.was_told, true) {
-            tracing::error!(
-                "the broker is connected and stores nothing: its disk is full or failing, as its own log says; make room and \
-                 restart it"
-            );
-        }
-    }
-
-    fn is_silent(&self, silence: &Silence) -> bool {
-        let long_ago = |since: Instant| since.elapsed() >= SILENT_AFTER;
-        silence.since.is_some_and(|since| long_ago(since) && self.observed.has_answered_since(since + ATTEMPT_VALIDITY))
-    }
-
-    fn silence(&self) -> MutexGuard<'_, Silence> {
-        self.silence.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Why the command is not in the log. After a publish of unknown fate it cannot be said that nothing was changed.
-    fn given_up(&self, tries: &Tries<impl Iterator<Item = Duration>>) -> GatewayError {
+    fn given_up(&self, tries: &Tries) -> GatewayError {
         match tries.refused {
             Some(PublishResult::Full) if !tries.unknown => GatewayError::LogFull,
-            _ if self.is_silent(&self.silence()) => GatewayError::StoresNothing,
+            _ if self.observed.broker_stores_nothing() => GatewayError::StoresNothing,
             _ => GatewayError::Timeout { queued: None },
         }
-    }
-
-    async fn publish(&self, command: &mut OutgoingCommand, predecessor: u64) -> PublishResult {
-        failpoint::hit(Failpoint::IngressPublishBefore).await;
-        let generation = self.connection.connected().await;
-        self.observed.clock.measured_on(generation).await;
-        let slot = self.window.enter(1, command.lane == Lane::Urgent).await;
-        if command.changes_access {
-            self.observed.clock.measured_just_now().await;
-        }
-        let sent = Instant::now();
-        let request = command.request(&self.observed.clock, predecessor);
-        let request = self.connection.client().send_request(command.subject.clone(), request);
-        let said = tokio::select! {
-            reply = request => match reply {
-                Ok(message) => publish_ack::read(&message.payload),
-                Err(error) => publish_ack::failed(error.kind()),
-            },
-            // The answer went to the connection that is gone.
-            _ = self.connection.reconnected(generation) => return PublishResult::Unknown,
-        };
-        self.note_silence(sent, said != PublishResult::Unknown);
-        if said != PublishResult::Unknown {
-            slot.acknowledged();
-        }
-        said
     }
 }
 

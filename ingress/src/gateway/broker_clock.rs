@@ -1,11 +1,12 @@
 //! The broker's time of day, measured: what deadlines and arrivals are told in. Waiting itself uses monotonic time.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use protocol::time::Timestamp;
 use runtime::clock;
+use runtime::lock::locked;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 
@@ -95,7 +96,7 @@ impl BrokerClock {
 
     /// By how much the broker's clock has stepped since an instant, in milliseconds.
     fn stepped_since(&self, instant: Instant) -> i64 {
-        self.steps().iter().filter(|step| instant < step.found).map(|step| step.millis).sum()
+        locked(&self.steps).iter().filter(|step| instant < step.found).map(|step| step.millis).sum()
     }
 
     fn note_step(&self, before: Reading, after: Reading) {
@@ -104,15 +105,11 @@ impl BrokerClock {
             return;
         }
         tracing::warn!(milliseconds = millis, "the broker's clock has stepped by {millis} ms");
-        let mut steps = self.steps();
+        let mut steps = locked(&self.steps);
         steps.push_back(Step { found: Instant::now(), millis });
         if steps.len() > MAX_STEPS {
             steps.pop_front();
         }
-    }
-
-    fn steps(&self) -> MutexGuard<'_, VecDeque<Step>> {
-        self.steps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes over what the broker said between two instants. Gives back by how many milliseconds this machine's clock is

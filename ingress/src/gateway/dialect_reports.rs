@@ -1,13 +1,14 @@
 //! Tells workers which dialect a workspace's requests speak, once for each change, and not too often.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_nats::Client;
 use protocol::id::{Namespace, WorkspaceId};
 use protocol::message::admin::{AdminCall, AdminResult};
 use protocol::scim::dialect::Dialect;
+use runtime::lock::locked;
 use tokio::time::Instant;
 
 /// How long a worker may take to answer.
@@ -36,13 +37,13 @@ impl DialectReports {
                 serde_json::from_slice::<AdminResult>(&reply.payload).is_ok_and(|result| result.is_ok())
             });
             if !told && let AdminCall::DialectSeen { workspace, .. } = call {
-                reports.forget(&workspace);
+                locked(&reports.0).remove(&workspace);
             }
         });
     }
 
     fn is_news(&self, workspace: &WorkspaceId, dialect: Dialect) -> bool {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = locked(&self.0);
         let is_news = match told.get(workspace) {
             Some((last, at)) => *last != dialect && at.elapsed() >= REPORT_INTERVAL,
             None => told.len() < MAX_REMEMBERED,
@@ -51,9 +52,5 @@ impl DialectReports {
             told.insert(workspace.clone(), (dialect, Instant::now()));
         }
         is_news
-    }
-
-    fn forget(&self, workspace: &WorkspaceId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(workspace);
     }
 }

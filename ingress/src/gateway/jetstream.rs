@@ -1,4 +1,4 @@
-//! The gateway over NATS JetStream: append a command, then wait until it is settled.
+//! The gateway over NATS JetStream.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,15 +8,12 @@ use protocol::id::{IngressId, Namespace, OperationId, WorkspaceId};
 use protocol::message::command::Command;
 use protocol::message::envelope::Envelope;
 use protocol::message::lane::Lane;
-use protocol::message::outcome::Outcome;
 use protocol::message::query::{Answer, Query};
 use protocol::scim::dialect::Dialect;
-use protocol::scim::error::ScimError;
 use runtime::connection::Connection;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument;
 
-use super::admission::{Admission, Queued};
 use super::answered_creates::AnsweredCreates;
 use super::append::Appender;
 use super::dialect_reports::DialectReports;
@@ -24,18 +21,21 @@ use super::observer::Observed;
 use super::outgoing::OutgoingCommand;
 use super::pending_outcomes::PendingOutcomes;
 use super::query_client::{QueryClient, QueryError};
-use super::shared::Shared;
 use super::turns::Turns;
-use super::underway::Underway;
-use super::{Gateway, GatewayError, Timing};
+use super::underway::{Shared, Underway};
+use super::{Gateway, GatewayError, NewCommand, Receipt, Timing};
+use crate::gate::Waiting;
 use crate::health::Health;
 
-type Settled = Result<Outcome, GatewayError>;
+type Appended = Result<Receipt, GatewayError>;
 
 /// The log and the workers behind a broker.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct JetStream {
-    inner: Arc<Shared>,
+    shared: Arc<Shared>,
+    reports: DialectReports,
+    /// How long a read is held.
+    answer_within: Duration,
 }
 
 impl JetStream {
@@ -47,13 +47,11 @@ impl JetStream {
         health: Arc<Health>,
         answer_within: Duration,
     ) -> Result<Self, async_nats::SubscribeError> {
-        let (pending, creates) = (PendingOutcomes::default(), AnsweredCreates::default());
+        let pending = PendingOutcomes::default();
         let outcomes = connection.client().subscribe(namespace.outcomes(ingress)).await?;
         let late_copies = connection.client().subscribe(namespace.late_copies(ingress)).await?;
-        tokio::spawn(pending.clone().hear_outcomes(outcomes));
-        tokio::spawn(pending.clone().hear_late_copies(late_copies));
-        creates.listen(connection.client().clone(), &namespace).await?;
-        tokio::spawn(creates.clone().report(connection.clone(), namespace.clone()));
+        tokio::spawn(pending.clone().listen(outcomes, late_copies));
+        let creates = AnsweredCreates::start(connection.clone(), namespace.clone()).await?;
         // Other servers of a cluster have to hear of the subscription. A broker that is away hears of it when it is back.
         if timeout(Duration::from_secs(2), connection.client().flush()).await.is_err() {
             tracing::warn!("the broker cannot be reached yet; requests wait until it can");
@@ -62,78 +60,60 @@ impl JetStream {
         tokio::spawn(Arc::clone(&observed).run(connection.clone(), namespace.clone(), health));
         let appender = Appender::new(connection.clone(), Arc::clone(&observed));
         let asking = QueryClient::new(connection.clone(), namespace.clone());
-        let (admission, turns, reports) = (Admission::default(), Turns::default(), DialectReports::default());
-        let inner = Shared {
-            namespace,
-            connection,
-            appender,
-            pending,
-            asking,
-            admission,
-            turns,
-            observed,
-            creates,
-            reports,
-            answer_within,
-        };
-        Ok(Self { inner: Arc::new(inner) })
+        let turns = Turns::default();
+        let shared = Shared { namespace, connection, appender, pending, asking, turns, observed, creates };
+        Ok(Self { shared: Arc::new(shared), reports: DialectReports::default(), answer_within })
     }
 }
 
 impl Gateway for JetStream {
-    fn submit(&self, envelope: Envelope<Command>, lane: Lane, timing: Timing) -> BoxFuture<'_, Settled> {
-        let queued = self.inner.admission.queue(&envelope.workspace, lane);
-        self.inner.submit(&envelope, lane, timing, queued.map(Some))
+    fn append(&self, command: NewCommand) -> BoxFuture<'_, Appended> {
+        let NewCommand { envelope, lane, timing, waiting } = command;
+        let begun = OutgoingCommand::new(&self.shared.namespace, &envelope, lane, timing).map(|command| {
+            // The turn is taken now, the rest happens in the future.
+            let turn = self.shared.turns.join(&command.all_lanes, lane == Lane::Urgent);
+            Underway::new(Arc::clone(&self.shared), command, None).append(turn, Some(waiting))
+        });
+        goes_on(lane, async move { Ok(Receipt::new(goes_on(lane, begun?.await?.outcome()))) })
     }
 
-    fn submit_together(&self, creates: Vec<Envelope<Command>>, timing: Timing) -> BoxFuture<'_, Vec<Settled>> {
-        Box::pin(Arc::clone(&self.inner).create_together(creates, timing))
-    }
-
-    fn submit_in_order(&self, commands: Vec<(Envelope<Command>, Lane)>, timing: Timing) -> BoxFuture<'_, Vec<Settled>> {
-        let Some((first, lane)) = commands.first() else { return Box::pin(async { Vec::new() }) };
-        // One place for all of them: they wait for each other anyway.
-        let Ok(queued) = self.inner.admission.queue(&first.workspace, *lane) else {
-            return Box::pin(std::future::ready(refused(commands.len(), || GatewayError::TooManyRequests)));
-        };
-        // Turns come in the order of these calls.
-        let submitted =
-            commands.into_iter().map(|(envelope, lane)| self.inner.submit(&envelope, lane, timing, Ok(None)));
-        let submitted: Vec<_> = submitted.collect();
-        Box::pin(async move {
-            let _queued = queued;
-            join_all(submitted).await
-        })
+    fn append_batch(
+        &self,
+        creates: Vec<Envelope<Command>>,
+        timing: Timing,
+        waiting: Waiting,
+    ) -> BoxFuture<'_, Vec<Appended>> {
+        Box::pin(self.shared.append_batch(creates, timing, waiting))
     }
 
     fn answered(&self, create: OperationId) {
-        self.inner.creates.mark(create);
+        self.shared.creates.memory.mark(create);
     }
 
     fn not_taken(&self, create: OperationId) {
-        self.inner.creates.unmark(create);
+        self.shared.creates.memory.unmark(create);
     }
 
     fn report_answers(&self) -> BoxFuture<'_, ()> {
-        Box::pin(self.inner.creates.report_rest(&self.inner.connection, &self.inner.namespace))
+        Box::pin(self.shared.creates.report_rest())
     }
 
     fn ask<'a>(&'a self, workspace: &'a WorkspaceId, query: Query) -> BoxFuture<'a, Result<Answer, GatewayError>> {
-        let deadline = Instant::now() + self.inner.answer_within;
-        Box::pin(async move { self.inner.asking.until(workspace, &query, deadline).await })
+        let deadline = Instant::now() + self.answer_within;
+        Box::pin(async move { self.shared.asking.until(workspace, &query, deadline).await })
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<(), QueryError>> {
-        Box::pin(self.inner.asking.probe())
+        Box::pin(self.shared.asking.probe())
     }
 
     fn saw(&self, workspace: &WorkspaceId, dialect: Dialect) {
-        let Shared { reports, connection, namespace, .. } = self.inner.as_ref();
-        reports.tell(connection.client(), namespace, workspace, dialect);
+        let Shared { connection, namespace, .. } = self.shared.as_ref();
+        self.reports.tell(connection.client(), namespace, workspace, dialect);
     }
 
     fn max_payload(&self) -> usize {
-        match self.inner.connection.client().max_payload() {
+        match self.shared.connection.client().max_payload() {
             // Not connected yet: nothing is known, and nothing is sent either.
             0 => usize::MAX,
             limit => limit,
@@ -141,68 +121,49 @@ impl Gateway for JetStream {
     }
 }
 
-impl Shared {
-    /// Joins the queue of the command's resource now; the rest happens in the future.
-    fn submit(
-        self: &Arc<Self>,
-        envelope: &Envelope<Command>,
-        lane: Lane,
-        timing: Timing,
-        queued: Result<Option<Queued>, GatewayError>,
-    ) -> BoxFuture<'static, Settled> {
-        let (inner, operation) = (Arc::clone(self), envelope.operation);
-        let begun = OutgoingCommand::new(&self.namespace, envelope, lane, timing).and_then(|command| {
-            let queued = queued?;
-            let turn = self.turns.join(&command.all_lanes, lane == Lane::Urgent);
-            Ok((Underway::new(Arc::clone(self), command), turn, queued))
-        });
-        Box::pin(async move {
-            let (underway, turn, queued) = begun?;
-            let outcome = underway.outcome(Some(turn), queued);
-            let settled = if lane == Lane::Urgent {
-                // A client that hangs up ends every further append, but not of what takes access away.
-                tokio::spawn(outcome.in_current_span()).await.unwrap_or(Err(GatewayError::Timeout { queued: None }))
-            } else {
-                outcome.await
-            };
-            Ok(inner.answer_of(operation, settled?).await)
-        })
+/// A client that hangs up drops this and ends every further append, but not of what takes access away.
+fn goes_on<T: Send + 'static>(
+    lane: Lane,
+    work: impl Future<Output = Result<T, GatewayError>> + Send + 'static,
+) -> BoxFuture<'static, Result<T, GatewayError>> {
+    if lane != Lane::Urgent {
+        return Box::pin(work);
     }
+    let task = tokio::spawn(work.in_current_span());
+    Box::pin(async { task.await.unwrap_or(Err(GatewayError::Timeout { queued: None })) })
+}
 
-    /// Creates new resources: one write of the log for all of them, or one for each.
-    async fn create_together(self: Arc<Self>, creates: Vec<Envelope<Command>>, timing: Timing) -> Vec<Settled> {
-        let Some(first) = creates.first() else { return Vec::new() };
-        let operations: Vec<OperationId> = creates.iter().map(|envelope| envelope.operation).collect();
-        let place = self.admission.queue(&first.workspace, Lane::Bulk);
-        let entering = async {
-            let _waiting = place?;
-            self.admission.enter_together(&first.workspace, Lane::Bulk, creates.len()).await
+impl Shared {
+    async fn append_batch(
+        self: &Arc<Self>,
+        creates: Vec<Envelope<Command>>,
+        timing: Timing,
+        waiting: Waiting,
+    ) -> Vec<Appended> {
+        let entering = timeout_at(timing.publish_by, waiting.enter_together(creates.len())).await;
+        drop(waiting);
+        let Ok(permits) = entering else {
+            return creates.iter().map(|_| Err(GatewayError::Timeout { queued: None })).collect();
         };
-        let mut permits = match timeout_at(timing.publish_by, entering).await {
-            Ok(Ok(permits)) => permits.into_iter(),
-            Ok(Err(_)) => return refused(creates.len(), || GatewayError::TooManyRequests),
-            Err(_) => return refused(creates.len(), || GatewayError::Timeout { queued: None }),
+        let mut permits = permits.into_iter();
+        let prepare = |envelope| {
+            let permit = permits.next().ok_or(GatewayError::TooManyRequests)?;
+            let command = OutgoingCommand::new(&self.namespace, &envelope, Lane::Bulk, timing)?;
+            Ok(Underway::new(Arc::clone(self), command, Some(permit)))
         };
-        let prepare = |envelope: &Envelope<Command>| {
-            let command = OutgoingCommand::new(&self.namespace, envelope, Lane::Bulk, timing)?;
-            let mut underway = Underway::new(Arc::clone(&self), command);
-            underway.admit(permits.next().ok_or(GatewayError::TooManyRequests)?);
-            Ok(underway)
-        };
-        let mut begun: Vec<Result<Underway, GatewayError>> = creates.iter().map(prepare).collect();
-        drop(creates);
-        let stored = self.store_together(&mut begun, timing).await;
-        let settling = begun.into_iter().zip(operations).map(|(underway, operation)| {
-            let inner = Arc::clone(&self);
-            async move {
-                let mut underway = underway?;
-                let key = underway.command().map(|command| command.all_lanes.clone()).unwrap_or_default();
-                let turn = (!stored).then(|| inner.turns.join(&key, false));
-                let outcome = underway.outcome(turn, None).await?;
-                Ok(inner.answer_of(operation, outcome).await)
+        let mut begun: Vec<Result<Underway, GatewayError>> = creates.into_iter().map(prepare).collect();
+        let is_stored = self.store_together(&mut begun, timing).await;
+        let appending = begun.into_iter().map(async |underway| {
+            let mut underway = underway?;
+            if let Some(command) = underway.command()
+                && !is_stored
+            {
+                let turn = self.turns.join(&command.all_lanes, false);
+                underway = underway.append(turn, None).await?;
             }
+            Ok(Receipt::new(underway.outcome()))
         });
-        join_all(settling).await
+        join_all(appending).await
     }
 
     /// True if the log has them all.
@@ -223,34 +184,4 @@ impl Shared {
         }
         true
     }
-
-    /// Why a command was not admitted in time.
-    pub(super) fn not_admitted(&self, command: &OutgoingCommand) -> GatewayError {
-        if self.observed.fill.is_full_for(command.lane, command.size()) {
-            GatewayError::LogFull
-        } else {
-            GatewayError::Timeout { queued: None }
-        }
-    }
-
-    /// The outcome as the client sees it: whether a create that repeats an earlier one is the original 201 depends on
-    /// whether that one's answer went out.
-    async fn answer_of(&self, operation: OperationId, outcome: Outcome) -> Outcome {
-        match outcome {
-            Outcome::Superseded => Outcome::Rejected { error: ScimError::superseded() },
-            Outcome::Duplicate { operation: original, resource, .. } => {
-                if self.creates.was_answered(&self.connection, &self.namespace, original).await {
-                    return Outcome::Rejected { error: ScimError::duplicate(resource.resource_type) };
-                }
-                tracing::info!(%operation, %original, "a repeated create is answered with the original");
-                self.creates.stands_for(operation, original);
-                Outcome::Created { resource }
-            }
-            outcome => outcome,
-        }
-    }
-}
-
-fn refused(count: usize, error: impl Fn() -> GatewayError) -> Vec<Settled> {
-    std::iter::repeat_with(|| Err(error())).take(count).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::{HeaderMap, client::Request};
+use async_nats::HeaderMap;
 use bytes::Bytes;
 use protocol::id::{Namespace, OperationId, WorkspaceId};
 use protocol::message::attempt::AttemptId;
@@ -82,9 +82,14 @@ impl OutgoingCommand {
         self.payload.len() + self.subject.len() + HEADER_BYTES
     }
 
-    /// Whether it was ever published: the log may have it.
-    pub(super) const fn was_sent(&self) -> bool {
+    /// Whether it was published: the log may have it.
+    pub(super) const fn may_be_stored(&self) -> bool {
         self.attempt.is_some()
+    }
+
+    /// It is settled, or no copy of it is in the log.
+    pub(super) const fn forget_attempts(&mut self) {
+        self.attempt = None;
     }
 
     /// Whether this is the newest attempt.
@@ -119,14 +124,6 @@ impl OutgoingCommand {
         headers.insert(header::AGE, age.as_millis().to_string());
         headers.insert(header::ARRIVED_ERROR, (error + self.timing.doubt).as_millis().to_string());
         headers
-    }
-
-    /// A publish that names its predecessor.
-    pub(super) fn request(&mut self, clock: &BrokerClock, predecessor: u64) -> Request {
-        let mut headers = self.headers(clock);
-        headers.insert(header::PREDECESSOR, predecessor.to_string());
-        headers.insert(header::PREDECESSOR_SUBJECT, self.all_lanes.as_str());
-        Request::new().headers(headers).payload(self.payload.clone()).timeout(Some(ATTEMPT_VALIDITY))
     }
 
     fn present_attempt(&mut self, clock: &BrokerClock) -> Attempt {

@@ -1,125 +1,112 @@
-//! Who waits for which outcome, and the subscriptions on which outcomes and notices of late copies arrive.
+//! The operations whose outcomes are waited for, and the subscriptions on which outcomes and notices of late copies
+//! arrive.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use async_nats::Subscriber;
 use futures::StreamExt;
 use protocol::id::OperationId;
 use protocol::message::attempt::LateCopy;
 use protocol::message::outcome::{Outcome, OutcomeMessage};
-use tokio::sync::mpsc;
+use runtime::lock::locked;
+use tokio::sync::Notify;
 
-/// Notices of one operation that wait to be read; beyond them the ledger is asked.
-const MAX_NOTICES: usize = 4;
-
-type Waiting = HashMap<OperationId, mpsc::Sender<Notice>>;
-
-/// What is heard of an operation.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Notice {
-    /// It has ended.
-    Outcome(Outcome),
-    /// One of its attempts was stored too late.
-    Late {
-        /// Which one, from 1.
-        attempt: u32,
-    },
-}
-
-/// The operations whose outcomes are waited for. As many as there are submitted ones, which admission bounds.
+/// The operations whose outcomes are waited for. As many as there are commands under way, which the gate bounds.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PendingOutcomes {
-    waiting: Arc<Mutex<Waiting>>,
+    waiting: Arc<Mutex<HashMap<OperationId, Heard>>>,
 }
 
-/// What is heard of one operation; leaves the list when dropped.
-#[derive(Debug)]
-pub(super) struct Notices {
-    operation: OperationId,
-    receiver: mpsc::Receiver<Notice>,
-    /// The last late attempt that was heard of while the outcome was waited for.
+/// What was heard of one operation.
+#[derive(Debug, Default)]
+struct Heard {
+    outcome: Option<Outcome>,
+    /// The last attempt, from 1, that was stored too late.
     late: Option<u32>,
+    news: Arc<Notify>,
+}
+
+/// The outcome of one operation; leaves the list when dropped.
+#[derive(Debug)]
+pub(super) struct PendingOutcome {
+    operation: OperationId,
+    news: Arc<Notify>,
     pending: PendingOutcomes,
 }
 
 impl PendingOutcomes {
     /// Starts to wait; before the publish, or the outcome could be missed.
-    pub(super) fn wait_for(&self, operation: OperationId) -> Notices {
-        let (sender, receiver) = mpsc::channel(MAX_NOTICES);
-        self.map().insert(operation, sender);
-        Notices { operation, receiver, late: None, pending: self.clone() }
+    pub(super) fn wait_for(&self, operation: OperationId) -> PendingOutcome {
+        let heard = Heard::default();
+        let news = Arc::clone(&heard.news);
+        locked(&self.waiting).insert(operation, heard);
+        PendingOutcome { operation, news, pending: self.clone() }
     }
 
-    /// Hands every outcome that arrives to who waits for it, for as long as the client lives.
-    pub(super) async fn hear_outcomes(self, mut subscription: Subscriber) {
-        while let Some(message) = subscription.next().await {
-            match serde_json::from_slice::<OutcomeMessage>(&message.payload) {
-                Ok(OutcomeMessage { operation, outcome }) => self.tell(operation, Notice::Outcome(outcome)),
-                Err(error) => {
-                    tracing::warn!(kind = ?error.classify(), "an outcome is not readable; the ledger is asked");
-                }
+    /// Takes in outcomes and notices of late copies, for as long as the client lives.
+    pub(super) async fn listen(self, mut outcomes: Subscriber, mut late_copies: Subscriber) {
+        loop {
+            let read = tokio::select! {
+                Some(message) = outcomes.next() => serde_json::from_slice(&message.payload).map(
+                    |OutcomeMessage { operation, outcome }| self.note(operation, |heard| heard.outcome = Some(outcome)),
+                ),
+                Some(message) = late_copies.next() => serde_json::from_slice(&message.payload).map(
+                    |LateCopy { operation, attempt, .. }| self.note(operation, |heard| heard.late = Some(attempt)),
+                ),
+                else => return,
+            };
+            if let Err(error) = read {
+                tracing::warn!(kind = ?error.classify(), "an outcome or a notice is not readable; a worker is asked");
             }
         }
     }
 
-    /// Hands every notice of a late copy to who waits for its operation, for as long as the client lives.
-    pub(super) async fn hear_late_copies(self, mut subscription: Subscriber) {
-        while let Some(message) = subscription.next().await {
-            match serde_json::from_slice::<LateCopy>(&message.payload) {
-                Ok(LateCopy { operation, attempt, .. }) => self.tell(operation, Notice::Late { attempt }),
-                Err(error) => {
-                    tracing::warn!(kind = ?error.classify(), "a notice of a late copy is not readable; a worker is asked");
-                }
-            }
-        }
-    }
-
-    /// The waiter may be gone, or the same was heard before: both are normal.
-    fn tell(&self, operation: OperationId, notice: Notice) {
-        if self.map().get(&operation).is_none_or(|sender| sender.try_send(notice).is_err()) {
+    fn note(&self, operation: OperationId, note: impl FnOnce(&mut Heard)) {
+        if let Some(heard) = locked(&self.waiting).get_mut(&operation) {
+            note(heard);
+            heard.news.notify_one();
+        } else {
             tracing::debug!(%operation, "no request waits for this operation any more");
         }
     }
-
-    fn map(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-impl Notices {
-    /// The next notice; never, if it is lost on the way.
-    pub(super) async fn next(&mut self) -> Notice {
-        match self.receiver.recv().await {
-            Some(notice) => notice,
-            None => std::future::pending().await,
-        }
+impl PendingOutcome {
+    /// The outcome; none once the newest attempt was heard to be late. Never, if both are lost on the way.
+    pub(super) async fn heard(&self, is_newest: impl Fn(u32) -> bool) -> Option<Outcome> {
+        self.when(|heard| match heard.outcome.take() {
+            None => heard.late.is_some_and(&is_newest).then_some(None),
+            ended => Some(ended),
+        })
+        .await
     }
 
-    /// The outcome, whatever is heard before it.
-    pub(super) async fn outcome(&mut self) -> Outcome {
+    /// Waits until there is an outcome to be heard.
+    pub(super) async fn comes(&self) {
+        self.when(|heard| heard.outcome.is_some().then_some(())).await;
+    }
+
+    async fn when<T>(&self, right: impl Fn(&mut Heard) -> Option<T>) -> T {
         loop {
-            match self.next().await {
-                Notice::Outcome(outcome) => return outcome,
-                Notice::Late { attempt } => self.late = Some(attempt),
+            if let Some(found) = locked(&self.pending.waiting).get_mut(&self.operation).and_then(&right) {
+                return found;
             }
+            self.news.notified().await;
         }
-    }
-
-    /// Whether the attempt was heard to be late while the outcome was waited for.
-    pub(super) fn has_heard_late(&self, is_it: impl Fn(u32) -> bool) -> bool {
-        self.late.is_some_and(is_it)
     }
 }
 
-impl Drop for Notices {
+impl Drop for PendingOutcome {
     fn drop(&mut self) {
-        self.pending.map().remove(&self.operation);
+        locked(&self.pending.waiting).remove(&self.operation);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
 
     fn operation(number: u128) -> OperationId {
@@ -127,15 +114,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_notice_reaches_its_operation_and_no_other() {
+    async fn an_outcome_reaches_its_operation_and_no_other() {
         let pending = PendingOutcomes::default();
-        let (mut one, mut two) = (pending.wait_for(operation(1)), pending.wait_for(operation(2)));
-        pending.tell(operation(3), Notice::Outcome(Outcome::Deleted));
-        pending.tell(operation(1), Notice::Late { attempt: 1 });
-        pending.tell(operation(1), Notice::Outcome(Outcome::Deleted));
-        assert_eq!(one.outcome().await, Outcome::Deleted);
-        assert!(futures::FutureExt::now_or_never(two.next()).is_none());
+        let (one, two) = (pending.wait_for(operation(1)), pending.wait_for(operation(2)));
+        for number in [3, 1] {
+            pending.note(operation(number), |heard| heard.outcome = Some(Outcome::Deleted));
+        }
+        one.comes().await;
+        assert_eq!(one.heard(|_| true).await, Some(Outcome::Deleted));
+        assert!(two.heard(|_| true).now_or_never().is_none());
         drop((one, two));
-        assert!(pending.map().is_empty());
+        assert!(locked(&pending.waiting).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_late_copy_is_heard_also_afterwards_and_only_of_the_newest_attempt() {
+        let pending = PendingOutcomes::default();
+        let one = pending.wait_for(operation(1));
+        pending.note(operation(1), |heard| heard.late = Some(1));
+        assert!(one.comes().now_or_never().is_none());
+        assert!(one.heard(|attempt| attempt == 2).now_or_never().is_none());
+        assert_eq!(one.heard(|attempt| attempt == 1).await, None);
+        pending.note(operation(1), |heard| heard.outcome = Some(Outcome::Deleted));
+        assert_eq!(one.heard(|attempt| attempt == 1).await, Some(Outcome::Deleted));
     }
 }

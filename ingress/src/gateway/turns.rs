@@ -2,8 +2,9 @@
 //! anything.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use runtime::lock::locked;
 use tokio::sync::watch;
 
 type Queues = HashMap<Arc<str>, VecDeque<Entry>>;
@@ -40,7 +41,7 @@ impl Turns {
     /// Joins the queue of a resource. Who is urgent hurries everybody before it.
     pub(super) fn join(&self, resource: &str, urgent: bool) -> Turn {
         let resource: Arc<str> = resource.into();
-        let mut queues = self.queues();
+        let mut queues = locked(&self.queues);
         let queue = queues.entry(Arc::clone(&resource)).or_default();
         if urgent {
             for earlier in queue.iter() {
@@ -51,10 +52,6 @@ impl Turns {
         let (sender, place) = watch::channel(Place { is_first: queue.is_empty(), is_hurried: false });
         queue.push_back(Entry { number, place: sender });
         Turn { turns: self.clone(), resource, number, place }
-    }
-
-    fn queues(&self) -> MutexGuard<'_, Queues> {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -79,7 +76,7 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut queues = self.turns.queues();
+        let mut queues = locked(&self.turns.queues);
         let Some(queue) = queues.get_mut(&self.resource) else { return };
         queue.retain(|entry| entry.number != self.number);
         match queue.front() {
@@ -107,7 +104,7 @@ mod tests {
         drop(one);
         assert!(three.comes().now_or_never().is_some());
         drop((three, other));
-        assert!(turns.queues().is_empty());
+        assert!(locked(&turns.queues).is_empty());
     }
 
     #[test]

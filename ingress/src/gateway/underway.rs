@@ -4,19 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use protocol::id::OperationId;
+use protocol::id::Namespace;
 use protocol::message::lane::Lane;
 use protocol::message::outcome::Outcome;
 use protocol::message::query::{Answer, Fate, Query};
+use runtime::connection::Connection;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::Instrument;
 
 use super::GatewayError;
-use super::admission::{Permit, Queued};
+use super::answered_creates::AnsweredCreates;
+use super::append::Appender;
+use super::observer::Observed;
 use super::outgoing::OutgoingCommand;
-use super::pending_outcomes::{Notice, Notices};
-use super::shared::Shared;
-use super::turns::Turn;
+use super::pending_outcomes::{PendingOutcome, PendingOutcomes};
+use super::query_client::QueryClient;
+use super::turns::{Turn, Turns};
+use crate::gate::{Permit, Waiting};
 
 /// Outcomes can be lost on the way, so while waiting a worker is asked this often.
 const ASK_INTERVAL: Duration = Duration::from_secs(2);
@@ -27,31 +31,40 @@ const LINGER_TIMEOUT: Duration = Duration::from_mins(10);
 /// How often such an operation is asked for.
 const LINGER_ASK_INTERVAL: Duration = Duration::from_secs(10);
 
+/// What commands on their way share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) namespace: Namespace,
+    pub(super) connection: Connection,
+    pub(super) appender: Appender,
+    pub(super) pending: PendingOutcomes,
+    pub(super) asking: QueryClient,
+    pub(super) turns: Turns,
+    pub(super) observed: Arc<Observed>,
+    pub(super) creates: AnsweredCreates,
+}
+
 /// A command on its way. Dropped before it is settled, it is counted on in a task of its own.
 #[derive(Debug)]
 pub(super) struct Underway {
-    inner: Arc<Shared>,
-    /// Taken when another task follows it.
+    /// Taken when that task follows it.
     parts: Option<Parts>,
 }
 
 #[derive(Debug)]
 struct Parts {
+    shared: Arc<Shared>,
     command: OutgoingCommand,
-    notices: Notices,
+    pending: PendingOutcome,
     permit: Option<Permit>,
     /// The sequence in the stream that the broker acknowledged last.
     sequence: Option<u64>,
+    /// An earlier publish had been stored: its outcome may have been sent before.
+    may_be_settled: bool,
     /// A worker has read it as valid, on the present connection: it will be applied.
     is_queued: bool,
-}
-
-/// Why a command is not worked on any more, for its client.
-enum Stopped {
-    /// The log does not have it, and will not.
-    NotInLog(GatewayError),
-    /// It keeps its place in the log until more is known.
-    MayBeInLog(GatewayError),
+    /// Why it is not appended any more, though nothing was acknowledged: an outcome can still be heard.
+    given_up: Option<GatewayError>,
 }
 
 /// How far following a command came.
@@ -64,26 +77,17 @@ enum Followed {
 }
 
 impl Underway {
-    /// Starts to wait for the outcome of a command; before it is published.
-    pub(super) fn new(inner: Arc<Shared>, command: OutgoingCommand) -> Self {
-        let notices = inner.pending.wait_for(command.operation);
-        let parts = Parts { command, notices, permit: None, sequence: None, is_queued: false };
-        Self { inner, parts: Some(parts) }
-    }
-
-    /// A place in the log that was taken for it beforehand.
-    pub(super) fn admit(&mut self, permit: Permit) {
-        if let Some(parts) = &mut self.parts {
-            parts.permit = Some(permit);
-        }
+    /// Starts to wait for the outcome of a command; before it is published. It may have a place in the log already.
+    pub(super) fn new(shared: Arc<Shared>, command: OutgoingCommand, permit: Option<Permit>) -> Self {
+        let pending = shared.pending.wait_for(command.operation);
+        let (sequence, may_be_settled, is_queued, given_up) = (None, false, false, None);
+        let parts = Parts { shared, command, pending, permit, sequence, may_be_settled, is_queued, given_up };
+        Self { parts: Some(parts) }
     }
 
     /// The command, for appending it together with others.
-    pub(super) const fn command(&mut self) -> Option<&mut OutgoingCommand> {
-        match &mut self.parts {
-            Some(parts) => Some(&mut parts.command),
-            None => None,
-        }
+    pub(super) fn command(&mut self) -> Option<&mut OutgoingCommand> {
+        self.parts.as_mut().map(|parts| &mut parts.command)
     }
 
     /// The log has it under this sequence.
@@ -93,19 +97,19 @@ impl Underway {
         }
     }
 
-    /// Appends the command in its turn, unless the log has it, and waits for its outcome, whichever way it comes.
-    pub(super) async fn outcome(mut self, turn: Option<Turn>, queued: Option<Queued>) -> Result<Outcome, GatewayError> {
-        let Some(parts) = &mut self.parts else { return Err(GatewayError::Timeout { queued: None }) };
-        match parts.run(&self.inner, turn, queued).await {
-            Ok(outcome) => {
-                self.parts = None;
-                Ok(outcome)
-            }
-            Err(Stopped::NotInLog(failure)) => {
-                self.parts = None;
-                Err(failure)
-            }
-            Err(Stopped::MayBeInLog(failure)) => Err(failure),
+    /// Appends the command in its turn, once there is a place for it. An error says that the log does not have it.
+    pub(super) async fn append(mut self, turn: Turn, waiting: Option<Waiting>) -> Result<Self, GatewayError> {
+        match &mut self.parts {
+            Some(parts) => parts.append(turn, waiting).await.map(|()| self),
+            None => Ok(self),
+        }
+    }
+
+    /// Waits for the outcome, whichever way it comes, and appends the command again where it was late or lost.
+    pub(super) async fn outcome(mut self) -> Result<Outcome, GatewayError> {
+        match &mut self.parts {
+            Some(parts) => parts.outcome().await,
+            None => Err(GatewayError::Timeout { queued: None }),
         }
     }
 }
@@ -115,122 +119,107 @@ impl Drop for Underway {
     /// provider cannot pile up in there while no worker runs.
     fn drop(&mut self) {
         if let Some(parts) = self.parts.take()
-            && parts.command.was_sent()
+            && parts.command.may_be_stored()
         {
-            tokio::spawn(parts.linger(Arc::clone(&self.inner)).in_current_span());
+            tokio::spawn(parts.linger().in_current_span());
         }
     }
 }
 
 impl Parts {
-    fn is_urgent(&self) -> bool {
-        self.command.lane == Lane::Urgent
-    }
-
-    async fn run(
-        &mut self,
-        inner: &Arc<Shared>,
-        turn: Option<Turn>,
-        queued: Option<Queued>,
-    ) -> Result<Outcome, Stopped> {
-        let mut way = turn.map(|turn| (turn, queued));
-        loop {
-            if let Some((turn, queued)) = way.take() {
-                match self.append(inner, turn, queued).await {
-                    Ok(None) => {}
-                    Ok(Some(outcome)) => return Ok(outcome),
-                    // It may have been stored all the same.
-                    Err(failure) if self.command.was_sent() && failure.leaves_open() => {
-                        return self.last_chance(inner, failure).await;
-                    }
-                    Err(failure) => return Err(Stopped::NotInLog(failure)),
-                }
-            }
-            match self.follow(inner, ASK_INTERVAL, self.command.timing.answer_by).await {
-                Followed::Ended(outcome) => return Ok(outcome),
-                Followed::Lost if Instant::now() < self.command.timing.publish_by => {
-                    tracing::info!(operation = %self.command.operation, "an attempt was late or lost, appending another");
-                    self.command.end_attempt();
-                    inner.observed.clock.measure_again().await;
-                    way = Some((inner.turns.join(&self.command.all_lanes, self.is_urgent()), None));
-                }
-                Followed::Lost => return Err(Stopped::NotInLog(GatewayError::Timeout { queued: None })),
-                Followed::Expired => return Err(Stopped::MayBeInLog(self.expired())),
-            }
-        }
-    }
-
-    /// Nothing is published any more, and nothing was acknowledged: an outcome can still be heard.
-    async fn last_chance(&mut self, inner: &Shared, failure: GatewayError) -> Result<Outcome, Stopped> {
-        match self.follow(inner, ASK_INTERVAL, self.command.timing.answer_by).await {
-            Followed::Ended(outcome) => Ok(outcome),
-            Followed::Lost | Followed::Expired => Err(Stopped::MayBeInLog(failure)),
-        }
-    }
-
-    /// Waits for its turn, for a place and for room in the log, then appends. An outcome, if one is heard meanwhile.
-    async fn append(
-        &mut self,
-        inner: &Arc<Shared>,
-        mut turn: Turn,
-        queued: Option<Queued>,
-    ) -> Result<Option<Outcome>, GatewayError> {
-        let (publish_by, command, permit) = (self.command.timing.publish_by, &mut self.command, &mut self.permit);
+    async fn append(&mut self, mut turn: Turn, waiting: Option<Waiting>) -> Result<(), GatewayError> {
+        let Self { shared, command, pending, permit, .. } = self;
         let appending = async {
             let admitted = async {
                 turn.comes().await;
-                if permit.is_none() {
-                    *permit = admit(inner, command, &mut turn).await?;
+                if let Some(waiting) = waiting {
+                    *permit = admit(shared, command, &mut turn, &waiting).await;
                 }
-                Ok(())
             };
-            let admitted: Result<Result<(), GatewayError>, _> = timeout_at(publish_by, admitted).await;
-            drop(queued);
-            admitted.unwrap_or_else(|_| Err(inner.not_admitted(command)))?;
-            inner.appender.append(command).await
+            if timeout_at(command.timing.publish_by, admitted).await.is_err() {
+                let is_full = shared.observed.fill.is_full_for(command.lane, command.size());
+                return Err(if is_full { GatewayError::LogFull } else { GatewayError::Timeout { queued: None } });
+            }
+            shared.appender.append(command).await.map(Some)
         };
         let appended = tokio::select! {
             biased;
-            outcome = self.notices.outcome() => return Ok(Some(outcome)),
-            appended = appending => appended?,
+            () = pending.comes() => Ok(None),
+            appended = appending => appended,
         };
-        // Who comes next need not wait for what became of this one.
-        drop(turn);
-        self.sequence = Some(appended.sequence);
-        if appended.duplicate
-            && let Some(Fate::Ended(outcome)) = self.ask(inner).await
-        {
-            return Ok(Some(outcome));
+        match appended {
+            Ok(Some(appended)) => {
+                self.sequence = Some(appended.sequence);
+                self.may_be_settled = appended.duplicate;
+            }
+            Ok(None) => {}
+            // It may have been stored all the same.
+            Err(failure) if self.command.may_be_stored() && failure.leaves_open() => self.given_up = Some(failure),
+            Err(failure) => return Err(self.not_in_log(failure)),
         }
-        Ok(None)
+        Ok(())
+    }
+
+    async fn outcome(&mut self) -> Result<Outcome, GatewayError> {
+        loop {
+            match self.follow(ASK_INTERVAL, self.command.timing.answer_by).await {
+                Followed::Ended(outcome) => {
+                    self.end();
+                    return Ok(self.shared.creates.answer_of(self.command.operation, outcome).await);
+                }
+                Followed::Lost if self.given_up.is_none() => self.append_again().await?,
+                Followed::Lost | Followed::Expired => return Err(self.unanswered()),
+            }
+        }
+    }
+
+    async fn append_again(&mut self) -> Result<(), GatewayError> {
+        if Instant::now() >= self.command.timing.publish_by {
+            return Err(self.not_in_log(GatewayError::Timeout { queued: None }));
+        }
+        tracing::info!(operation = %self.command.operation, "an attempt was late or lost, appending another");
+        self.command.end_attempt();
+        self.is_queued = false;
+        self.shared.observed.clock.measure_again().await;
+        let turn = self.shared.turns.join(&self.command.all_lanes, self.command.lane == Lane::Urgent);
+        // It was admitted before.
+        self.append(turn, None).await
+    }
+
+    fn not_in_log(&mut self, failure: GatewayError) -> GatewayError {
+        self.end();
+        failure
+    }
+
+    /// There is nothing left to follow: its place is free.
+    fn end(&mut self) {
+        self.command.forget_attempts();
+        self.permit = None;
     }
 
     /// Waits for the outcome, and asks a worker every so often and on every new connection: the log may have come back
     /// without it.
-    async fn follow(&mut self, inner: &Shared, interval: Duration, until: Instant) -> Followed {
-        let mut generation = inner.connection.generation();
-        if self.notices.has_heard_late(|attempt| self.command.is_newest(attempt)) {
-            return Followed::Lost;
-        }
+    async fn follow(&mut self, interval: Duration, until: Instant) -> Followed {
+        let mut generation = self.shared.connection.generation();
+        let mut pause = if std::mem::take(&mut self.may_be_settled) { Duration::ZERO } else { interval };
         loop {
             let question = async {
                 let newer = tokio::select! {
-                    () = sleep(interval) => generation,
-                    newer = inner.connection.reconnected(generation) => newer,
+                    () = sleep(pause) => generation,
+                    newer = self.shared.connection.reconnected(generation) => newer,
                 };
-                (newer, ask(inner, &self.command, self.sequence).await)
+                (newer, self.ask().await)
             };
             let (newer, fate) = tokio::select! {
                 biased;
-                notice = self.notices.next() => match notice {
-                    Notice::Outcome(outcome) => return Followed::Ended(outcome),
-                    Notice::Late { attempt } if self.command.is_newest(attempt) => return Followed::Lost,
-                    Notice::Late { .. } => continue,
-                },
+                heard = self.pending.heard(|attempt| self.command.is_newest(attempt)) => {
+                    return heard.map_or(Followed::Lost, Followed::Ended);
+                }
                 answered = question => answered,
                 () = sleep_until(until) => return Followed::Expired,
             };
-            let is_silent = fate.is_none();
+            // On a new connection the answer matters at once.
+            let is_urgent = fate.is_none() && (newer != generation || pause == RETRY_INTERVAL);
             match fate {
                 Some(Fate::Ended(outcome)) => return Followed::Ended(outcome),
                 Some(Fate::Gone) => return Followed::Lost,
@@ -238,21 +227,24 @@ impl Parts {
                 // What was read on an earlier connection may be lost since.
                 Some(Fate::Unknown) | None => self.is_queued &= newer == generation,
             }
-            if is_silent && newer != generation {
-                // On a new connection the answer matters at once.
-                sleep(RETRY_INTERVAL).await;
-                continue;
-            }
+            pause = if is_urgent { RETRY_INTERVAL } else { interval };
             generation = newer;
         }
     }
 
-    async fn ask(&self, inner: &Shared) -> Option<Fate> {
-        ask(inner, &self.command, self.sequence).await
+    async fn ask(&self) -> Option<Fate> {
+        let query = Query::Fate { operation: self.command.operation, sequence: self.sequence };
+        match self.shared.asking.once(&self.command.workspace, &query).await {
+            Ok(Answer::Fate { fate }) => Some(fate),
+            Ok(_) | Err(_) => None,
+        }
     }
 
     /// "Queued" is said only of what a worker has read as valid.
-    fn expired(&self) -> GatewayError {
+    fn unanswered(&mut self) -> GatewayError {
+        if let Some(failure) = self.given_up.take() {
+            return failure;
+        }
         let (operation, workspace) = (self.command.operation, &self.command.workspace);
         if self.is_queued {
             tracing::warn!(%operation, %workspace, "no outcome in time: operation {operation} stays in the log");
@@ -262,13 +254,13 @@ impl Parts {
         GatewayError::Timeout { queued: self.is_queued.then_some(operation) }
     }
 
-    async fn linger(mut self, inner: Arc<Shared>) {
+    async fn linger(mut self) {
         let operation = self.command.operation;
         // It may be large, and is not published any more.
         self.command.payload = Bytes::new();
         // Whether the log has it is not known: its attempts end soon, and then there is nothing to wait for.
         let limit = if self.sequence.is_some() { LINGER_TIMEOUT } else { LINGER_ASK_INTERVAL };
-        if let Followed::Expired = self.follow(&inner, LINGER_ASK_INTERVAL, Instant::now() + limit).await {
+        if let Followed::Expired = self.follow(LINGER_ASK_INTERVAL, Instant::now() + limit).await {
             tracing::debug!(%operation, "an operation was not settled for long; it counts no more");
         }
     }
@@ -276,26 +268,18 @@ impl Parts {
 
 /// Waits for a place in the log and for room in it. What stands before something urgent needs no place of its own: no more
 /// than are waiting can come so, and they must not take the places of what is urgent.
-async fn admit(inner: &Shared, command: &OutgoingCommand, turn: &mut Turn) -> Result<Option<Permit>, GatewayError> {
-    let (workspace, size, lane) = (&command.workspace, command.size(), command.lane);
+async fn admit(shared: &Shared, command: &OutgoingCommand, turn: &mut Turn, waiting: &Waiting) -> Option<Permit> {
+    let (size, lane) = (command.size(), command.lane);
     let entering = async {
-        let permit = inner.admission.enter(workspace, lane).await?;
-        inner.observed.fill.room(lane, size).await;
-        Ok(Some(permit))
+        let permit = waiting.enter().await;
+        shared.observed.fill.room(lane, size).await;
+        permit
     };
     tokio::select! {
-        permit = entering => permit,
+        permit = entering => Some(permit),
         () = turn.is_hurried(), if lane != Lane::Urgent => {
-            inner.observed.fill.room(Lane::Urgent, size).await;
-            Ok(None)
+            shared.observed.fill.room(Lane::Urgent, size).await;
+            None
         }
-    }
-}
-
-async fn ask(inner: &Shared, command: &OutgoingCommand, sequence: Option<u64>) -> Option<Fate> {
-    let operation: OperationId = command.operation;
-    match inner.asking.once(&command.workspace, &Query::Fate { operation, sequence }).await {
-        Ok(Answer::Fate { fate }) => Some(fate),
-        Ok(_) | Err(_) => None,
     }
 }

@@ -1,13 +1,14 @@
 //! How many publishes may be on their way at a time: what the broker acknowledges in about a second, so that none waits in
 //! the pipe until its attempt has ended.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
+use runtime::lock::locked;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use super::admission::MAX_TOGETHER;
+use crate::gate::MAX_TOGETHER;
 
 /// An acknowledgement that takes longer says that too many are on their way.
 const LATENCY_LIMIT: Duration = Duration::from_secs(1);
@@ -56,20 +57,12 @@ impl Window {
     pub(super) async fn enter(&self, count: usize, urgent: bool) -> Slot<'_> {
         let count = count.min(MAX_TOGETHER);
         let places = u32::try_from(count).unwrap_or(1);
-        let (permit, is_reserved) = if urgent {
-            tokio::select! {
-                biased;
-                permit = self.places.acquire_many(places) => (permit, false),
-                permit = self.reserved.acquire_many(places) => (permit, true),
-            }
-        } else {
-            (self.places.acquire_many(places).await, false)
+        let (permit, is_reserved) = tokio::select! {
+            biased;
+            permit = self.places.acquire_many(places) => (permit, false),
+            permit = self.reserved.acquire_many(places), if urgent => (permit, true),
         };
         Slot { window: self, permit: permit.ok(), is_reserved, count, began: Instant::now() }
-    }
-
-    fn size(&self) -> MutexGuard<'_, Size> {
-        self.size.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -78,7 +71,7 @@ impl Slot<'_> {
     pub(super) fn acknowledged(self) {
         let took = self.began.elapsed();
         let is_full = self.window.places.available_permits() == 0;
-        let mut size = self.window.size();
+        let mut size = locked(&self.window.size);
         if took > LATENCY_LIMIT && size.shrunk <= self.began {
             let limit = (size.limit - size.limit / 4).max(LIMITS.0);
             size.surplus += size.limit - limit;
@@ -100,7 +93,7 @@ impl Drop for Slot<'_> {
         if self.is_reserved {
             return;
         }
-        let mut size = self.window.size();
+        let mut size = locked(&self.window.size);
         let gone = size.surplus.min(self.count);
         if let Some(gone) = permit.split(gone) {
             gone.forget();
@@ -123,11 +116,11 @@ mod tests {
         assert!(window.enter(1, true).now_or_never().is_some(), "what is urgent finds room");
         tokio::time::advance(Duration::from_secs(2)).await;
         slots.into_iter().for_each(Slot::acknowledged);
-        assert_eq!(window.size().limit, 192, "once for all that were on their way together");
+        assert_eq!(locked(&window.size).limit, 192, "once for all that were on their way together");
         assert_eq!(window.places.available_permits(), 192);
         let slots: Vec<_> = (0..3).map(|_| window.enter(MAX_TOGETHER, false).now_or_never().expect("room")).collect();
         slots.into_iter().for_each(Slot::acknowledged);
-        assert_eq!(window.size().limit, 256, "full when the first was acknowledged");
+        assert_eq!(locked(&window.size).limit, 256, "full when the first was acknowledged");
         assert_eq!(window.places.available_permits(), 256);
     }
 

@@ -8,11 +8,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use ingress::credentials::Credentials;
-use ingress::gateway::{Gateway, GatewayError, QueryError, Timing};
+use ingress::gate::{Gate, Waiting};
+use ingress::gateway::{Gateway, GatewayError, NewCommand, QueryError, Receipt, Timing};
 use ingress::health::Health;
 use ingress::state::{AppState, Settings};
 use protocol::credential::{Credential, Token};
@@ -45,24 +46,22 @@ pub(crate) struct Recording {
 }
 
 impl Gateway for Recording {
-    fn submit(
-        &self,
-        envelope: Envelope<Command>,
-        lane: Lane,
-        _: Timing,
-    ) -> BoxFuture<'_, Result<Outcome, GatewayError>> {
+    fn append(&self, command: NewCommand) -> BoxFuture<'_, Result<Receipt, GatewayError>> {
+        let NewCommand { envelope, lane, .. } = command;
         self.submitted.lock().unwrap().push((envelope, lane));
         let outcome = self.outcome.lock().unwrap().take();
-        Box::pin(async { outcome.unwrap_or(Err(GatewayError::Timeout { queued: None })) })
+        let outcome = async { outcome.unwrap_or(Err(GatewayError::Timeout { queued: None })) };
+        Box::pin(async { Ok(Receipt::new(outcome)) })
     }
 
-    fn submit_together(
+    fn append_batch(
         &self,
         creates: Vec<Envelope<Command>>,
         timing: Timing,
-    ) -> BoxFuture<'_, Vec<Result<Outcome, GatewayError>>> {
-        let commands = creates.into_iter().map(|envelope| (envelope, Lane::Bulk)).collect();
-        self.submit_in_order(commands, timing)
+        waiting: Waiting,
+    ) -> BoxFuture<'_, Vec<Result<Receipt, GatewayError>>> {
+        let create = |envelope| NewCommand { envelope, lane: Lane::Bulk, timing, waiting: waiting.clone() };
+        Box::pin(join_all(creates.into_iter().map(create).map(|create| self.append(create))))
     }
 
     fn answered(&self, create: OperationId) {
@@ -71,20 +70,6 @@ impl Gateway for Recording {
 
     fn not_taken(&self, create: OperationId) {
         self.answered.lock().unwrap().retain(|answered| *answered != create);
-    }
-
-    fn submit_in_order(
-        &self,
-        commands: Vec<(Envelope<Command>, Lane)>,
-        timing: Timing,
-    ) -> BoxFuture<'_, Vec<Result<Outcome, GatewayError>>> {
-        Box::pin(async move {
-            let mut outcomes = Vec::new();
-            for (envelope, lane) in commands {
-                outcomes.push(self.submit(envelope, lane, timing).await);
-            }
-            outcomes
-        })
     }
 
     fn report_answers(&self) -> BoxFuture<'_, ()> {
@@ -115,6 +100,7 @@ impl Gateway for Recording {
 pub(crate) struct Server {
     pub(crate) gateway: Arc<Recording>,
     pub(crate) health: Arc<Health>,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) token: Token,
     app: Router,
 }
@@ -144,16 +130,16 @@ impl Server {
             max_group_body: 2 * MAX_USER_BODY,
             bulk: BulkLimits { operations: 10, bytes: 20_000 },
         });
+        let gate = Arc::new(Gate::default());
         let state = AppState {
             gateway: Arc::clone(&gateway) as Arc<dyn Gateway>,
             credentials,
             health: Arc::clone(&health),
-            bulk: Arc::default(),
-            member_pages: ingress::member_stream::MemberPages::default(),
+            gate: Arc::clone(&gate),
             pulse: ingress::pulse::Pulse::default(),
             settings,
         };
-        Self { gateway, health, token, app: ingress::router::app(state) }
+        Self { gateway, health, gate, token, app: ingress::router::app(state) }
     }
 
     pub(crate) fn ready(self) -> Self {

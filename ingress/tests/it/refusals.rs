@@ -1,13 +1,15 @@
 //! What is refused at the edge: always a SCIM error of the right status, and nothing reaches the log.
 
 use http::Request;
+use ingress::gate::Work;
 use ingress::gateway::GatewayError;
 use protocol::id::OperationId;
+use protocol::message::lane::Lane;
 use protocol::message::outcome::Outcome;
 use protocol::message::query::Answer;
 use protocol::scim::error::ScimError;
 
-use crate::recording::{ID, MAX_USER_BODY, Server};
+use crate::recording::{ID, MAX_USER_BODY, Server, user};
 
 const ALICE: &str = r#"{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"alice"}"#;
 const USERS: &str = "/scim/v2/acme/Users";
@@ -143,6 +145,27 @@ async fn a_failing_log_is_answered_with_when_to_come_back() {
         assert_eq!(refused.scim_error(), status);
         assert_eq!((refused.header("retry-after").is_some(), refused.header("set-txn")), (retry, txn), "{status}");
     }
+}
+
+#[tokio::test]
+async fn a_workspace_of_which_too_much_waits_is_told_so_and_nothing_reaches_the_log() {
+    let server = Server::start();
+    let acme = "acme".parse().unwrap();
+    let works = [Work::Command(Lane::Interactive), Work::Command(Lane::Bulk)];
+    let waiting = works.map(|work| std::iter::from_fn(|| server.gate.queue(work, &acme)).collect::<Vec<_>>());
+    let refused = server.send("POST", USERS, ALICE).await;
+    assert_eq!((refused.scim_error().as_str(), refused.header("retry-after")), ("429", Some("5")));
+    let bulk = format!(
+        r#"{{"schemas":["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],"Operations":[
+            {{"method":"POST","path":"/Users","bulkId":"a","data":{ALICE}}},
+            {{"method":"DELETE","path":"/Groups/{ID}"}}]}}"#
+    );
+    let refused = server.send("POST", "/scim/v2/acme/Bulk", &bulk).await.json();
+    assert_eq!([&refused["Operations"][0]["status"], &refused["Operations"][1]["status"]], ["429", "429"]);
+    assert!(server.nothing_reached_the_log());
+    drop(waiting);
+    let server = server.will(Outcome::Created { resource: Box::new(user()) });
+    assert_eq!(server.send("POST", USERS, ALICE).await.status, 201);
 }
 
 #[tokio::test]
