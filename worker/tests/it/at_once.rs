@@ -138,12 +138,11 @@ async fn an_answer_shows_the_groups_that_the_user_is_in() {
         db.apply(&[log.group(1, new_group("All", &[user(1), user(2)])), log.group(2, new_group("Some", &[]))]).await;
         db.apply_one(log.group(2, add_members(&[user(1)]))).await;
         let changed = db.apply(&[log.user(1, set("title", "A")), log.user(2, set("title", "B"))]).await;
-        let groups = |n: usize| serde_json::to_value(&resource(&changed[n]).attributes).unwrap()["groups"].clone();
-        let names =
-            |n: usize| groups(n).as_array().unwrap().iter().map(|one| one["display"].clone()).collect::<Vec<_>>();
-        assert_eq!((names(0), names(1)), (vec![json!("All"), json!("Some")], vec![json!("All")]));
+        let groups = |n: usize| resource(&changed[n]).groups.clone();
+        let names = |n: usize| groups(n).into_iter().map(|group| group.display.unwrap()).collect::<Vec<_>>();
+        assert_eq!((names(0), names(1)), (vec!["All".to_owned(), "Some".to_owned()], vec!["All".to_owned()]));
         let read = db.get("acme", ResourceType::User, user(1)).await.unwrap();
-        assert_eq!(serde_json::to_value(&read.attributes).unwrap()["groups"], groups(0));
+        assert_eq!(read.groups, groups(0));
     })
     .await;
 }
