@@ -126,10 +126,13 @@ pub(crate) async fn differences(system: &System, scim: &Scim, cast: &Cast, reque
     let ledger = Ledger::open(system).await;
     let known: BTreeMap<String, &Request> =
         requests.iter().map(|request| (request.fingerprint(scim), request)).collect();
-    let accepted = ledger.changes().await;
+    let accepted = ledger.changes(&system.logs()).await;
     let sent = sorted(requests.iter().map(|request| request.fingerprint(scim)));
     assert_eq!(sorted(accepted.iter().map(|operation| operation.fingerprint.clone())), sent, "each request once");
     let mut model = Model::new(cast);
+    for operation in accepted.iter().filter(|operation| operation.came_first) {
+        model.expect_first_effect(known[&operation.fingerprint].target, operation.sequence);
+    }
     let judged = accepted.iter().filter_map(|operation| model.apply(known[&operation.fingerprint], operation));
     let operations: Vec<String> = judged.collect();
     let mut differences = Vec::new();

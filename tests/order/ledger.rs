@@ -19,6 +19,8 @@ pub(super) struct Operation {
     pub(super) version: Option<i64>,
     /// It was held on its way, and yielded to what had arrived after it.
     pub(super) superseded: bool,
+    /// It took access away before its turn, at a moment that only the versions tell.
+    pub(super) came_first: bool,
 }
 
 impl Ledger {
@@ -26,9 +28,10 @@ impl Ledger {
         Self(system.sql().await)
     }
 
-    /// Everything but creates, in the order in which the log accepted it.
-    pub(super) async fn changes(&self) -> Vec<Operation> {
-        let sql = "SELECT sequence, fingerprint, CAST(status AS BIGINT), version, state FROM operations \
+    /// Everything but creates, in the order in which the log accepted it. `logs` are those of the workers.
+    pub(super) async fn changes(&self, logs: &str) -> Vec<Operation> {
+        let came_first: Vec<&str> = logs.lines().filter(|line| line.contains("access is taken away now")).collect();
+        let sql = "SELECT sequence, fingerprint, CAST(status AS BIGINT), version, state, operation FROM operations \
                    WHERE kind <> 'create' ORDER BY sequence";
         let operation = |row: &QueryResult| Operation {
             sequence: row.try_get_by_index(0).unwrap(),
@@ -36,6 +39,10 @@ impl Ledger {
             status: u16::try_from(row.try_get_by_index::<i64>(2).unwrap()).unwrap(),
             version: row.try_get_by_index(3).unwrap(),
             superseded: row.try_get_by_index::<String>(4).unwrap() == "superseded",
+            came_first: {
+                let operation = row.try_get_by_index::<Uuid>(5).unwrap().to_string();
+                came_first.iter().any(|line| line.contains(&operation))
+            },
         };
         self.rows(sql).await.iter().map(operation).collect()
     }

@@ -29,6 +29,7 @@ pub(super) struct Resource {
 }
 
 /// All resources of a run.
+#[derive(Clone, Default)]
 pub(super) struct Model {
     resources: BTreeMap<Uuid, Resource>,
     /// The group whose members are deleted: that changes it, too, and from outside its own chain.
@@ -36,6 +37,10 @@ pub(super) struct Model {
     roster_version: i64,
     /// The users of whom a command has said whether they have access.
     heard_of_access: BTreeSet<Uuid>,
+    /// By user: the commands that took access away before their turn, at a moment that is not known yet.
+    first_effects: BTreeMap<Uuid, BTreeSet<i64>>,
+    /// By user: the last of them that did. What was accepted before it says nothing of access any more.
+    access_taken: BTreeMap<Uuid, i64>,
 }
 
 impl Content {
@@ -66,12 +71,41 @@ impl Model {
     pub(super) fn new(cast: &Cast) -> Self {
         let created = |content: &Content| Resource { content: content.clone(), version: 1, member_count: 0 };
         let resources = cast.contents.iter().map(|(id, content)| (*id, created(content))).collect();
-        Self { resources, roster: cast.roster, roster_version: 1, heard_of_access: BTreeSet::new() }
+        Self { resources, roster: cast.roster, roster_version: 1, ..Self::default() }
+    }
+
+    /// The command with this sequence took access away before its turn.
+    pub(super) fn expect_first_effect(&mut self, user: Uuid, sequence: i64) {
+        self.first_effects.entry(user).or_default().insert(sequence);
     }
 
     /// Carries out what the ledger says was accepted next; what the ledger should say, where it says something else.
     pub(super) fn apply(&mut self, request: &Request, operation: &Operation) -> Option<String> {
-        let (status, version) = if operation.superseded { self.supersede(request) } else { self.carry_out(request) };
+        let before = self.clone();
+        let difference = self.judge(request, operation)?;
+        let later =
+            before.first_effects.get(&request.target).into_iter().flatten().filter(|at| **at > operation.sequence);
+        for at in later {
+            let mut other = before.clone();
+            other.take_access(request.target, *at);
+            if other.judge(request, operation).is_none() {
+                *self = other;
+                return None;
+            }
+        }
+        Some(difference)
+    }
+
+    fn take_access(&mut self, user: Uuid, sequence: i64) {
+        self.access_taken.insert(user, sequence);
+        let Some(resource) = self.resources.get_mut(&user) else { return };
+        resource.version += i64::from(resource.content.active);
+        resource.content.active = false;
+    }
+
+    fn judge(&mut self, request: &Request, operation: &Operation) -> Option<String> {
+        let (status, version) =
+            if operation.superseded { self.supersede(request) } else { self.carry_out(request, operation.sequence) };
         let version = if request.target == self.roster {
             // Its members' deletions raise the version, too, and nothing orders them among its own commands.
             let later = operation.version.filter(|version| *version > self.roster_version);
@@ -99,7 +133,8 @@ impl Model {
     }
 
     /// Status and version of the answer.
-    fn carry_out(&mut self, request: &Request) -> (u16, Option<i64>) {
+    fn carry_out(&mut self, request: &Request, sequence: i64) -> (u16, Option<i64>) {
+        let access_is_taken = self.access_taken.get(&request.target).is_some_and(|taken| *taken > sequence);
         let Some(resource) = self.resources.get_mut(&request.target) else { return (404, None) };
         if request.if_match.is_some_and(|version| version != resource.version) {
             return (412, None);
@@ -111,6 +146,7 @@ impl Model {
         match request.edit.clone() {
             Edit::Title(title) => content.title = title,
             Edit::Nickname(nickname) => content.nickname = nickname,
+            Edit::Active(_) if access_is_taken => {}
             Edit::Active(active) => content.active = active,
             Edit::Rename(name) => content.name = name,
             Edit::Join(ids) => content.members.extend(ids),
