@@ -5,7 +5,7 @@ use axum::response::Response;
 use http::StatusCode;
 use protocol::message::command::Command;
 use protocol::message::query::{Answer, Query};
-use protocol::scim::attributes::Attributes;
+use protocol::scim::body::ResourceBody;
 use protocol::scim::cursor::CursorCodec;
 use protocol::scim::error::ScimError;
 use protocol::scim::list::Paging;
@@ -25,10 +25,11 @@ pub(crate) async fn create(
     State(state): State<AppState>,
     asking: WriteRequest,
     Kind(resource_type): Kind,
-    body: ScimBody<Attributes>,
+    body: ScimBody<ResourceBody>,
 ) -> Result<Response, ApiError> {
     let target = Target { resource_type, id: ids::resource() };
-    let command = Command::Create { attributes: body.value };
+    let ResourceBody { attributes, members } = body.value;
+    let command = Command::Create { attributes, members };
     asking.submit(&state, target, command, body.fingerprint).await
 }
 
@@ -38,9 +39,10 @@ pub(crate) async fn replace(
     asking: WriteRequest,
     target: Target,
     PreconditionHeaders(precondition): PreconditionHeaders,
-    body: ScimBody<Attributes>,
+    body: ScimBody<ResourceBody>,
 ) -> Result<Response, ApiError> {
-    let command = Command::Replace { attributes: body.value, precondition };
+    let ResourceBody { attributes, members } = body.value;
+    let command = Command::Replace { attributes, members, precondition };
     asking.submit(&state, target, command, body.fingerprint).await
 }
 

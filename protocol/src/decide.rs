@@ -62,7 +62,7 @@ pub enum Change {
 pub fn claimed_names(resource_type: ResourceType, command: &Command) -> Vec<CanonicalName> {
     let name = resource_type.unique_attribute();
     let mut names: Vec<CanonicalName> = match command {
-        Command::Create { attributes } | Command::Replace { attributes, .. } => {
+        Command::Create { attributes, .. } | Command::Replace { attributes, .. } => {
             attributes.string(name).map(CanonicalName::of).into_iter().collect()
         }
         Command::Patch { request, .. } => {
@@ -79,9 +79,7 @@ pub fn claimed_names(resource_type: ResourceType, command: &Command) -> Vec<Cano
 pub fn named_members(resource_type: ResourceType, command: &Command) -> BTreeSet<ResourceId> {
     match (resource_type, command) {
         (ResourceType::User, _) | (ResourceType::Group, Command::Delete { .. }) => BTreeSet::new(),
-        (ResourceType::Group, Command::Create { attributes } | Command::Replace { attributes, .. }) => {
-            attributes.group().member_ids().collect()
-        }
+        (ResourceType::Group, Command::Create { members, .. } | Command::Replace { members, .. }) => members.clone(),
         (ResourceType::Group, Command::Patch { request, .. }) => {
             let edit = request.member_delta();
             edit.remove.union(&edit.add).copied().collect()
@@ -109,10 +107,13 @@ pub fn decide(
         return Err(ScimError::new(403, "the product may change single attributes only"));
     }
     match &envelope.body {
-        Command::Create { attributes } => decision.create(current, attributes),
-        Command::Replace { attributes, precondition } => {
+        Command::Create { attributes, members } => decision.create(current, attributes.clone(), members.clone()),
+        Command::Replace { attributes, members, precondition } => {
             let current = existing(current, precondition)?;
-            let (after, members) = decision.replaced(current, attributes)?;
+            let after = decision.replaced(current, attributes.clone())?;
+            // RFC 7644 §3.5.1: a group that the body gives no members has none.
+            let clear = envelope.resource_type == ResourceType::Group;
+            let members = MemberDelta { clear, remove: BTreeSet::new(), add: members.clone() };
             let written = BTreeSet::new();
             let owned = policy.enforce(envelope.source, &current.ownership, &current.attributes, after, &written)?;
             let change = decision.update(current, owned, members)?;
@@ -150,11 +151,15 @@ struct Decision<'a, D> {
 }
 
 impl<D: Lookup> Decision<'_, D> {
-    fn create(&self, current: Option<&Resource>, attributes: &Attributes) -> Result<Change, ScimError> {
+    fn create(
+        &self,
+        current: Option<&Resource>,
+        mut attributes: Attributes,
+        add: BTreeSet<ResourceId>,
+    ) -> Result<Change, ScimError> {
         if current.is_some() {
             return Err(ScimError::uniqueness("id"));
         }
-        let (mut attributes, add) = self.without_members(attributes);
         if self.resource_type == ResourceType::User {
             // A fence stands for a later command that took access away before this one was applied.
             let active = self.verdict == Verdict::Counts && attributes.user().active() != Some(false);
@@ -163,14 +168,12 @@ impl<D: Lookup> Decision<'_, D> {
         let members = MemberDelta { add, ..MemberDelta::default() };
         self.check(&attributes, &members)?;
         let meta = Meta { created: self.now, last_modified: self.now, version: Version::FIRST };
-        let ownership = Ownership::default();
-        let resource = self.resource(attributes, meta, ownership);
+        let resource = Resource::new(self.resource_type, self.id, attributes, meta, Ownership::default());
         Ok(Change::Create { resource, members })
     }
 
-    /// RFC 7644 §3.5.1: what the body leaves out is unassigned, a group's members included.
-    fn replaced(&self, current: &Resource, body: &Attributes) -> Result<(Attributes, MemberDelta), ScimError> {
-        let (mut after, add) = self.without_members(body);
+    /// RFC 7644 §3.5.1: what the body leaves out is unassigned.
+    fn replaced(&self, current: &Resource, mut after: Attributes) -> Result<Attributes, ScimError> {
         self.keep_active(current, &mut after);
         for path in self.immutable() {
             if path.of(&after).is_none() {
@@ -178,8 +181,7 @@ impl<D: Lookup> Decision<'_, D> {
             }
         }
         self.check_immutable(&current.attributes, &after)?;
-        let clear = self.resource_type == ResourceType::Group;
-        Ok((after, MemberDelta { clear, remove: BTreeSet::new(), add }))
+        Ok(after)
     }
 
     fn patched(
@@ -218,7 +220,7 @@ impl<D: Lookup> Decision<'_, D> {
         }
         let Meta { created, version, .. } = current.meta;
         let meta = Meta { created, last_modified: self.now, version: version.next() };
-        let resource = self.resource(attributes, meta, ownership);
+        let resource = Resource::new(self.resource_type, self.id, attributes, meta, ownership);
         Ok(Change::Update { resource, members })
     }
 
@@ -243,11 +245,6 @@ impl<D: Lookup> Decision<'_, D> {
         let nothing_else = matches!(change, Change::Unchanged | Change::Delete);
         let yields = self.resource_type == ResourceType::User && self.verdict == Verdict::Yields;
         if yields && says_otherwise && nothing_else { Change::Superseded } else { change }
-    }
-
-    const fn resource(&self, attributes: Attributes, meta: Meta, ownership: Ownership) -> Resource {
-        let (resource_type, id) = (self.resource_type, self.id);
-        Resource { resource_type, id, attributes, members_apart: false, meta, ownership }
     }
 
     /// Schema and uniqueness. A resource may keep its own name, also in another letter case.
@@ -281,14 +278,6 @@ impl<D: Lookup> Decision<'_, D> {
         attributes
             .filter(|(_, definition)| definition.mutability == Mutability::Immutable)
             .map(|(urn, definition)| InExtension { urn, name: definition.name })
-    }
-
-    /// What goes into the row, and what into rows of its own. Members may be many: they are not copied first.
-    fn without_members(&self, attributes: &Attributes) -> (Attributes, BTreeSet<ResourceId>) {
-        if self.resource_type != ResourceType::Group {
-            return (attributes.clone(), BTreeSet::new());
-        }
-        (attributes.without("members"), attributes.group().member_ids().collect())
     }
 
     /// The edit without what is so already; the empty edit if nothing is left.

@@ -1,6 +1,7 @@
 //! SCIM 2.0 as types: RFC 7643 (schema) and RFC 7644 (protocol).
 
 pub mod attributes;
+pub mod body;
 pub mod bulk;
 pub mod cursor;
 pub mod dialect;

@@ -1,5 +1,6 @@
 //! Commands on users of the workspace `acme`, as an ingress would write them.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use protocol::id::{OperationId, ResourceId};
@@ -37,7 +38,7 @@ impl Message {
     /// POST of a user.
     pub(super) fn create(user: ResourceId, name: &str) -> Self {
         let attributes = Attributes::parse(ResourceType::User, scim::user(name)).unwrap();
-        Self::of(user, Command::Create { attributes })
+        Self::of(user, Command::Create { attributes, members: BTreeSet::new() })
     }
 
     /// PATCH of a user's title.

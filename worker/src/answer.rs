@@ -9,12 +9,12 @@ use protocol::profile::Profile;
 use protocol::scim::attributes::Attributes;
 use protocol::scim::error::ScimError;
 use protocol::scim::list::Include;
+use protocol::scim::members::Members;
 use protocol::scim::precondition::Precondition;
 use protocol::scim::resource::{Meta, Ownership, Resource, Version};
 use protocol::scim::resource_type::ResourceType;
 use protocol::time::Timestamp;
 use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter};
-use serde_json::Map;
 use tracing::warn;
 
 use self::list::Search;
@@ -122,7 +122,9 @@ async fn complete(
     joined: Include,
 ) -> Result<Resource, StoreError> {
     let StoredResource { mut resource, member_count, .. } = image;
-    resource.members_apart = joined.members && member_count > member_pages::MAX_TOGETHER;
+    if joined.members && member_count > member_pages::MAX_TOGETHER {
+        resource.members = Members::Paged;
+    }
     list::read_joined(snapshot, workspace, joined, std::slice::from_mut(&mut resource)).await?;
     Ok(resource)
 }
@@ -182,14 +184,8 @@ fn place_of(row: &operation::Model) -> Result<(WorkspaceId, (ResourceType, Resou
 fn gone(row: &operation::Model, resource_type: ResourceType) -> Resource {
     let created = Timestamp::from_millis(row.applied_at);
     let version = Version::from_number(row.version.unwrap_or_default());
-    Resource {
-        resource_type,
-        id: ResourceId(row.resource),
-        attributes: Attributes::from_stored(Map::new()),
-        members_apart: false,
-        meta: Meta { created, last_modified: created, version },
-        ownership: Ownership::default(),
-    }
+    let meta = Meta { created, last_modified: created, version };
+    Resource::new(resource_type, ResourceId(row.resource), Attributes::default(), meta, Ownership::default())
 }
 
 /// A token that is not revoked, of a workspace that is enabled. Whether it has expired is decided by the ingress, which knows the time.

@@ -1,5 +1,6 @@
 //! A log of commands, as the broker would deliver it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use protocol::access::Arrival;
@@ -102,27 +103,29 @@ pub(crate) fn group(id: u128) -> ResourceId {
 
 /// POST of a user.
 pub(crate) fn new_user(name: &str) -> Command {
-    Command::Create { attributes: user_attributes(json!({ "userName": name })) }
+    new_user_with(json!({ "userName": name }))
 }
 
 /// POST of a user with more attributes.
 pub(crate) fn new_user_with(attributes: Value) -> Command {
-    Command::Create { attributes: user_attributes(attributes) }
+    Command::Create { attributes: user_attributes(attributes), members: BTreeSet::new() }
 }
 
 /// PUT of a user.
 pub(crate) fn put_user(attributes: Value) -> Command {
-    Command::Replace { attributes: user_attributes(attributes), precondition: Precondition::None }
+    let (attributes, members) = (user_attributes(attributes), BTreeSet::new());
+    Command::Replace { attributes, members, precondition: Precondition::None }
 }
 
 /// POST of a group.
 pub(crate) fn new_group(name: &str, members: &[ResourceId]) -> Command {
-    Command::Create { attributes: group_attributes(name, members) }
+    Command::Create { attributes: group_attributes(name), members: members.iter().copied().collect() }
 }
 
 /// PUT of a group.
 pub(crate) fn put_group(name: &str, members: &[ResourceId]) -> Command {
-    Command::Replace { attributes: group_attributes(name, members), precondition: Precondition::None }
+    let (attributes, members) = (group_attributes(name), members.iter().copied().collect());
+    Command::Replace { attributes, members, precondition: Precondition::None }
 }
 
 /// PATCH with one operation.
@@ -158,9 +161,9 @@ fn user_attributes(attributes: Value) -> Attributes {
     Attributes::parse(ResourceType::User, Value::Object(body)).unwrap()
 }
 
-fn group_attributes(name: &str, members: &[ResourceId]) -> Attributes {
+fn group_attributes(name: &str) -> Attributes {
     let schemas = ["urn:ietf:params:scim:schemas:core:2.0:Group"];
-    let body = json!({ "schemas": schemas, "displayName": name, "members": values(members) });
+    let body = json!({ "schemas": schemas, "displayName": name });
     Attributes::parse(ResourceType::Group, body).unwrap()
 }
 

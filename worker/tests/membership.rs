@@ -52,12 +52,12 @@ async fn a_created_group_shows_its_live_members_with_kind_and_display() {
         let all = [user(1), user(2), user(3), user(4), group(7)];
         let batch = [log.user(3, new_user("carol")), log.user(2, delete()), log.group(1, new_group("Admins", &all))];
         let outcomes = db.apply(&batch).await;
-        let expected = json!([
+        let expected = json!({ "read": [
             {"value": user(1).to_string(), "type": "User", "display": "Alice A"},
             {"value": user(3).to_string(), "type": "User", "display": "carol"},
             {"value": group(7).to_string(), "type": "Group", "display": "Nested"},
-        ]);
-        assert_eq!(resource(&outcomes[2]).attributes.as_map()["members"], expected);
+        ] });
+        assert_eq!(serde_json::to_value(&resource(&outcomes[2]).members).unwrap(), expected);
         let read = db.get("acme", ResourceType::Group, group(1)).await.unwrap();
         assert_eq!(&read, resource(&outcomes[2]));
     })

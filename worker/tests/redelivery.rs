@@ -32,7 +32,7 @@ async fn a_redelivered_operation_is_answered_again_and_nothing_is_doubled() {
         let mut again = db.apply(&batch).await;
         // The first user is a member by now.
         let Outcome::Created { resource: alice } = &mut again[0] else { panic!("{again:?}") };
-        assert_eq!(alice.attributes.take("groups").unwrap()[0]["display"], "Admins");
+        assert_eq!(std::mem::take(&mut alice.groups)[0].display.as_deref(), Some("Admins"));
         assert_eq!(
             (again[0].clone(), again[2].clone(), again[3].clone()),
             (first[0].clone(), first[2].clone(), first[3].clone())

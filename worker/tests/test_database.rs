@@ -7,6 +7,7 @@ use protocol::message::outcome::Outcome;
 use protocol::message::query::{Answer, Query};
 use protocol::ownership::OwnershipPolicy;
 use protocol::scim::list::Include;
+use protocol::scim::members::Members;
 use protocol::scim::precondition::Precondition;
 use protocol::scim::resource::Resource;
 use protocol::scim::resource_type::ResourceType;
@@ -182,5 +183,8 @@ pub(crate) fn resource(outcome: &Outcome) -> &Resource {
 
 /// The ids in `members`.
 pub(crate) fn member_ids(resource: &Resource) -> Vec<ResourceId> {
-    resource.attributes.group().member_ids().collect()
+    match &resource.members {
+        Members::Read(members) => members.iter().map(|member| member.id).collect(),
+        Members::None | Members::Paged => Vec::new(),
+    }
 }

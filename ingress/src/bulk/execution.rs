@@ -11,6 +11,7 @@ use protocol::message::command::Command;
 use protocol::message::envelope::{Envelope, Fingerprint};
 use protocol::message::lane::Lane;
 use protocol::message::outcome::Outcome;
+use protocol::scim::body::ResourceBody;
 use protocol::scim::bulk::{
     Action, Body, BulkOperation, BulkRequest, BulkResult, Plan, Ready, ResourceRef, Settled, resolve,
 };
@@ -240,9 +241,13 @@ impl BulkExecution {
     fn command(&self, action: &Action) -> Result<Command, ScimError> {
         let kind = action.resource_type();
         Ok(match action {
-            Action::Create { body, .. } => Command::Create { attributes: self.parsed(kind, body)? },
+            Action::Create { body, .. } => {
+                let ResourceBody { attributes, members } = self.parsed(kind, body)?;
+                Command::Create { attributes, members }
+            }
             Action::Replace { precondition, body, .. } => {
-                Command::Replace { attributes: self.parsed(kind, body)?, precondition: precondition.clone() }
+                let ResourceBody { attributes, members } = self.parsed(kind, body)?;
+                Command::Replace { attributes, members, precondition: precondition.clone() }
             }
             Action::Patch { precondition, body, .. } => {
                 Command::Patch { request: self.parsed::<PatchRequest>(kind, body)?, precondition: precondition.clone() }
@@ -258,12 +263,15 @@ impl BulkExecution {
             return Err(ScimError::new(413, format!("data may have at most {limit} bytes here")));
         }
         let unreadable = |_| ScimError::bad_request(ScimType::InvalidSyntax, "data is not readable as JSON");
-        let mut value = serde_json::from_str(&body.text).map_err(unreadable)?;
-        if !body.references.is_empty() {
+        let json = if body.references.is_empty() {
+            serde_json::from_str(&body.text)
+        } else {
+            let mut value = serde_json::from_str(&body.text).map_err(unreadable)?;
             resolve(&mut value, &|bulk_id| self.by_bulk_id.get(bulk_id).copied())?;
-        }
+            serde_json::from_value(value)
+        };
         let caller = &self.origin.caller;
-        T::from_json(caller.profile.extensions.of(resource_type), caller.dialect, value)
+        T::from_json(caller.profile.extensions.of(resource_type), caller.dialect, json.map_err(unreadable)?)
     }
 
     fn fingerprint(&self, action: &Action, target: Target) -> Fingerprint {

@@ -9,12 +9,14 @@ use http::request::Parts;
 use http::{HeaderMap, Method};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use protocol::message::envelope::Fingerprint;
-use protocol::scim::attributes::{Attributes, read_body};
+use protocol::scim::body::{ResourceBody, UnparsedBody};
 use protocol::scim::dialect::Dialect;
 use protocol::scim::error::{ScimError, ScimType};
 use protocol::scim::patch::PatchRequest;
 use protocol::scim::schema::ResourceSchema;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_json::error::Category;
 use sha2::{Digest, Sha256};
 
 use super::kind;
@@ -35,18 +37,24 @@ pub(crate) struct ScimBody<T> {
 
 /// What a body can be parsed into.
 pub(crate) trait FromJson: Sized {
+    /// How its JSON is read.
+    type Json: DeserializeOwned;
+
     /// Checks the JSON against what the route expects.
-    fn from_json(schema: ResourceSchema, dialect: Dialect, body: Value) -> Result<Self, ScimError>;
+    fn from_json(schema: ResourceSchema, dialect: Dialect, body: Self::Json) -> Result<Self, ScimError>;
 }
 
-impl FromJson for Attributes {
-    fn from_json(schema: ResourceSchema, dialect: Dialect, mut body: Value) -> Result<Self, ScimError> {
-        dialect.adjust(&mut body);
-        Self::parse(schema, body)
+impl FromJson for ResourceBody {
+    type Json = UnparsedBody;
+
+    fn from_json(schema: ResourceSchema, dialect: Dialect, body: UnparsedBody) -> Result<Self, ScimError> {
+        body.parse(schema, dialect)
     }
 }
 
 impl FromJson for PatchRequest {
+    type Json = Value;
+
     fn from_json(schema: ResourceSchema, _: Dialect, body: Value) -> Result<Self, ScimError> {
         Self::parse(schema, body)
     }
@@ -63,8 +71,7 @@ impl<T: FromJson> FromRequest<AppState> for ScimBody<T> {
         let limit = state.settings.body_limit(resource_type, state.gateway.max_payload());
         let bytes = read(body, limit).await?;
         let schema = caller.profile.extensions.of(resource_type);
-        let body = read_body(&bytes).map_err(|error| ScimError::invalid_json(&error))?;
-        let value = T::from_json(schema, caller.dialect, body)?;
+        let value = T::from_json(schema, caller.dialect, json(&bytes)?)?;
         Ok(Self { value, fingerprint: fingerprint(&parts, &bytes) })
     }
 }
@@ -113,8 +120,12 @@ pub(super) async fn read(body: Body, limit: usize) -> Result<bytes::Bytes, ScimE
 }
 
 /// The body as JSON.
-pub(super) fn json(bytes: &[u8]) -> Result<Value, ScimError> {
-    serde_json::from_slice(bytes).map_err(|error| ScimError::invalid_json(&error))
+pub(super) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ScimError> {
+    serde_json::from_slice(bytes).map_err(|error| match error.classify() {
+        // All that is read is any JSON, or an object of it.
+        Category::Data => ScimError::bad_request(ScimType::InvalidSyntax, "the body must be a JSON object"),
+        Category::Syntax | Category::Eof | Category::Io => ScimError::invalid_json(&error),
+    })
 }
 
 fn fingerprint(parts: &Parts, body: &[u8]) -> Fingerprint {

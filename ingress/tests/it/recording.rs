@@ -25,7 +25,7 @@ use protocol::message::query::{Answer, Query};
 use protocol::scim::attributes::Attributes;
 use protocol::scim::bulk::BulkLimits;
 use protocol::scim::dialect::Dialect;
-use protocol::scim::resource::{Meta, Resource, Version};
+use protocol::scim::resource::{Meta, Ownership, Resource, Version};
 use protocol::scim::resource_type::ResourceType;
 use protocol::time::Timestamp;
 use serde_json::Value;
@@ -269,12 +269,7 @@ pub(crate) fn group() -> Resource {
 
 fn resource(resource_type: ResourceType, attributes: &Value) -> Resource {
     let at = Timestamp::from_millis(1_700_000_000_000);
-    Resource {
-        resource_type,
-        id: ID.parse().unwrap(),
-        attributes: Attributes::from_stored(attributes.as_object().unwrap().clone()),
-        members_apart: false,
-        meta: Meta { created: at, last_modified: at, version: Version::from_number(3) },
-        ownership: protocol::scim::resource::Ownership::default(),
-    }
+    let attributes = Attributes::from_stored(attributes.as_object().unwrap().clone());
+    let meta = Meta { created: at, last_modified: at, version: Version::from_number(3) };
+    Resource::new(resource_type, ID.parse().unwrap(), attributes, meta, Ownership::default())
 }

@@ -48,7 +48,7 @@ async fn a_create_is_201_with_its_location() {
     assert_eq!(envelope.token.as_ref(), Some(server.token.id()));
     assert_ne!(envelope.operation.0, envelope.resource.0);
     assert_eq!(envelope.fingerprint.0.len(), 64);
-    let Command::Create { attributes } = envelope.body else { panic!("{:?}", envelope.body) };
+    let Command::Create { attributes, .. } = envelope.body else { panic!("{:?}", envelope.body) };
     assert_eq!(attributes.string("userName"), Some("alice"));
 }
 

@@ -5,7 +5,7 @@ use protocol::id::ResourceId;
 use protocol::message::outcome::Outcome;
 use protocol::message::query::{Answer, Query};
 use protocol::scim::error::ScimError;
-use protocol::scim::members::Member;
+use protocol::scim::members::{Member, Members};
 use protocol::scim::resource::Resource;
 use protocol::scim::resource_type::ResourceType;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ fn id(n: u32) -> ResourceId {
 }
 
 fn large() -> Resource {
-    Resource { members_apart: true, ..group() }
+    Resource { members: Members::Paged, ..group() }
 }
 
 fn page(members: &[u32], next: Option<u32>) -> Answer {

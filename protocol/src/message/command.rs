@@ -1,8 +1,11 @@
 //! What a provider or the product asks to be changed.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::access::Access;
+use crate::id::ResourceId;
 use crate::scim::attributes::Attributes;
 use crate::scim::patch::PatchRequest;
 use crate::scim::precondition::Precondition;
@@ -15,11 +18,17 @@ pub enum Command {
     Create {
         /// The body, checked against its schema.
         attributes: Attributes,
+        /// A group's members.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        members: BTreeSet<ResourceId>,
     },
     /// PUT: the body replaces the resource.
     Replace {
         /// The body, checked against its schema.
         attributes: Attributes,
+        /// A group's members.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        members: BTreeSet<ResourceId>,
         /// When it may be applied.
         precondition: Precondition,
     },
@@ -61,7 +70,7 @@ impl Command {
     /// What it says about a user's access; nothing if it leaves `active` as it is.
     pub fn access(&self) -> Option<Access> {
         let active = match self {
-            Self::Create { attributes } => Some(attributes.user().active() != Some(false)),
+            Self::Create { attributes, .. } => Some(attributes.user().active() != Some(false)),
             Self::Replace { attributes, .. } => attributes.user().active(),
             Self::Patch { request, .. } => request.sets_boolean("active"),
             Self::Delete { .. } => Some(false),

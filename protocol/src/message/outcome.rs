@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{IngressId, OperationId};
 use crate::scim::error::ScimError;
+use crate::scim::members::Members;
 use crate::scim::resource::{Resource, Version};
 
 /// An outcome, addressed to the ingress that waits for that operation.
@@ -56,13 +57,13 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Leaves a group's members apart, so that the outcome fits into a message.
-    pub fn set_members_apart(&mut self) {
+    /// Leaves a group's members to be asked for by pages, so that the outcome fits into a message.
+    pub fn page_members(&mut self) {
         let (Self::Created { resource } | Self::Updated { resource } | Self::Duplicate { resource, .. }) = self else {
             return;
         };
-        if resource.attributes.take("members").is_some() {
-            resource.members_apart = true;
+        if let Members::Read(_) = resource.members {
+            resource.members = Members::Paged;
         }
     }
 

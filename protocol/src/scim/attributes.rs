@@ -1,19 +1,20 @@
-//! A resource's attributes: a JSON object checked against its schema, with canonical names.
+//! A resource's attributes: a JSON object checked against its schema, with canonical names. A group's members are no
+//! attribute: see [`crate::scim::members`].
 
-mod bare;
 mod view;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use self::bare::read_body;
-pub use self::view::{GroupView, UserView};
-use crate::id::ResourceId;
+pub use self::view::UserView;
 use crate::scim::error::{ScimError, ScimType};
-use crate::scim::schema::{AttributeDefinition, ResourceSchema};
+use crate::scim::members::MEMBERS;
+use crate::scim::schema::ResourceSchema;
 use crate::scim::value::{self, invalid_value};
 
 /// Attributes with canonical names and values of their schema's types; nothing unassigned, nothing read-only.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Attributes(Map<String, Value>);
 
 impl Attributes {
@@ -22,23 +23,18 @@ impl Attributes {
     ///
     /// Ignored without an error are attributes and extensions that the schema does not know (providers send their own),
     /// read-only attributes, `schemas` (its order, its case and its completeness differ between providers; what is
-    /// answered is derived from the attributes), and `password`, which is never kept.
+    /// answered is derived from the attributes), `password`, which is never kept, and a group's `members`, which
+    /// [`UnparsedBody`](crate::scim::body::UnparsedBody) reads.
     pub fn parse(schema: impl Into<ResourceSchema>, body: Value) -> Result<Self, ScimError> {
         let schema = schema.into();
         let resource_type = schema.resource_type();
-        let Value::Object(members) = body else {
+        let Value::Object(given) = body else {
             return Err(ScimError::bad_request(ScimType::InvalidSyntax, "the body must be a JSON object"));
         };
         let mut kept = Map::new();
-        for (name, value) in members {
+        for (name, value) in given {
             if let Some(definition) = resource_type.attribute(&name) {
-                if definition.name == "members" {
-                    check_named(&value)?;
-                    let members = checked_members(definition, value)?;
-                    if members.is_some_and(|members| kept.insert(definition.name.to_owned(), members).is_some()) {
-                        return Err(invalid_value(definition.name, "is given twice, in different letter case"));
-                    }
-                } else if value::is_kept(definition) {
+                if value::is_kept(definition) && definition.name != MEMBERS {
                     value::insert(&mut kept, definition, value, definition.name)?;
                 }
             } else if let Some(extension) = schema.extension(&name)
@@ -51,7 +47,6 @@ impl Attributes {
         }
         let attributes = Self(kept);
         attributes.check_required(&schema)?;
-        attributes.check_members()?;
         Ok(attributes)
     }
 
@@ -63,11 +58,6 @@ impl Attributes {
     /// As a user's.
     pub fn user(&self) -> UserView<'_> {
         UserView(self)
-    }
-
-    /// As a group's.
-    pub fn group(&self) -> GroupView<'_> {
-        GroupView(self)
     }
 
     /// The object itself.
@@ -104,17 +94,6 @@ impl Attributes {
         self.0.remove(name)
     }
 
-    /// A copy that leaves one attribute out.
-    pub(crate) fn without(&self, left_out: &str) -> Self {
-        let kept = self.0.iter().filter(|(name, _)| *name != left_out);
-        Self(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
-    }
-
-    /// The ids in `members`.
-    pub(crate) fn member_ids(&self) -> impl Iterator<Item = ResourceId> + '_ {
-        self.members().filter_map(member_id)
-    }
-
     /// 400 `invalidValue` unless every required attribute has a value that is not blank: those of the core schema, and
     /// those of the workspace's own extensions that the resource follows.
     pub(crate) fn check_required(&self, schema: &ResourceSchema) -> Result<(), ScimError> {
@@ -140,38 +119,4 @@ impl Attributes {
             None => Ok(()),
         }
     }
-
-    fn check_members(&self) -> Result<(), ScimError> {
-        if self.members().all(|member| member_id(member).is_some()) { Ok(()) } else { Err(invalid_member()) }
-    }
-
-    fn members(&self) -> impl Iterator<Item = &Value> + '_ {
-        self.0.get("members").and_then(Value::as_array).into_iter().flatten()
-    }
-}
-
-/// The members, of each of whom only the id counts.
-fn checked_members(definition: &AttributeDefinition, value: Value) -> Result<Option<Value>, ScimError> {
-    let elements = if let Value::Array(elements) = value { elements } else { vec![value] };
-    let checked = elements.into_iter().filter_map(|one| value::single(definition, one, definition.name).transpose());
-    let members: Vec<Value> = checked.map(|member| member.map(bare::of)).collect::<Result<_, _>>()?;
-    Ok(if members.is_empty() { None } else { Some(Value::Array(members)) })
-}
-
-/// 400 unless every element of `members` has an id: no element is left out in silence.
-pub(crate) fn check_named(members: &Value) -> Result<(), ScimError> {
-    let elements = members.as_array().map_or_else(|| std::slice::from_ref(members), Vec::as_slice);
-    let nameless = |member: &Value| {
-        member.as_object().is_some_and(|parts| !parts.keys().any(|name| name.eq_ignore_ascii_case("value")))
-    };
-    if elements.iter().any(nameless) { Err(invalid_member()) } else { Ok(()) }
-}
-
-/// The id in one element of `members`.
-pub(crate) fn member_id(member: &Value) -> Option<ResourceId> {
-    member.as_str().or_else(|| member.get("value")?.as_str())?.parse().ok()
-}
-
-pub(crate) fn invalid_member() -> ScimError {
-    invalid_value("members.value", "must be the id of a user or group, a UUID")
 }

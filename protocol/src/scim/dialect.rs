@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The provider that a workspace is provisioned by.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -71,7 +71,7 @@ impl Dialect {
     }
 
     /// Brings the body of a POST or PUT into the standard's form where only this provider says it otherwise.
-    pub fn adjust(self, body: &mut Value) {
+    pub(crate) fn adjust(self, body: &mut Map<String, Value>) {
         match self {
             // PingFederate maps one value a type and marks each as primary; it can be taught nothing else.
             Self::Ping => keep_first_primary(body),
@@ -81,9 +81,8 @@ impl Dialect {
 }
 
 /// In each list of objects at the top, only the first `primary: true` stays (RFC 7643 §2.4 allows one).
-fn keep_first_primary(body: &mut Value) {
-    let lists = body.as_object_mut().into_iter().flat_map(|body| body.values_mut()).filter_map(Value::as_array_mut);
-    for values in lists {
+fn keep_first_primary(body: &mut Map<String, Value>) {
+    for values in body.values_mut().filter_map(Value::as_array_mut) {
         let primaries = values.iter_mut().filter_map(|value| value.get_mut("primary"));
         let primaries = primaries.filter(|primary| crate::scim::value::boolean(primary) == Some(true));
         primaries.skip(1).for_each(|primary| *primary = Value::Bool(false));
@@ -131,9 +130,9 @@ mod tests {
     fn only_ping_may_mark_two_values_as_primary() {
         let sent = json!({ "emails": [{ "value": "a", "primary": true }, { "value": "b", "primary": "True" }] });
         let mut body = sent.clone();
-        Dialect::Entra.adjust(&mut body);
+        Dialect::Entra.adjust(body.as_object_mut().unwrap());
         assert_eq!(body, sent);
-        Dialect::Ping.adjust(&mut body);
+        Dialect::Ping.adjust(body.as_object_mut().unwrap());
         assert_eq!(body["emails"][1]["primary"], json!(false));
         assert_eq!(body["emails"][0], sent["emails"][0]);
     }

@@ -1,12 +1,16 @@
-//! A group's members, and a user's groups, as they are read: joined to live users and groups (RFC 7643 §4.1.2, §4.2).
+//! A group's members: ids where they are written, and as they are read joined to live users and groups, as a user's
+//! groups are (RFC 7643 §4.1.2, §4.2).
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::id::ResourceId;
+use crate::scim::error::ScimError;
 use crate::scim::resource_type::ResourceType;
+use crate::scim::schema::MEMBER;
+use crate::scim::value;
 
 /// A live user or group that another resource refers to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,21 +26,23 @@ pub struct Member {
     pub display: Option<String>,
 }
 
-impl Member {
-    /// As it stands in a group's `members`.
-    pub fn value(&self) -> Value {
-        self.typed(self.resource_type.name())
-    }
+/// A group's members, as far as they were read with the group.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Members {
+    /// They were not read. Users have none.
+    #[default]
+    None,
+    /// The live ones, in the order of their ids.
+    Read(Vec<Member>),
+    /// They are too many for one message, and are asked for by pages.
+    Paged,
+}
 
-    /// A group as it stands in a user's `groups`.
-    pub fn as_group(&self) -> Value {
-        self.typed("direct")
-    }
-
-    fn typed(&self, kind: &str) -> Value {
-        let display = self.display.iter().map(|display| ("display", display.clone()));
-        let pairs = [("value", self.id.to_string()), ("type", kind.to_owned())].into_iter().chain(display);
-        Value::Object(pairs.map(|(name, text)| (name.to_owned(), Value::String(text))).collect())
+impl Members {
+    /// Whether they were not read.
+    pub const fn is_none(&self) -> bool {
+        matches!(self, Self::None)
     }
 }
 
@@ -65,4 +71,26 @@ impl MemberDelta {
             self.remove.extend(ids);
         }
     }
+}
+
+/// The attribute's name.
+pub(crate) const MEMBERS: &str = "members";
+
+/// The id in one element of `members` as a client sends it, of which nothing else counts; none for null. 400
+/// `invalidValue` unless it has one: no element is left out in silence.
+pub(crate) fn sent_id(element: Value) -> Result<Option<ResourceId>, ScimError> {
+    let has_id = |parts: &Map<String, Value>| parts.keys().any(|name| name.eq_ignore_ascii_case("value"));
+    if element.is_null() {
+        return Ok(None);
+    }
+    if element.as_object().is_some_and(|parts| !has_id(parts)) {
+        return Err(invalid_member());
+    }
+    let Some(checked) = value::complex(MEMBER, element, MEMBERS)? else { return Ok(None) };
+    let id = checked.get("value").and_then(Value::as_str).and_then(|id| id.parse().ok());
+    id.map(Some).ok_or_else(invalid_member)
+}
+
+pub(crate) fn invalid_member() -> ScimError {
+    value::invalid_value("members.value", "must be the id of a user or group, a UUID")
 }

@@ -132,15 +132,14 @@ impl PatchOp {
     }
 
     fn into_json(self) -> Value {
-        let members = |ids: BTreeSet<ResourceId>| ids.into_iter().map(|id| json!({ "value": id })).collect::<Value>();
         match self {
             Self::Add { path, value } => json!({ "op": "add", "path": path.to_string(), "value": value }),
             Self::Replace { path, value } => json!({ "op": "replace", "path": path.to_string(), "value": value }),
             Self::Remove { path } => json!({ "op": "remove", "path": path.to_string() }),
             Self::RemoveValues { path, values } => json!({ "op": "remove", "path": path.to_string(), "value": values }),
-            Self::AddMembers(ids) => json!({ "op": "add", "path": "members", "value": members(ids) }),
-            Self::RemoveMembers(ids) => json!({ "op": "remove", "path": "members", "value": members(ids) }),
-            Self::ReplaceMembers(ids) => json!({ "op": "replace", "path": "members", "value": members(ids) }),
+            Self::AddMembers(ids) => json!({ "op": "add", "path": "members", "value": ids }),
+            Self::RemoveMembers(ids) => json!({ "op": "remove", "path": "members", "value": ids }),
+            Self::ReplaceMembers(ids) => json!({ "op": "replace", "path": "members", "value": ids }),
         }
     }
 }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 pub use self::open::OpenGroup;
 use crate::scim::list::LIST_SCHEMA;
+use crate::scim::members::{Member, Members};
 use crate::scim::projection::{Projection, Shown};
 use crate::scim::resource::Resource;
 use crate::scim::resource_type::ResourceType;
@@ -56,6 +57,10 @@ impl Serialize for RenderedResource<'_> {
                 value => self.attribute(&mut body, name, value)?,
             }
         }
+        if let Members::Read(members) = &resource.members {
+            self.references(&mut body, "members", members)?;
+        }
+        self.references(&mut body, "groups", &resource.groups)?;
         match self.shown("meta") {
             Shown::Nothing => {}
             shown => body.serialize_entry("meta", &RenderedMeta { rendered: self, shown })?,
@@ -70,22 +75,21 @@ impl RenderedResource<'_> {
     }
 
     fn attribute<M: SerializeMap>(&self, body: &mut M, name: &str, value: &Value) -> Result<(), M::Error> {
+        match self.shown(name) {
+            Shown::Nothing => Ok(()),
+            shown => body.serialize_entry(name, &Part { value, shown: &shown }),
+        }
+    }
+
+    /// Without any there is no attribute (RFC 7643 §2.5).
+    fn references<M: SerializeMap>(&self, body: &mut M, name: &str, members: &[Member]) -> Result<(), M::Error> {
         let shown = self.shown(name);
-        if shown == Shown::Nothing {
+        if members.is_empty() || shown == Shown::Nothing {
             return Ok(());
         }
-        let references = match (self.resource.resource_type, name) {
-            (ResourceType::Group, "members") => Some(None),
-            (ResourceType::User, "groups") => Some(Some(ResourceType::Group)),
-            _ => None,
-        };
-        match (references, value) {
-            (Some(target), Value::Array(references)) => {
-                let reference = |value| Reference { value, target, base_url: self.base_url, shown: &shown };
-                body.serialize_entry(name, &Sequence(|| references.iter().map(reference)))
-            }
-            (_, value) => body.serialize_entry(name, &Part { value, shown: &shown }),
-        }
+        let reference =
+            |member| Reference { member, of: self.resource.resource_type, base_url: self.base_url, shown: &shown };
+        body.serialize_entry(name, &Sequence(|| members.iter().map(reference)))
     }
 
     /// An extension with what is shown of it; none if that is nothing.
@@ -157,37 +161,25 @@ impl<F: Fn() -> I, I: Iterator<Item: Serialize>> Serialize for Sequence<F> {
 
 /// One of a group's members or of a user's groups, with `$ref` (RFC 7643 §4.1.2, §4.2).
 struct Reference<'a> {
-    value: &'a Value,
-    /// What it refers to; none where its `type` says so.
-    target: Option<ResourceType>,
+    member: &'a Member,
+    /// What refers to it.
+    of: ResourceType,
     base_url: &'a str,
     shown: &'a Shown,
 }
 
 impl Serialize for Reference<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut body = serializer.serialize_map(None)?;
-        let parts = self.value.as_object().into_iter().flatten();
-        for (name, value) in parts.filter(|(name, _)| *name != "$ref" && self.shown.has_part(name)) {
-            body.serialize_entry(name, value)?;
-        }
-        // A member may be held as its id alone.
-        let bare = self.value.as_str();
-        if let Some(id) = bare.filter(|_| self.shown.has_part("value")) {
-            body.serialize_entry("value", id)?;
-        }
-        if let Some(id) = bare.or_else(|| self.value.get("value")?.as_str()).filter(|_| self.shown.has_part("$ref")) {
-            let endpoint = self.target().endpoint();
-            body.serialize_entry("$ref", &Text(format_args!("{}/{endpoint}/{id}", self.base_url)))?;
-        }
-        body.end()
-    }
-}
-
-impl Reference<'_> {
-    fn target(&self) -> ResourceType {
-        let is_group = self.value.get("type").and_then(Value::as_str) == Some(ResourceType::Group.name());
-        self.target.unwrap_or(if is_group { ResourceType::Group } else { ResourceType::User })
+        let Member { id, resource_type, display } = self.member;
+        let kind = match self.of {
+            ResourceType::Group => resource_type.name(),
+            ResourceType::User => "direct",
+        };
+        let location = format!("{}/{}/{id}", self.base_url, resource_type.endpoint());
+        let display = display.iter().map(|display| ("display", display as &dyn fmt::Display));
+        let parts = display.chain([("type", &kind as &dyn fmt::Display), ("value", id), ("$ref", &location)]);
+        let shown = parts.filter(|(name, _)| self.shown.has_part(name));
+        serializer.collect_map(shown.map(|(name, value)| (name, Text(value))))
     }
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::ResourceId;
 use crate::scim::attributes::Attributes;
+use crate::scim::members::{Member, Members};
 use crate::scim::resource_type::ResourceType;
 use crate::time::Timestamp;
 
@@ -77,17 +78,32 @@ pub struct Resource {
     pub resource_type: ResourceType,
     /// The server's id.
     pub id: ResourceId,
-    /// Every attribute that has a value, `id`, `meta` and `schemas` aside. A group's `members` are in here only when
-    /// the whole group was read, or so few that they were read with it.
+    /// Every attribute that has a value, `id`, `meta`, `schemas`, `members` and `groups` aside.
     pub attributes: Attributes,
-    /// The group has too many members for one message: they are asked for by pages.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub members_apart: bool,
+    /// A group's members.
+    #[serde(default, skip_serializing_if = "Members::is_none")]
+    pub members: Members,
+    /// The live groups that a user belongs to directly, in the order of their ids, if they were read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Member>,
     /// The metadata.
     pub meta: Meta,
     /// Which attributes the product has taken over.
     #[serde(default, skip_serializing_if = "Ownership::is_empty")]
     pub ownership: Ownership,
+}
+
+impl Resource {
+    /// What a row holds: nothing is read that is joined to it.
+    pub const fn new(
+        resource_type: ResourceType,
+        id: ResourceId,
+        attributes: Attributes,
+        meta: Meta,
+        ownership: Ownership,
+    ) -> Self {
+        Self { resource_type, id, attributes, members: Members::None, groups: Vec::new(), meta, ownership }
+    }
 }
 
 /// Which attributes of one resource have passed to the product: their canonical names, sorted, with the extension's URN

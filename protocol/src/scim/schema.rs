@@ -9,6 +9,7 @@ mod user;
 
 pub use definition::{AttributeDefinition, Kind, Mutability, Returned, Uniqueness};
 pub use extensions::{ExtensionJson, Extensions, ResourceSchema};
+pub(crate) use group::MEMBER;
 pub use text::{AttributeJson, SchemaJson};
 
 use crate::scim::resource_type::ResourceType;

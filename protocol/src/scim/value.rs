@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::schema::{AttributeDefinition, Kind, Mutability};
 
-/// The most values of one multi-valued attribute, `members` aside.
+/// The most values of one multi-valued attribute. A group's members are none: they are rows, as many as there are.
 const MAX_VALUES: usize = 1000;
 
 /// The value with canonical names and types, or none if it is unassigned: `null`, `[]` and `{}` are one state (RFC 7643
@@ -24,7 +24,7 @@ pub(crate) fn checked(definition: &AttributeDefinition, value: Value, path: &str
     if primaries(&kept) > 1 {
         return Err(invalid_value(path, "has more than one primary value"));
     }
-    check_count(definition, &kept, path)?;
+    check_count(&kept, path)?;
     Ok(if kept.is_empty() { None } else { Some(Value::Array(kept)) })
 }
 
@@ -36,9 +36,9 @@ pub(crate) fn only_element(value: Value) -> Value {
     }
 }
 
-/// Bounds what one PATCH can make a worker compare. A group's members are rows of their own, as many as there are.
-pub(crate) fn check_count(definition: &AttributeDefinition, values: &[Value], path: &str) -> Result<(), ScimError> {
-    if values.len() > MAX_VALUES && definition.name != "members" {
+/// Bounds what one PATCH can make a worker compare.
+pub(crate) fn check_count(values: &[Value], path: &str) -> Result<(), ScimError> {
+    if values.len() > MAX_VALUES {
         return Err(invalid_value(path, &format!("has more than {MAX_VALUES} values")));
     }
     Ok(())

@@ -8,7 +8,7 @@ use protocol::decide::{Change, Lookup, claimed_names, decide, named_members};
 use protocol::id::ResourceId;
 use protocol::message::command::Command;
 use protocol::ownership::{OwnershipPolicy, Source};
-use protocol::scim::attributes::Attributes;
+use protocol::scim::body::ResourceBody;
 use protocol::scim::error::ScimError;
 use protocol::scim::members::MemberDelta;
 use protocol::scim::name::CanonicalName;
@@ -16,7 +16,7 @@ use protocol::scim::precondition::Precondition;
 use protocol::scim::resource::{Resource, Version};
 use protocol::scim::resource_type::ResourceType;
 
-use crate::values::{CREATED, NOW, envelope, id, json, patch, resource, shown};
+use crate::values::{CREATED, NOW, body, envelope, id, json, patch, resource, shown};
 
 /// Other rows, as values. The command's resource is `id(1)`.
 #[derive(Default)]
@@ -75,16 +75,14 @@ fn heard(
     decide(current, &envelope, rows, &OwnershipPolicy::default(), verdict, NOW)
 }
 
-fn parsed(resource_type: ResourceType, body: &str) -> Attributes {
-    Attributes::parse(resource_type, json(body)).unwrap()
+fn create(resource_type: ResourceType, sent: &str) -> Command {
+    let ResourceBody { attributes, members } = body(resource_type, json(sent)).unwrap();
+    Command::Create { attributes, members }
 }
 
-fn create(resource_type: ResourceType, body: &str) -> Command {
-    Command::Create { attributes: parsed(resource_type, body) }
-}
-
-fn replace(resource_type: ResourceType, body: &str) -> Command {
-    Command::Replace { attributes: parsed(resource_type, body), precondition: Precondition::None }
+fn replace(resource_type: ResourceType, sent: &str) -> Command {
+    let ResourceBody { attributes, members } = body(resource_type, json(sent)).unwrap();
+    Command::Replace { attributes, members, precondition: Precondition::None }
 }
 
 fn patching(resource_type: ResourceType, operations: &str) -> Command {
@@ -161,7 +159,7 @@ fn a_new_resource_has_the_envelopes_id_and_the_present_time() {
     assert_eq!((resource.id, resource.meta.version), (id(1), Version::FIRST));
     assert_eq!((resource.meta.created, resource.meta.last_modified), (NOW, NOW));
     assert_eq!(members, MemberDelta { add: BTreeSet::from([id(2)]), ..MemberDelta::default() });
-    assert!(!resource.attributes.as_map().contains_key("members"));
+    assert!(resource.members.is_none() && !resource.attributes.as_map().contains_key("members"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A workspace's own schemas in bodies, in operations of PATCH, in filters and in decisions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use expect_test::expect;
 use protocol::access::Verdict;
@@ -132,7 +132,7 @@ const HIRED: &str = r#"{"badge":"A","hiredAt":"2024-02-29T08:00:00Z"}"#;
 fn replace(extension: Value) -> Command {
     let body = BTreeMap::from([("userName", json!("ann")), (ACME, extension)]);
     let attributes = Attributes::parse(schema(), serde_json::to_value(body).unwrap()).unwrap();
-    Command::Replace { attributes, precondition: Precondition::None }
+    Command::Replace { attributes, members: BTreeSet::new(), precondition: Precondition::None }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::subsequence;
 use protocol::message::outcome::Outcome;
 use protocol::message::query::{Answer, Query};
-use protocol::scim::members::Member;
+use protocol::scim::members::{Member, Members};
 use protocol::scim::projection::Projection;
 use protocol::scim::render::{ListResponse, Place};
 use protocol::scim::resource::Resource;
@@ -48,11 +48,7 @@ fn group(n: u32) -> Resource {
 
 /// With the members in it.
 fn whole(n: u32, members: &[Member]) -> Resource {
-    let mut group = group(n);
-    if !members.is_empty() {
-        group.attributes.set("members", members.iter().map(Member::value).collect());
-    }
-    group
+    Resource { members: Members::Read(members.to_vec()), ..group(n) }
 }
 
 /// Writes a resource whose members come in pages of so many.
@@ -81,9 +77,9 @@ proptest! {
         size in 1_usize..5,
         projection in projection(),
     ) {
-        let apart = Resource { members_apart: true, ..group(1) };
+        let paged = Resource { members: Members::Paged, ..group(1) };
         let mut written = Vec::new();
-        by_pages(&apart, &members, size, &projection, &mut written);
+        by_pages(&paged, &members, size, &projection, &mut written);
         let expected = serde_json::to_value(whole(1, &members).render(BASE_URL, &projection)).unwrap();
         prop_assert_eq!(parsed(&written), expected);
     }
@@ -95,8 +91,8 @@ proptest! {
         projection in projection(),
     ) {
         let all: Vec<Resource> = (0..).zip(&groups).map(|(n, (members, _))| whole(n, members)).collect();
-        let parts = (0..).zip(&groups).map(|(n, (members, is_apart))| {
-            if *is_apart { Resource { members_apart: true, ..group(n) } } else { whole(n, members) }
+        let parts = (0..).zip(&groups).map(|(n, (members, is_paged))| {
+            if *is_paged { Resource { members: Members::Paged, ..group(n) } } else { whole(n, members) }
         });
         let parts: Vec<Resource> = parts.collect();
         let place = match walk {
@@ -117,20 +113,19 @@ proptest! {
     }
 }
 
-/// What a worker of before says has no word of members that are apart, and what is said of them is short.
+/// A resource without members has no word of them, and what is said of paged ones is short.
 #[test]
-fn members_apart_are_an_addition_to_what_travels() {
+fn members_are_an_addition_to_what_travels() {
     let before = r#"{"resource_type":"Group","id":"01900000-0000-7000-8000-000000000001","attributes":{"displayName":"g"},
         "meta":{"created":1700000000000,"last_modified":1700000000000,"version":1}}"#;
     let mut read: Resource = serde_json::from_value(json(before)).unwrap();
     assert_eq!(serde_json::to_value(&read).unwrap(), json(before), "written as before");
-    read.members_apart = true;
+    read.members = Members::Paged;
     let outcome = Outcome::Updated { resource: Box::new(read.clone()) };
     let again: Outcome = serde_json::from_value(serde_json::to_value(&outcome).unwrap()).unwrap();
     assert_eq!(again, outcome);
     let query = Query::Members { group: id(1), after: None, count: 2, display: false };
-    let text =
-        r#"{"members":{"group":"01900000-0000-7000-8000-000000000001","after":null,"count":2,"display":false}}"#;
+    let text = r#"{"members":{"group":"01900000-0000-7000-8000-000000000001","after":null,"count":2,"display":false}}"#;
     assert_eq!(serde_json::to_value(query).unwrap(), json(text));
     let member = Member { id: id(2), resource_type: ResourceType::User, display: None };
     let answer = Answer::Members { members: vec![member], next: Some(id(2)) };

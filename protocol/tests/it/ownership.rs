@@ -1,5 +1,7 @@
 //! Who may write what: a timezone that a person has chosen stays, whatever the provider sends and however it spells it.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use protocol::access::Verdict;
 use protocol::decide::{Change, Lookup, decide};
@@ -111,7 +113,10 @@ fn the_product_writes_nothing_else() {
     assert_eq!(status(patching(r#"[{"op":"add","value":{"timezone":"UTC","active":false}}]"#)), Err(403));
     assert_eq!(status(Command::Delete { precondition: Precondition::None }), Err(403));
     let attributes = provided().attributes;
-    assert_eq!(status(Command::Replace { attributes, precondition: Precondition::None }), Err(403));
+    assert_eq!(
+        status(Command::Replace { attributes, members: BTreeSet::new(), precondition: Precondition::None }),
+        Err(403)
+    );
 }
 
 /// `timezone` in any letter case, bare or with its schema's URN.
@@ -130,7 +135,7 @@ fn attempt() -> impl Strategy<Value = Command> {
     let put = (spelling(), value).prop_map(|(name, value)| {
         let body = format!(r#"{{"userName":"alice","active":true,"title":"Boss","{name}":{value}}}"#);
         let attributes = Attributes::parse(ResourceType::User, json(&body)).unwrap();
-        Command::Replace { attributes, precondition: Precondition::None }
+        Command::Replace { attributes, members: BTreeSet::new(), precondition: Precondition::None }
     });
     let with_path = ("(add|Replace|REMOVE)", spelling(), value)
         .prop_map(|(op, path, value)| patching(&format!(r#"[{{"op":"{op}","path":"{path}","value":{value}}}]"#)));

@@ -2,6 +2,7 @@
 
 use expect_test::{Expect, expect};
 use protocol::scim::list::Include;
+use protocol::scim::members::{Member, Members};
 use protocol::scim::projection::Projection;
 use protocol::scim::resource_type::ResourceType;
 use protocol::scim::schema::Extensions;
@@ -134,11 +135,9 @@ fn what_is_never_returned_is_not_even_for_who_asks() {
 
 #[test]
 fn a_members_name_and_place_are_parts_like_others() {
-    let group = resource(
-        ResourceType::Group,
-        id(1),
-        &format!(r#"{{"displayName":"g","members":[{{"value":"{}","type":"User","display":"Ann"}}]}}"#, id(2)),
-    );
+    let mut group = resource(ResourceType::Group, id(1), r#"{"displayName":"g"}"#);
+    let ann = Member { id: id(2), resource_type: ResourceType::User, display: Some("Ann".to_owned()) };
+    group.members = Members::Read(vec![ann]);
     let members = |attributes: &[&str], excluded: &[&str]| {
         let rendered = serde_json::to_value(group.render("https://x", &projection(attributes, excluded))).unwrap();
         rendered["members"].to_string().replace(&id(2).to_string(), "2")

@@ -1,6 +1,7 @@
 //! Resources and lists as clients see them.
 
 use expect_test::expect;
+use protocol::scim::members::{Member, Members};
 use protocol::scim::projection::Projection;
 use protocol::scim::render::{ListResponse, Place};
 use protocol::scim::resource_type::ResourceType;
@@ -42,16 +43,10 @@ fn a_user_has_its_schemas_and_metadata() {
 
 #[test]
 fn members_are_referenced_by_their_kind() {
-    let group = resource(
-        ResourceType::Group,
-        id(1),
-        &format!(
-            r#"{{"displayName":"g","members":[{{"value":"{}"}},{{"value":"{}","type":"Group","$ref":"stale"}}]}}"#,
-            id(2),
-            id(3)
-        ),
-    );
-    expect![[r#"{"schemas":["urn:ietf:params:scim:schemas:core:2.0:Group"],"id":"01900000-0000-7000-8000-000000000001","displayName":"g","members":[{"value":"01900000-0000-7000-8000-000000000002","$ref":"https://scim.example.com/scim/v2/acme/Users/01900000-0000-7000-8000-000000000002"},{"type":"Group","value":"01900000-0000-7000-8000-000000000003","$ref":"https://scim.example.com/scim/v2/acme/Groups/01900000-0000-7000-8000-000000000003"}],"meta":{"resourceType":"Group","created":"2023-11-14T22:13:20.000Z","lastModified":"2023-11-14T22:13:20.000Z","location":"https://scim.example.com/scim/v2/acme/Groups/01900000-0000-7000-8000-000000000001","version":"W/\"1\""}}"#]].assert_eq(&serde_json::to_string(&group.render(BASE_URL, &Projection::default())).unwrap());
+    let mut group = resource(ResourceType::Group, id(1), r#"{"displayName":"g"}"#);
+    let member = |id, resource_type| Member { id, resource_type, display: None };
+    group.members = Members::Read(vec![member(id(2), ResourceType::User), member(id(3), ResourceType::Group)]);
+    expect![[r#"{"schemas":["urn:ietf:params:scim:schemas:core:2.0:Group"],"id":"01900000-0000-7000-8000-000000000001","displayName":"g","members":[{"type":"User","value":"01900000-0000-7000-8000-000000000002","$ref":"https://scim.example.com/scim/v2/acme/Users/01900000-0000-7000-8000-000000000002"},{"type":"Group","value":"01900000-0000-7000-8000-000000000003","$ref":"https://scim.example.com/scim/v2/acme/Groups/01900000-0000-7000-8000-000000000003"}],"meta":{"resourceType":"Group","created":"2023-11-14T22:13:20.000Z","lastModified":"2023-11-14T22:13:20.000Z","location":"https://scim.example.com/scim/v2/acme/Groups/01900000-0000-7000-8000-000000000001","version":"W/\"1\""}}"#]].assert_eq(&serde_json::to_string(&group.render(BASE_URL, &Projection::default())).unwrap());
 }
 
 #[test]

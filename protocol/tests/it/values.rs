@@ -1,10 +1,14 @@
 //! The values that the tests start from.
 
+use std::collections::BTreeSet;
+
 use protocol::id::ResourceId;
 use protocol::message::command::Command;
 use protocol::message::envelope::{Envelope, FORMAT_VERSION, Fingerprint};
 use protocol::ownership::Source;
 use protocol::scim::attributes::Attributes;
+use protocol::scim::body::{ResourceBody, UnparsedBody};
+use protocol::scim::dialect::Dialect;
 use protocol::scim::error::ScimError;
 use protocol::scim::patch::PatchRequest;
 use protocol::scim::resource::{Meta, Ownership, Resource, Version};
@@ -30,10 +34,19 @@ pub(crate) fn stored(text: &str) -> Attributes {
     serde_json::from_str(text).unwrap()
 }
 
+/// A resource from its row's attributes.
 pub(crate) fn resource(resource_type: ResourceType, id: ResourceId, attributes: &str) -> Resource {
     let meta = Meta { created: CREATED, last_modified: CREATED, version: Version::FIRST };
-    let ownership = Ownership::default();
-    Resource { resource_type, id, attributes: stored(attributes), members_apart: false, meta, ownership }
+    Resource::new(resource_type, id, stored(attributes), meta, Ownership::default())
+}
+
+/// A body of a POST or PUT. What is no object is refused with the attributes.
+pub(crate) fn body(resource_type: ResourceType, sent: Value) -> Result<ResourceBody, ScimError> {
+    if let Ok(body) = serde_json::from_value::<UnparsedBody>(sent.clone()) {
+        return body.parse(resource_type, Dialect::Standard);
+    }
+    let attributes = Attributes::parse(resource_type, sent)?;
+    Ok(ResourceBody { attributes, members: BTreeSet::new() })
 }
 
 /// A PATCH from the text of its operations.

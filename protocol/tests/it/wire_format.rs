@@ -1,11 +1,13 @@
 //! Golden envelopes: what was written once stays readable, and is written the same.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use protocol::message::command::Command;
 use protocol::message::envelope::{DecodeError, Envelope};
 use protocol::ownership::Source;
 use protocol::scim::attributes::Attributes;
+use protocol::scim::body::ResourceBody;
 use protocol::scim::patch::{PATCH_SCHEMA, PatchRequest};
 use protocol::scim::precondition::Precondition;
 use protocol::scim::resource::Version;
@@ -13,7 +15,7 @@ use protocol::scim::resource_type::ResourceType;
 use protocol::scim::schema::Extensions;
 use serde_json::Value;
 
-use crate::values::{envelope, id, json, patch};
+use crate::values::{body, envelope, id, json, patch};
 
 fn check(name: &str, expected: &Envelope<Command>) {
     let version = expected.version;
@@ -37,20 +39,18 @@ fn user_body() -> Attributes {
 
 #[test]
 fn create() {
-    check("user_create.json", &provider(ResourceType::User, Command::Create { attributes: user_body() }));
-    let body = format!(r#"{{"displayName":"Staff","members":[{{"value":"{}","display":"Alice"}}]}}"#, id(2));
-    // Version 1 kept what was sent as `display`.
-    let attributes = Attributes::from_stored(json(&body).as_object().unwrap().clone());
-    check("group_create.json", &provider(ResourceType::Group, Command::Create { attributes }));
+    let create = Command::Create { attributes: user_body(), members: BTreeSet::new() };
+    check("user_create.json", &provider(ResourceType::User, create));
+    let sent = format!(r#"{{"displayName":"Staff","members":[{{"value":"{}","display":"Alice"}}]}}"#, id(2));
+    let ResourceBody { attributes, members } = body(ResourceType::Group, json(&sent)).unwrap();
+    check("group_create.json", &provider(ResourceType::Group, Command::Create { attributes, members }));
 }
 
 #[test]
 fn replace() {
     let precondition = Precondition::IfMatch(vec![Version::FIRST, Version::from_number(7)]);
-    check(
-        "user_replace.json",
-        &provider(ResourceType::User, Command::Replace { attributes: user_body(), precondition }),
-    );
+    let replace = Command::Replace { attributes: user_body(), members: BTreeSet::new(), precondition };
+    check("user_replace.json", &provider(ResourceType::User, replace));
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn schemas_and_if_none_match() {
     let schema = extensions().of(ResourceType::User);
     let body = r#"{"userName":"alice","urn:acme:1.0:User":{"badge":"A7","desks":[{"value":"North","floor":3}]}}"#;
     let attributes = Attributes::parse(schema.clone(), json(body)).unwrap();
-    check("user_create_extension.json", &with_extensions(Command::Create { attributes }));
+    check("user_create_extension.json", &with_extensions(Command::Create { attributes, members: BTreeSet::new() }));
     let operations = format!(
         r#"{{"schemas":["{PATCH_SCHEMA}"],"Operations":[{{"op":"add","path":"urn:acme:1.0:User:badge","value":"B8"}},
             {{"op":"remove","path":"urn:acme:1.0:User:desks[value eq \"North\"].floor"}}]}}"#
@@ -108,7 +108,8 @@ fn schemas_and_if_none_match() {
     let precondition = Precondition::IfNoneMatch(vec![Version::from_number(3)]);
     let delete = provider(ResourceType::User, Command::Delete { precondition });
     check("user_delete_if_none_match.json", &delete);
-    let replace = Command::Replace { attributes: user_body(), precondition: Precondition::Absent };
+    let (attributes, members) = (user_body(), BTreeSet::new());
+    let replace = Command::Replace { attributes, members, precondition: Precondition::Absent };
     check("user_replace_if_none_match_any.json", &provider(ResourceType::User, replace));
 }
 

@@ -7,6 +7,7 @@ use protocol::id::{ResourceId, WorkspaceId};
 use protocol::message::query::Answer;
 use protocol::scim::filter::TypeFilter;
 use protocol::scim::list::{Include, Page, Paging};
+use protocol::scim::members::Members;
 use protocol::scim::resource::Resource;
 use protocol::scim::resource_type::ResourceType;
 use protocol::scim::sort::{KeyKind, Sort};
@@ -21,7 +22,7 @@ use super::filter::{Scope, condition, narrowing, nothing, sort_key};
 use super::member_pages;
 use crate::store::entity::{group, user};
 use crate::store::fence::no_fence;
-use crate::store::stored_resource::{StoredResource, set_groups, set_members};
+use crate::store::stored_resource::StoredResource;
 use crate::store::{Context, Store, StoreError, members};
 
 /// What a list is asked for.
@@ -46,12 +47,12 @@ pub(super) async fn list(store: &Store, workspace: &WorkspaceId, search: Search<
         }
         Paging::Cursor { after, count } => reader.walk(after.as_ref(), *count).await?,
     };
-    member_pages::set_apart(&snapshot, workspace, search.joined, &mut resources).await?;
+    member_pages::mark_paged(&snapshot, workspace, search.joined, &mut resources).await?;
     read_joined(&snapshot, workspace, search.joined, &mut resources).await?;
     Ok(Answer::List { total, resources, next })
 }
 
-/// Reads what is neither in the resources' own rows nor left apart: one statement for all members, one for all groups of
+/// Reads what is neither in the resources' own rows nor paged: one statement for all members, one for all groups of
 /// users.
 pub(super) async fn read_joined(
     connection: &impl ConnectionTrait,
@@ -60,15 +61,18 @@ pub(super) async fn read_joined(
     resources: &mut [Resource],
 ) -> Result<(), StoreError> {
     let ids = |kind: ResourceType, wanted: bool| -> Vec<ResourceId> {
-        let here = |one: &&Resource| wanted && one.resource_type == kind && !one.members_apart;
+        let here = |one: &&Resource| wanted && one.resource_type == kind && one.members.is_none();
         resources.iter().filter(here).map(|one| one.id).collect()
     };
     let mut members = members::of_groups(connection, workspace, &ids(ResourceType::Group, joined.members)).await?;
     let mut groups = members::groups_of(connection, workspace, &ids(ResourceType::User, joined.groups)).await?;
     for resource in resources {
         match resource.resource_type {
-            ResourceType::User => set_groups(resource, &groups.remove(&resource.id).unwrap_or_default()),
-            ResourceType::Group => set_members(resource, &members.remove(&resource.id).unwrap_or_default()),
+            ResourceType::User => resource.groups = groups.remove(&resource.id).unwrap_or_default(),
+            ResourceType::Group if joined.members && resource.members.is_none() => {
+                resource.members = Members::Read(members.remove(&resource.id).unwrap_or_default());
+            }
+            ResourceType::Group => {}
         }
     }
     Ok(())

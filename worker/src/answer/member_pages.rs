@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use protocol::id::{ResourceId, WorkspaceId};
 use protocol::message::query::Answer;
 use protocol::scim::list::Include;
-use protocol::scim::members::Member;
+use protocol::scim::members::{Member, Members};
 use protocol::scim::resource::Resource;
 use protocol::scim::resource_type::ResourceType;
 use sea_orm::prelude::Uuid;
@@ -32,8 +32,8 @@ pub(super) struct Page {
     pub(super) display: bool,
 }
 
-/// Leaves the members of those groups apart that would make the answer too large, in its order.
-pub(super) async fn set_apart(
+/// Marks those groups as paged whose members would make the answer too large, in its order.
+pub(super) async fn mark_paged(
     connection: &impl ConnectionTrait,
     workspace: &WorkspaceId,
     joined: Include,
@@ -56,9 +56,9 @@ pub(super) async fn set_apart(
     let mut room = MAX_TOGETHER;
     for resource in resources {
         let Some(count) = counts.get(&resource.id) else { continue };
-        resource.members_apart = *count > room;
-        if !resource.members_apart {
-            room -= count;
+        match room.checked_sub(*count) {
+            Some(left) => room = left,
+            None => resource.members = Members::Paged,
         }
     }
     Ok(())

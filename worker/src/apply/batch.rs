@@ -23,7 +23,6 @@ use crate::store::entity::operation;
 use crate::store::ledger::State;
 use crate::store::members::groups_of;
 use crate::store::settled::{CopyReason, SettledCopy, insert_copies};
-use crate::store::stored_resource::set_groups;
 use crate::store::{Store, StoreError, column, commit, ledger};
 
 /// Applies the whole batch or nothing of it.
@@ -90,7 +89,7 @@ async fn show_groups(
         for (operation, user) in users {
             let resource = endings.get_mut(&operation).and_then(answered_user);
             if let (Some(resource), Some(groups)) = (resource, groups.get(&user)) {
-                set_groups(resource, groups);
+                resource.groups.clone_from(groups);
             }
         }
     }

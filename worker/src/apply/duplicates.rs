@@ -13,7 +13,7 @@ impl WorkingSet {
     /// changed the resource since: what was created then, as it is now.
     pub(super) fn duplicate(&mut self, accepted: &Accepted) -> Option<Outcome> {
         let envelope = &accepted.envelope;
-        let Command::Create { attributes } = &envelope.body else { return None };
+        let Command::Create { members, .. } = &envelope.body else { return None };
         let name = claimed_names(envelope.resource_type, &envelope.body).pop()?;
         let holder = *self.holders.get(&(envelope.workspace.clone(), envelope.resource_type, name))?;
         let holder = Key { workspace: envelope.workspace.clone(), id: holder };
@@ -23,7 +23,7 @@ impl WorkingSet {
             return None;
         }
         let (operation, ingress) = (original.operation, original.ingress.clone()?);
-        let resource = Box::new(self.shown(&holder.workspace, image, attributes));
+        let resource = Box::new(self.shown(&holder.workspace, image, members));
         self.give_access_again(&holder, accepted);
         Some(Outcome::Duplicate { operation, ingress, resource })
     }

@@ -8,9 +8,8 @@ use protocol::id::{ResourceId, WorkspaceId};
 use protocol::message::command::Command;
 use protocol::message::outcome::Outcome;
 use protocol::ownership::{OwnershipPolicy, Source};
-use protocol::scim::attributes::Attributes;
 use protocol::scim::error::{ScimError, ScimType};
-use protocol::scim::members::{Member, MemberDelta};
+use protocol::scim::members::{Member, MemberDelta, Members};
 use protocol::scim::name::CanonicalName;
 use protocol::scim::resource::Resource;
 use protocol::scim::resource_type::ResourceType;
@@ -21,7 +20,7 @@ use super::membership::Membership;
 use crate::accepted::Accepted;
 use crate::store::entity::operation;
 use crate::store::fence::Fence;
-use crate::store::stored_resource::{Key, StoredResource, set_members};
+use crate::store::stored_resource::{Key, StoredResource};
 
 /// The most members that a command names and is answered with: an outcome has to fit into one message. Of more, none
 /// is looked up, and the ingress asks for them by pages.
@@ -237,11 +236,11 @@ impl WorkingSet {
             (ResourceType::Group, Command::Patch { .. } | Command::Delete { .. }) => {
                 Outcome::UpdatedWithoutBody { version: image.resource.meta.version }
             }
-            (_, Command::Create { attributes }) => {
-                Outcome::Created { resource: Box::new(self.shown(&key.workspace, image, attributes)) }
+            (_, Command::Create { members, .. }) => {
+                Outcome::Created { resource: Box::new(self.shown(&key.workspace, image, members)) }
             }
-            (_, Command::Replace { attributes, .. }) => {
-                Outcome::Updated { resource: Box::new(self.shown(&key.workspace, image, attributes)) }
+            (_, Command::Replace { members, .. }) => {
+                Outcome::Updated { resource: Box::new(self.shown(&key.workspace, image, members)) }
             }
             (ResourceType::User, Command::Patch { .. } | Command::Delete { .. }) => {
                 Outcome::Updated { resource: Box::new(image.resource.clone()) }
@@ -249,18 +248,20 @@ impl WorkingSet {
         }
     }
 
-    /// The resource with those of its members that are live, if it is a group of these `attributes`.
-    pub(super) fn shown(&self, workspace: &WorkspaceId, image: &StoredResource, attributes: &Attributes) -> Resource {
+    /// The resource with those of its members that are live, if it is a group of these.
+    pub(super) fn shown(
+        &self,
+        workspace: &WorkspaceId,
+        image: &StoredResource,
+        members: &BTreeSet<ResourceId>,
+    ) -> Resource {
         let mut resource = image.resource.clone();
         if resource.resource_type == ResourceType::Group {
-            let mut named: Vec<ResourceId> = attributes.group().member_ids().collect();
-            named.sort_unstable();
-            named.dedup();
-            resource.members_apart = named.len() > MAX_SHOWN;
-            if !resource.members_apart {
-                let live = named.into_iter().filter_map(|id| self.member(workspace, id));
-                set_members(&mut resource, &live.collect::<Vec<_>>());
-            }
+            resource.members = if members.len() > MAX_SHOWN {
+                Members::Paged
+            } else {
+                Members::Read(members.iter().filter_map(|id| self.member(workspace, *id)).collect())
+            };
         }
         resource
     }

@@ -70,7 +70,7 @@ fn payload(mut message: OutcomeMessage, limit: usize) -> serde_json::Result<Opti
     if whole.len() <= limit {
         return Ok(Some(whole));
     }
-    message.outcome.set_members_apart();
+    message.outcome.page_members();
     Ok(Some(serde_json::to_vec(&message)?).filter(|payload| payload.len() <= limit))
 }
 
@@ -78,6 +78,7 @@ fn payload(mut message: OutcomeMessage, limit: usize) -> serde_json::Result<Opti
 mod tests {
     use protocol::id::ResourceId;
     use protocol::scim::attributes::Attributes;
+    use protocol::scim::members::{Member, Members};
     use protocol::scim::resource::{Meta, Ownership, Resource, Version};
     use protocol::scim::resource_type::ResourceType;
     use protocol::time::Timestamp;
@@ -87,13 +88,15 @@ mod tests {
     use super::*;
 
     fn message(name: &str, members: usize) -> OutcomeMessage {
-        let attributes = json!({ "displayName": name, "members": vec![json!({ "value": "x" }); members] });
+        let attributes = json!({ "displayName": name });
+        let member = Member { id: ResourceId(Uuid::nil()), resource_type: ResourceType::User, display: None };
         let now = Timestamp::from_millis(0);
         let resource = Resource {
             resource_type: ResourceType::Group,
             id: ResourceId(Uuid::nil()),
             attributes: Attributes::from_stored(attributes.as_object().unwrap().clone()),
-            members_apart: false,
+            members: Members::Read(vec![member; members]),
+            groups: Vec::new(),
             meta: Meta { created: now, last_modified: now, version: Version::FIRST },
             ownership: Ownership::default(),
         };
@@ -109,7 +112,7 @@ mod tests {
             let payload = payload(message, 1000).unwrap()?;
             let read: OutcomeMessage = serde_json::from_slice(&payload).unwrap();
             let Outcome::Updated { resource } = read.outcome else { panic!() };
-            Some((resource.members_apart, resource.attributes.as_map().contains_key("members")))
+            Some((resource.members == Members::Paged, matches!(resource.members, Members::Read(_))))
         };
         assert_eq!(sent(message("Staff", 3)), Some((false, true)));
         assert_eq!(sent(message("Staff", 100)), Some((true, false)));

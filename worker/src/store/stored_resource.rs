@@ -3,7 +3,6 @@
 use protocol::access::Standing;
 use protocol::id::{OperationId, ResourceId, WorkspaceId};
 use protocol::scim::attributes::Attributes;
-use protocol::scim::members::Member;
 use protocol::scim::name::CanonicalName;
 use protocol::scim::resource::{Meta, Resource, Version};
 use protocol::scim::resource_type::ResourceType;
@@ -18,7 +17,7 @@ use super::{StoreError, column, sequence};
 /// What a row holds: a resource without members, and what only the worker knows of it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StoredResource {
-    /// The resource; a user's with `active`, a group's without `members`.
+    /// The resource; a user's with `active`.
     pub(crate) resource: Resource,
     /// The command whose word on access counts so far; none for a group.
     pub(crate) standing: Standing,
@@ -57,9 +56,7 @@ impl StoredResource {
         attributes.set("active", Value::Bool(row.active));
         let meta = meta(row.created_at, row.modified_at, row.version);
         let ownership = ownership(row.ownership)?;
-        let id = ResourceId(row.id);
-        let resource =
-            Resource { resource_type: ResourceType::User, id, attributes, members_apart: false, meta, ownership };
+        let resource = Resource::new(ResourceType::User, ResourceId(row.id), attributes, meta, ownership);
         Ok(Self {
             resource,
             standing: standing(row.active_seq, row.active_arrived),
@@ -76,9 +73,7 @@ impl StoredResource {
         let attributes = attributes(row.attributes)?;
         let meta = meta(row.created_at, row.modified_at, row.version);
         let ownership = ownership(row.ownership)?;
-        let id = ResourceId(row.id);
-        let resource =
-            Resource { resource_type: ResourceType::Group, id, attributes, members_apart: false, meta, ownership };
+        let resource = Resource::new(ResourceType::Group, ResourceId(row.id), attributes, meta, ownership);
         Ok(Self {
             resource,
             standing: Standing::default(),
@@ -124,13 +119,13 @@ impl StoredResource {
     /// Writes a group's row.
     pub(crate) fn group_row(&self, workspace: &WorkspaceId) -> Result<group::Model, StoreError> {
         let Resource { attributes, meta, ownership, id, .. } = &self.resource;
-        let display_name = attributes.group().display_name().unwrap_or_default().to_owned();
+        let display_name = attributes.string("displayName").unwrap_or_default().to_owned();
         Ok(group::Model {
             workspace: workspace.to_string(),
             id: id.0,
             display_name_key: CanonicalName::of(&display_name).as_str().to_owned(),
             display_name,
-            external_id: attributes.group().external_id().map(ToOwned::to_owned),
+            external_id: attributes.string("externalId").map(ToOwned::to_owned),
             search: self.search_form(attributes),
             attributes: Value::Object(attributes.clone().into_map()),
             ownership: json(ownership)?,
@@ -151,20 +146,6 @@ impl StoredResource {
     /// The unique name, in canonical form.
     pub(crate) fn name(&self) -> Option<CanonicalName> {
         self.resource.attributes.string(self.resource.resource_type.unique_attribute()).map(CanonicalName::of)
-    }
-}
-
-/// Puts members into a group that is about to be answered. No members, no attribute (RFC 7643 §2.5).
-pub(crate) fn set_members(group: &mut Resource, members: &[Member]) {
-    if !members.is_empty() {
-        group.attributes.set("members", Value::Array(members.iter().map(Member::value).collect()));
-    }
-}
-
-/// Puts the groups to which a user belongs directly into a user that is about to be answered (RFC 7643 §4.1.2).
-pub(crate) fn set_groups(user: &mut Resource, groups: &[Member]) {
-    if !groups.is_empty() {
-        user.attributes.set("groups", Value::Array(groups.iter().map(Member::as_group).collect()));
     }
 }
 

@@ -1,5 +1,7 @@
 //! The people and groups that filters choose from.
 
+use std::collections::BTreeSet;
+
 use protocol::message::command::Command;
 use protocol::scim::attributes::Attributes;
 use protocol::scim::resource_type::ResourceType;
@@ -68,11 +70,11 @@ pub(super) async fn fill(db: &TestDatabase) {
         let mut batch = Vec::new();
         for n in 0..USERS {
             let at = u128::try_from(n).unwrap() + u128::from(first);
-            batch.push(log.user(at, Command::Create { attributes: person(&mut dice, n) }));
+            batch.push(log.user(at, Command::Create { attributes: person(&mut dice, n), members: BTreeSet::new() }));
         }
         for n in 0..GROUPS {
             let at = u128::try_from(n).unwrap() + u128::from(first);
-            batch.push(log.group(at, Command::Create { attributes: team(&mut dice, n, u128::from(first)) }));
+            batch.push(log.group(at, team(&mut dice, n, u128::from(first))));
         }
         for accepted in &mut batch {
             accepted.envelope.extensions = extensions();
@@ -96,20 +98,19 @@ fn person(dice: &mut Dice, n: usize) -> Attributes {
     Attributes::parse(schema, body.into()).unwrap()
 }
 
-fn team(dice: &mut Dice, n: usize, first: u128) -> Attributes {
-    let mut members = Vec::new();
+fn team(dice: &mut Dice, n: usize, first: u128) -> Command {
+    let mut members = BTreeSet::new();
     for _ in 0..dice.below(5) {
         let users = u128::try_from(dice.below(USERS + 5)).unwrap() + first;
         let groups = u128::try_from(dice.below(GROUPS + 2)).unwrap() + first;
         let own = u128::try_from(n).unwrap() + first;
         // Some are not there; a group is a member now and then, but never of itself.
         let member = if dice.one_in(4) && groups != own { group(groups) } else { user(users) };
-        members.push(json!({ "value": member }));
+        members.insert(member);
     }
     let external = if dice.one_in(2) { json!(dice.pick(&TEXTS)) } else { Value::Null };
-    let body =
-        json!({ "displayName": format!("{}{n}", dice.pick(&TEXTS)), "members": members, "externalId": external });
-    Attributes::parse(ResourceType::Group, body).unwrap()
+    let body = json!({ "displayName": format!("{}{n}", dice.pick(&TEXTS)), "externalId": external });
+    Command::Create { attributes: Attributes::parse(ResourceType::Group, body).unwrap(), members }
 }
 
 fn some_of(dice: &mut Dice, definitions: &[AttributeDefinition]) -> Map<String, Value> {

@@ -1,15 +1,10 @@
 //! Typed views of attributes, for code that needs a certain field: everything else is driven by the schema.
 
 use super::Attributes;
-use crate::id::ResourceId;
 
 /// A user's attributes (RFC 7643 §4.1).
 #[derive(Debug, Clone, Copy)]
 pub struct UserView<'a>(pub(super) &'a Attributes);
-
-/// A group's attributes (RFC 7643 §4.2).
-#[derive(Debug, Clone, Copy)]
-pub struct GroupView<'a>(pub(super) &'a Attributes);
 
 impl<'a> UserView<'a> {
     /// The name to sign in with; every stored user has one.
@@ -40,22 +35,5 @@ impl<'a> UserView<'a> {
     /// What a group shows of the person: `displayName`, else `userName`.
     pub fn display(self) -> &'a str {
         self.display_name().or_else(|| self.user_name()).unwrap_or_default()
-    }
-}
-
-impl<'a> GroupView<'a> {
-    /// The group's name; every stored group has one.
-    pub fn display_name(self) -> Option<&'a str> {
-        self.0.string("displayName")
-    }
-
-    /// The provider's own id.
-    pub fn external_id(self) -> Option<&'a str> {
-        self.0.string("externalId")
-    }
-
-    /// The ids in `members`, in the order in which they were sent.
-    pub fn member_ids(self) -> impl Iterator<Item = ResourceId> + 'a {
-        self.0.member_ids()
     }
 }

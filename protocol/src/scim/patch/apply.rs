@@ -108,7 +108,7 @@ fn on_values(before: Vec<Value>, path: &PatchPath, edit: Edit<'_>) -> Result<Vec
     if primaries(&after) > 1 {
         return Err(invalid_value(&path.attribute().parent().to_string(), "would have more than one primary value"));
     }
-    check_count(path.attribute().attribute(), &after, &path.attribute().parent().to_string())?;
+    check_count(&after, &path.attribute().parent().to_string())?;
     Ok(after)
 }
 

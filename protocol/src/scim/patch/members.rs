@@ -6,11 +6,9 @@ use serde_json::Value;
 
 use super::{PatchOp, PatchPath, PatchRequest, Verb, mutability};
 use crate::id::ResourceId;
-use crate::scim::attributes::{check_named, invalid_member, member_id};
 use crate::scim::error::{ScimError, ScimType};
 use crate::scim::filter::{Filter, FilterValue};
-use crate::scim::members::MemberDelta;
-use crate::scim::value;
+use crate::scim::members::{MemberDelta, invalid_member, sent_id};
 
 /// Reads an operation whose path begins with `members`.
 pub(super) fn operation(path: &PatchPath, verb: Verb, value: Option<Value>) -> Result<Vec<PatchOp>, ScimError> {
@@ -25,10 +23,10 @@ pub(super) fn operation(path: &PatchPath, verb: Verb, value: Option<Value>) -> R
             return Err(ScimError::bad_request(ScimType::InvalidPath, detail));
         }
         // RFC 7644 §3.5.2.2 knows no value here and would remove everybody; Entra means those in the value.
-        (Verb::Remove, None, Some(value)) => PatchOp::RemoveMembers(ids(path, value)?),
+        (Verb::Remove, None, Some(value)) => PatchOp::RemoveMembers(ids(value)?),
         (Verb::Remove | Verb::Replace, None, None) => PatchOp::ReplaceMembers(BTreeSet::new()),
-        (Verb::Replace, None, Some(value)) => PatchOp::ReplaceMembers(ids(path, value)?),
-        (Verb::Add, None, Some(value)) => PatchOp::AddMembers(ids(path, value)?),
+        (Verb::Replace, None, Some(value)) => PatchOp::ReplaceMembers(ids(value)?),
+        (Verb::Add, None, Some(value)) => PatchOp::AddMembers(ids(value)?),
         (Verb::Add, None, None) => return Ok(Vec::new()),
     };
     let changes_nothing =
@@ -61,11 +59,9 @@ impl PatchRequest {
     }
 }
 
-fn ids(path: &PatchPath, value: Value) -> Result<BTreeSet<ResourceId>, ScimError> {
-    check_named(&value)?;
-    let checked = value::checked(path.attribute().attribute(), value, "members")?;
-    let members = checked.iter().filter_map(Value::as_array).flatten();
-    members.map(|member| member_id(member).ok_or_else(invalid_member)).collect()
+fn ids(value: Value) -> Result<BTreeSet<ResourceId>, ScimError> {
+    let elements = if let Value::Array(elements) = value { elements } else { vec![value] };
+    elements.into_iter().filter_map(|element| sent_id(element).transpose()).collect()
 }
 
 /// The ids that a filter names: `value eq "…"`, and several of these joined by `or`.

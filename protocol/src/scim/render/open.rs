@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{ListResponse, Reference};
 use crate::id::ResourceId;
-use crate::scim::members::Member;
+use crate::scim::members::{Member, Members};
 use crate::scim::projection::{Projection, Shown};
 use crate::scim::resource::Resource;
 use crate::scim::resource_type::ResourceType;
@@ -24,7 +24,7 @@ pub struct OpenGroup {
 impl Resource {
     /// Whether members have to be asked for to show the resource.
     pub fn is_open(&self, projection: &Projection) -> bool {
-        self.members_apart && projection.core(ResourceType::Group, "members") != Shown::Nothing
+        self.members == Members::Paged && projection.core(ResourceType::Group, "members") != Shown::Nothing
     }
 
     /// Writes the resource; a group whose members are shown and not in here stays open for them.
@@ -56,7 +56,7 @@ impl OpenGroup {
         for member in members {
             out.extend_from_slice(if self.begun { b"," } else { b",\"members\":[" });
             self.begun = true;
-            let reference = Reference { value: &member.value(), target: None, base_url, shown: &self.shown };
+            let reference = Reference { member, of: ResourceType::Group, base_url, shown: &self.shown };
             serde_json::to_writer(&mut *out, &reference)?;
         }
         Ok(())

@@ -15,10 +15,11 @@ const ATTRIBUTES: &[Attribute] = &[
         .required()
         .uniqueness(Uniqueness::Server)
         .about("The group's name; unique within the workspace, in any letter case"),
-    Attribute::complex("members", MEMBERS).multi_valued().about("Users and groups that belong to the group"),
+    Attribute::complex("members", MEMBER).multi_valued().about("Users and groups that belong to the group"),
 ];
 
-const MEMBERS: &[Attribute] = &[
+/// The parts of one member.
+pub(crate) const MEMBER: &[Attribute] = &[
     Attribute::string("value").mutability(Mutability::Immutable).about("The member's id"),
     Attribute::reference("$ref", &["User", "Group"]).mutability(Mutability::Immutable).about("The member's URI"),
     Attribute::string("type").canonical(&["User", "Group"]).mutability(Mutability::Immutable).about("User or Group"),
