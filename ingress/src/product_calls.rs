@@ -4,10 +4,10 @@ use async_nats::{Client, Message, SubscribeError};
 use futures::StreamExt;
 use http::Method;
 use protocol::id::{Namespace, ResourceId, WorkspaceId};
-use protocol::message::admin::{AdminCall, AdminError, AdminReply, AdminResult};
 use protocol::message::command::Command;
 use protocol::message::envelope::{Envelope, FORMAT_VERSION};
 use protocol::message::lane::Lane;
+use protocol::message::operator::{OperatorError, Timezone, UserSetTimezone};
 use protocol::message::outcome::Outcome;
 use protocol::message::query::{Answer, Query};
 use protocol::ownership::Source;
@@ -34,7 +34,7 @@ const QUEUE_GROUP: &str = "ingress";
 
 /// Listens for calls, for as long as the client lives.
 pub(crate) async fn start(client: Client, namespace: &Namespace, state: AppState) -> Result<(), SubscribeError> {
-    let subject = namespace.admin(AdminCall::INGRESS_VERB);
+    let subject = namespace.operator_call::<UserSetTimezone>();
     let calls = client.queue_subscribe(subject, QUEUE_GROUP.to_owned()).await?;
     tokio::spawn(calls.for_each_concurrent(AT_A_TIME, move |call| reply(client.clone(), state.clone(), call)));
     Ok(())
@@ -42,7 +42,7 @@ pub(crate) async fn start(client: Client, namespace: &Namespace, state: AppState
 
 async fn reply(client: Client, state: AppState, call: Message) {
     let Some(inbox) = call.reply else { return };
-    let result = answer(&state, &call.payload).await;
+    let result = set_timezone(&state, &call.payload).await;
     let sent = match serde_json::to_vec(&result) {
         Ok(bytes) => client.publish(inbox, bytes.into()).await.is_ok(),
         Err(_) => false,
@@ -52,24 +52,17 @@ async fn reply(client: Client, state: AppState, call: Message) {
     }
 }
 
-async fn answer(state: &AppState, payload: &[u8]) -> AdminResult {
-    match serde_json::from_slice(payload) {
-        Ok(AdminCall::UserSetTimezone { workspace, user, zone }) => set_timezone(state, &workspace, &user, &zone).await,
-        Ok(_) | Err(_) => {
-            Err(AdminError::Invalid { detail: format!("an ingress answers only {}", AdminCall::INGRESS_VERB) })
-        }
-    }
-}
-
-async fn set_timezone(state: &AppState, workspace: &WorkspaceId, user: &str, zone: &str) -> AdminResult {
-    let zone = known_zone(zone)?;
-    let user = resolve(state, workspace, user).await?;
-    let extensions = extensions(state, workspace).await?;
-    let envelope = envelope(state, workspace.clone(), extensions, user, zone)?;
+async fn set_timezone(state: &AppState, payload: &[u8]) -> Result<Timezone, OperatorError> {
+    let UserSetTimezone { workspace, user, zone } = serde_json::from_slice(payload)
+        .map_err(|error| OperatorError::Invalid { detail: format!("the call cannot be decoded: {error}") })?;
+    let zone = known_zone(&zone)?;
+    let user = resolve(state, &workspace, &user).await?;
+    let extensions = extensions(state, &workspace).await?;
+    let envelope = envelope(state, workspace, extensions, user, zone)?;
     let lane = Lane::of(ResourceType::User, &envelope.body);
     let timing = state.settings.timing(Instant::now(), Instant::now());
     match state.apply(envelope, lane, timing).await.map_err(unavailable)? {
-        Outcome::Updated { resource } => Ok(AdminReply::Timezone { user, zone: zone_of(&resource) }),
+        Outcome::Updated { resource } => Ok(Timezone { user, zone: zone_of(&resource) }),
         Outcome::Rejected { error } => Err(refused(error)),
         Outcome::Superseded => Err(refused(ScimError::superseded())),
         Outcome::Created { .. } | Outcome::UpdatedWithoutBody { .. } | Outcome::Deleted | Outcome::Duplicate { .. } => {
@@ -79,7 +72,7 @@ async fn set_timezone(state: &AppState, workspace: &WorkspaceId, user: &str, zon
 }
 
 /// An IANA name, spelled as in the database.
-fn known_zone(zone: &str) -> Result<&'static str, AdminError> {
+fn known_zone(zone: &str) -> Result<&'static str, OperatorError> {
     let names = || chrono_tz::TZ_VARIANTS.iter().map(|known| known.name());
     if let Some(name) = names().find(|name| *name == zone) {
         return Ok(name);
@@ -89,10 +82,10 @@ fn known_zone(zone: &str) -> Result<&'static str, AdminError> {
     let near = names().find(|name| name.eq_ignore_ascii_case(&wanted) || city(name).eq_ignore_ascii_case(&wanted));
     let hint =
         near.map_or_else(|| "use an IANA name such as Europe/Paris".to_owned(), |name| format!("did you mean {name}?"));
-    Err(AdminError::Invalid { detail: format!("this is not a timezone; {hint}") })
+    Err(OperatorError::Invalid { detail: format!("this is not a timezone; {hint}") })
 }
 
-async fn resolve(state: &AppState, workspace: &WorkspaceId, user: &str) -> Result<ResourceId, AdminError> {
+async fn resolve(state: &AppState, workspace: &WorkspaceId, user: &str) -> Result<ResourceId, OperatorError> {
     if let Ok(id) = user.parse() {
         return Ok(id);
     }
@@ -110,7 +103,7 @@ async fn resolve(state: &AppState, workspace: &WorkspaceId, user: &str) -> Resul
 }
 
 /// The workspace's own schemas: what the user has of them is written again with this change.
-async fn extensions(state: &AppState, workspace: &WorkspaceId) -> Result<Extensions, AdminError> {
+async fn extensions(state: &AppState, workspace: &WorkspaceId) -> Result<Extensions, OperatorError> {
     match state.gateway.ask(workspace, Query::Profile).await.map_err(unavailable)? {
         Answer::Profile { profile } => Ok(profile.extensions),
         _ => Err(unavailable(GatewayError::UnexpectedAnswer)),
@@ -123,7 +116,7 @@ fn envelope(
     extensions: Extensions,
     user: ResourceId,
     zone: &str,
-) -> Result<Envelope<Command>, AdminError> {
+) -> Result<Envelope<Command>, OperatorError> {
     let body = json!({
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
         "Operations": [{ "op": "replace", "path": "timezone", "value": zone }],
@@ -152,21 +145,21 @@ fn zone_of(user: &Resource) -> String {
     user.attributes.user().timezone().unwrap_or_default().to_owned()
 }
 
-fn no_such_user() -> AdminError {
-    AdminError::NotFound { what: "user".to_owned() }
+fn no_such_user() -> OperatorError {
+    OperatorError::NotFound { what: "user".to_owned() }
 }
 
-fn refused(error: ScimError) -> AdminError {
+fn refused(error: ScimError) -> OperatorError {
     match error.status {
         404 => no_such_user(),
-        409 | 412 => AdminError::Conflict { detail: error.detail },
-        _ => AdminError::Invalid { detail: error.detail },
+        409 | 412 => OperatorError::Conflict { detail: error.detail },
+        _ => OperatorError::Invalid { detail: error.detail },
     }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "reads as map_err(unavailable)")]
-fn unavailable(error: GatewayError) -> AdminError {
-    AdminError::Unavailable { detail: error.to_string() }
+fn unavailable(error: GatewayError) -> OperatorError {
+    OperatorError::Unavailable { detail: error.to_string() }
 }
 
 #[cfg(test)]

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use comfy_table::{Table, presets};
 use protocol::id::{Namespace, WorkspaceId};
-use protocol::message::admin::{AdminCall, AdminReply, DeadLetter};
+use protocol::message::operator::{DeadLetter, DeadLetterList};
 use runtime::settings::{BrokerSettings, Secret};
 use tokio::time::Instant;
 
@@ -111,9 +111,7 @@ async fn play(args: &DemoArgs, plan: &SystemPlan, topology: &Topology) -> anyhow
 async fn dead_letters(management: &Management) -> anyhow::Result<Vec<DeadLetter>> {
     let until = Instant::now() + DEAD_TIMEOUT;
     loop {
-        let AdminReply::DeadLetters { dead_letters, .. } = management.call(AdminCall::DeadLetterList).await? else {
-            bail!("a worker answered another question")
-        };
+        let dead_letters = management.call(DeadLetterList {}).await?.dead_letters;
         if dead_letters.len() >= BROKEN || Instant::now() >= until {
             return Ok(dead_letters);
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_nats::Client;
 use protocol::id::{Namespace, WorkspaceId};
-use protocol::message::admin::{AdminCall, AdminResult};
+use protocol::message::operator::{DialectSeen, OperatorError, Workspace};
 use protocol::scim::dialect::Dialect;
 use runtime::lock::locked;
 use tokio::time::Instant;
@@ -28,16 +28,17 @@ impl DialectReports {
         if !self.is_news(workspace, dialect) {
             return;
         }
-        let call = AdminCall::DialectSeen { workspace: workspace.clone(), dialect };
-        let (client, subject, reports) = (client.clone(), namespace.admin(call.verb()), self.clone());
+        let call = DialectSeen { workspace: workspace.clone(), dialect };
+        let (client, subject, reports) = (client.clone(), namespace.operator_call::<DialectSeen>(), self.clone());
         tokio::spawn(async move {
             let Ok(payload) = serde_json::to_vec(&call) else { return };
             let asked = tokio::time::timeout(ANSWER_TIMEOUT, client.request(subject, payload.into())).await;
             let told = asked.ok().and_then(Result::ok).is_some_and(|reply| {
-                serde_json::from_slice::<AdminResult>(&reply.payload).is_ok_and(|result| result.is_ok())
+                let result = serde_json::from_slice::<Result<Workspace, OperatorError>>(&reply.payload);
+                result.is_ok_and(|result| result.is_ok())
             });
-            if !told && let AdminCall::DialectSeen { workspace, .. } = call {
-                locked(&reports.0).remove(&workspace);
+            if !told {
+                locked(&reports.0).remove(&call.workspace);
             }
         });
     }

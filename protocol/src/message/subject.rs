@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::id::{IngressId, Namespace, ResourceId, WorkspaceId};
 use crate::message::lane::Lane;
+use crate::message::operator::{OperatorCall, Process};
 use crate::scim::resource_type::ResourceType;
 
 impl Namespace {
@@ -37,9 +38,22 @@ impl Namespace {
         format!("{self}.query.*")
     }
 
-    /// Where the operator's calls of one verb are answered.
-    pub fn admin(&self, verb: &str) -> String {
-        format!("{self}.admin.{verb}")
+    /// Where one of the operator's calls is answered.
+    pub fn operator_call<C: OperatorCall>(&self) -> String {
+        match C::ANSWERED_BY {
+            Process::Worker => format!("{self}.admin.{}", C::VERB),
+            Process::Ingress => format!("{self}.product.{}", C::VERB),
+        }
+    }
+
+    /// Where workers answer the operator's calls.
+    pub fn all_operator_calls(&self) -> String {
+        format!("{self}.admin.*")
+    }
+
+    /// The verb of a call to workers; none if the subject is another one.
+    pub fn operator_verb<'a>(&self, subject: &'a str) -> Option<&'a str> {
+        subject.strip_prefix(self.as_str())?.strip_prefix(".admin.")
     }
 
     /// Where one ingress hears the outcomes of the commands that it accepted.

@@ -1,12 +1,11 @@
 //! `rosterd audit`.
 
 use clap::Subcommand;
-use protocol::message::admin::{AdminCall, AdminReply, Balance};
+use protocol::message::operator::{AuditBalance, Balance};
 use serde::Serialize;
 use serde_json::json;
 
 use super::connection::OperatorCommand;
-use super::management::CallError;
 use super::output::{print, table};
 
 #[derive(Debug, Subcommand)]
@@ -21,10 +20,7 @@ pub(super) enum Action {
 pub(super) async fn run(
     OperatorCommand { connection, action: Action::Balance }: OperatorCommand<Action>,
 ) -> anyhow::Result<bool> {
-    let management = connection.open().await?;
-    let AdminReply::Balance(balance) = management.call(AdminCall::AuditBalance).await? else {
-        return Err(CallError::UnexpectedReply.into());
-    };
+    let balance = connection.open().await?.call(AuditBalance {}).await?;
     let (balanced, at_rest, stored) = (balance.missing == 0, balance.in_log == 0, balance.stored());
     let shown = Shown { balanced, at_rest, stored, balance: &balance };
     print(connection.output, &json!(shown), || table_of(&balance))?;

@@ -1,11 +1,10 @@
 //! `rosterd dead-letters`.
 
 use clap::Subcommand;
-use protocol::message::admin::{AdminCall, AdminReply, DeadLetter};
+use protocol::message::operator::{DeadLetter, DeadLetterList, DeadLetters};
 use serde_json::{Value, json};
 
 use super::connection::OperatorCommand;
-use super::management::CallError;
 use super::output::{print, table, with_times};
 
 #[derive(Debug, Subcommand)]
@@ -18,10 +17,7 @@ pub(super) enum Action {
 pub(super) async fn run(
     OperatorCommand { connection, action: Action::List }: OperatorCommand<Action>,
 ) -> anyhow::Result<()> {
-    let management = connection.open().await?;
-    let AdminReply::DeadLetters { total, dead_letters } = management.call(AdminCall::DeadLetterList).await? else {
-        return Err(CallError::UnexpectedReply.into());
-    };
+    let DeadLetters { total, dead_letters } = connection.open().await?.call(DeadLetterList {}).await?;
     let list: Vec<Value> = dead_letters.iter().map(|letter| with_times(letter, &["dead_at"])).collect();
     print(connection.output, &json!({ "total": total, "dead_letters": list }), || table_of(&dead_letters))
 }

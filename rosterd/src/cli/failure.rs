@@ -1,7 +1,7 @@
 //! What a command that failed says, and what it exits with.
 
 use async_nats::ConnectErrorKind;
-use protocol::message::admin::AdminError;
+use protocol::message::operator::OperatorError;
 
 use crate::cli::management::CallError;
 
@@ -32,17 +32,17 @@ fn of_call(error: &CallError) -> u8 {
             | ConnectErrorKind::Io
             | ConnectErrorKind::MaxReconnects => UNREACHABLE,
         },
-        CallError::Unanswered { .. } | CallError::Refused(AdminError::Unavailable { .. }) => UNREACHABLE,
-        CallError::Refused(AdminError::NotFound { .. }) => NOT_FOUND,
-        CallError::Refused(AdminError::Conflict { .. } | AdminError::Invalid { .. })
+        CallError::Unanswered { .. } | CallError::Refused(OperatorError::Unavailable { .. }) => UNREACHABLE,
+        CallError::Refused(OperatorError::NotFound { .. }) => NOT_FOUND,
+        CallError::Refused(OperatorError::Conflict { .. } | OperatorError::Invalid { .. })
         | CallError::Settings(_)
-        | CallError::Message { .. }
-        | CallError::UnexpectedReply => FAILED,
+        | CallError::Message { .. } => FAILED,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use protocol::message::operator::Process;
     use runtime::telemetry::error_chain;
 
     use super::*;
@@ -54,18 +54,18 @@ mod tests {
     #[test]
     fn a_refusal_tells_what_is_missing_from_what_is_wrong() {
         let text = String::new;
-        assert_eq!(code(CallError::Refused(AdminError::Conflict { detail: text() })), 1);
-        assert_eq!(code(CallError::Refused(AdminError::Invalid { detail: text() })), 1);
-        assert_eq!(code(CallError::Refused(AdminError::NotFound { what: text() })), 3);
-        assert_eq!(code(CallError::Refused(AdminError::Unavailable { detail: text() })), 4);
-        assert_eq!(code(CallError::Unanswered { who: "worker", namespace: "rosterd".parse().unwrap() }), 4);
-        assert_eq!(code(CallError::UnexpectedReply), 1);
+        assert_eq!(code(CallError::Refused(OperatorError::Conflict { detail: text() })), 1);
+        assert_eq!(code(CallError::Refused(OperatorError::Invalid { detail: text() })), 1);
+        assert_eq!(code(CallError::Refused(OperatorError::NotFound { what: text() })), 3);
+        assert_eq!(code(CallError::Refused(OperatorError::Unavailable { detail: text() })), 4);
+        assert_eq!(code(CallError::Unanswered { process: Process::Worker, namespace: "rosterd".parse().unwrap() }), 4);
         assert_eq!(exit_code(&anyhow::anyhow!("anything else")), 1);
     }
 
     #[test]
     fn context_does_not_hide_what_happened() {
-        let error = anyhow::Error::from(CallError::Refused(AdminError::NotFound { what: "workspace acme".to_owned() }));
+        let error =
+            anyhow::Error::from(CallError::Refused(OperatorError::NotFound { what: "workspace acme".to_owned() }));
         assert_eq!(exit_code(&error.context("showing a workspace")), 3);
     }
 

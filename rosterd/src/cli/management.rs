@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use async_nats::{Client, RequestErrorKind};
+use async_nats::{Client, Message, RequestErrorKind};
 use protocol::credential::Token;
 use protocol::id::Namespace;
-use protocol::message::admin::{AdminCall, AdminError, AdminReply, AdminResult, NewToken};
+use protocol::message::operator::{NewToken, OperatorCall, OperatorError, Process};
 use protocol::time::Timestamp;
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -41,16 +41,16 @@ pub enum CallError {
         source: async_nats::ConnectError,
     },
     /// No answer: no such process runs, or it is too busy.
-    #[error("no {who} answers in namespace {namespace}: is one running?")]
+    #[error("no {process} answers in namespace {namespace}: is one running?")]
     Unanswered {
-        /// Who should.
-        who: &'static str,
+        /// What should answer.
+        process: Process,
         /// Where it was asked.
         namespace: Namespace,
     },
     /// The call was refused.
     #[error(transparent)]
-    Refused(#[from] AdminError),
+    Refused(#[from] OperatorError),
     /// A message could not be written or read.
     #[error("reading or writing a message")]
     Message {
@@ -58,9 +58,6 @@ pub enum CallError {
         #[source]
         source: serde_json::Error,
     },
-    /// The reply belongs to another call.
-    #[error("a reply to another question came: do all processes have the same version?")]
-    UnexpectedReply,
 }
 
 /// No token could be made.
@@ -84,25 +81,23 @@ impl Management {
     }
 
     /// Makes a call.
-    pub async fn call(&self, call: AdminCall) -> Result<AdminReply, CallError> {
+    pub async fn call<C: OperatorCall>(&self, call: C) -> Result<C::Reply, CallError> {
         let payload = serde_json::to_vec(&call).map_err(|source| CallError::Message { source })?;
-        let began = Instant::now();
-        loop {
-            let asked = self.client.request(self.namespace.admin(call.verb()), payload.clone().into()).await;
-            match asked {
-                Ok(reply) => {
-                    let read: Result<AdminResult, _> = serde_json::from_slice(&reply.payload);
-                    return Ok(read.map_err(|source| CallError::Message { source })??);
-                }
-                Err(error) if may_come(error.kind()) && began.elapsed() < LISTENER_TIMEOUT => sleep(PAUSE).await,
-                Err(_) => return Err(self.unanswered(&call)),
-            }
-        }
+        let unanswered = || CallError::Unanswered { process: C::ANSWERED_BY, namespace: self.namespace.clone() };
+        let reply = self.request(self.namespace.operator_call::<C>(), payload).await.ok_or_else(unanswered)?;
+        let result: Result<Result<C::Reply, OperatorError>, _> = serde_json::from_slice(&reply.payload);
+        Ok(result.map_err(|source| CallError::Message { source })??)
     }
 
-    fn unanswered(&self, call: &AdminCall) -> CallError {
-        let who = if call.verb() == AdminCall::INGRESS_VERB { "ingress" } else { "worker" };
-        CallError::Unanswered { who, namespace: self.namespace.clone() }
+    async fn request(&self, subject: String, payload: Vec<u8>) -> Option<Message> {
+        let began = Instant::now();
+        loop {
+            match self.client.request(subject.clone(), payload.clone().into()).await {
+                Ok(reply) => return Some(reply),
+                Err(error) if may_come(error.kind()) && began.elapsed() < LISTENER_TIMEOUT => sleep(PAUSE).await,
+                Err(_) => return None,
+            }
+        }
     }
 }
 

@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Subcommand, ValueEnum};
 use protocol::id::WorkspaceId;
-use protocol::message::admin::{AdminCall, AdminReply};
+use protocol::message::operator::{SchemaAdd, SchemaList};
 use protocol::scim::resource_type::ResourceType;
 use protocol::scim::schema::{ExtensionJson, SchemaJson};
 use serde_json::json;
 
 use super::connection::OperatorCommand;
-use super::management::CallError;
 use super::output::{print, table};
 
 /// The largest file that is read, in bytes.
@@ -52,7 +51,8 @@ pub(super) enum Kind {
 }
 
 pub(super) async fn run(OperatorCommand { connection, action }: OperatorCommand<Action>) -> anyhow::Result<()> {
-    let call = match action {
+    let management = connection.open().await?;
+    let schemas = match action {
         Action::Add { workspace, file, kind } => {
             let resource_type = match kind {
                 Kind::User => ResourceType::User,
@@ -60,12 +60,9 @@ pub(super) async fn run(OperatorCommand { connection, action }: OperatorCommand<
             };
             let schema = ExtensionJson { resource_type, schema: read(&file)? };
             schema.check().map_err(|wrong| anyhow::anyhow!("{}: {wrong}", file.display()))?;
-            AdminCall::SchemaAdd { workspace, schema }
+            management.call(SchemaAdd { workspace, schema }).await?
         }
-        Action::List { workspace } => AdminCall::SchemaList { workspace },
-    };
-    let AdminReply::Schemas { schemas } = connection.open().await?.call(call).await? else {
-        return Err(CallError::UnexpectedReply.into());
+        Action::List { workspace } => management.call(SchemaList { workspace }).await?,
     };
     print(connection.output, &json!({ "schemas": schemas }), || table_of(&schemas))
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 use clap::Subcommand;
 use protocol::credential::Credential;
 use protocol::id::{TokenId, WorkspaceId};
-use protocol::message::admin::{AdminCall, AdminReply};
+use protocol::message::operator::{TokenCreate, TokenList, TokenRevoke};
 use protocol::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::connection::{Connection, OperatorCommand};
-use super::management::{CallError, Management, new_token};
+use super::management::{Management, new_token};
 use super::output::{print, table};
 use runtime::clock;
 
@@ -70,20 +70,19 @@ pub(super) fn expires_at(expiry: Option<Expiry>) -> Option<Timestamp> {
 
 pub(super) async fn run(OperatorCommand { connection, action }: OperatorCommand<Action>) -> anyhow::Result<()> {
     let management = connection.open().await?;
-    let call = match action {
+    match action {
         Action::Create { workspace, label, expires } => {
-            return create(&connection, &management, workspace, &label, expires_at(expires)).await;
+            create(&connection, &management, workspace, &label, expires_at(expires)).await
         }
-        Action::List { workspace } => AdminCall::TokenList { workspace },
-        Action::Revoke { workspace, token } => AdminCall::TokenRevoke { workspace, token },
-    };
-    match management.call(call).await? {
-        AdminReply::Token(one) => print(connection.output, &shown(&one), || table_of(std::slice::from_ref(&one))),
-        AdminReply::Tokens { tokens } => {
+        Action::List { workspace } => {
+            let tokens = management.call(TokenList { workspace }).await?;
             let list: Vec<Value> = tokens.iter().map(shown).collect();
             print(connection.output, &json!({ "tokens": list }), || table_of(&tokens))
         }
-        _ => Err(CallError::UnexpectedReply.into()),
+        Action::Revoke { workspace, token } => {
+            let one = management.call(TokenRevoke { workspace, token }).await?;
+            print(connection.output, &shown(&one), || table_of(std::slice::from_ref(&one)))
+        }
     }
 }
 
@@ -96,7 +95,7 @@ async fn create(
 ) -> anyhow::Result<()> {
     let (token, fresh) = new_token(label, expires_at)?;
     let (id, secret) = (token.id().clone(), token.reveal());
-    management.call(AdminCall::TokenCreate { workspace: workspace.clone(), token: fresh }).await?;
+    management.call(TokenCreate { workspace: workspace.clone(), token: fresh }).await?;
     let expires_at = expires_at.map(|time| time.to_string());
     let shown = json!({ "workspace": workspace, "id": id, "label": label, "expires_at": expires_at, "token": secret });
     print(connection.output, &shown, || format!("Token     {secret}\n\nThe token is shown only now."))

@@ -2,11 +2,9 @@
 
 use clap::Subcommand;
 use protocol::id::WorkspaceId;
-use protocol::message::admin::{AdminCall, AdminReply};
-use serde_json::json;
+use protocol::message::operator::{Timezone, UserSetTimezone};
 
 use super::connection::OperatorCommand;
-use super::management::CallError;
 use super::output::print;
 
 #[derive(Debug, Subcommand)]
@@ -24,12 +22,8 @@ pub(super) enum Action {
 }
 
 pub(super) async fn run(OperatorCommand { connection, action }: OperatorCommand<Action>) -> anyhow::Result<()> {
-    let management = connection.open().await?;
     let Action::SetTimezone { workspace, user, zone } = action;
-    match management.call(AdminCall::UserSetTimezone { workspace, user, zone }).await? {
-        AdminReply::Timezone { user, zone } => {
-            print(connection.output, &json!({ "user": user, "zone": zone }), || format!("{user}  {zone}"))
-        }
-        _ => Err(CallError::UnexpectedReply.into()),
-    }
+    let set = connection.open().await?.call(UserSetTimezone { workspace, user, zone }).await?;
+    let Timezone { user, zone } = &set;
+    print(connection.output, &set, || format!("{user}  {zone}"))
 }

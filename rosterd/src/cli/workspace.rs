@@ -2,12 +2,14 @@
 
 use clap::Subcommand;
 use protocol::id::WorkspaceId;
-use protocol::message::admin::{AdminCall, AdminReply, Workspace};
+use protocol::message::operator::{
+    Workspace, WorkspaceCreate, WorkspaceDialect, WorkspaceEnable, WorkspaceList, WorkspaceShow,
+};
 use protocol::scim::dialect::{Dialect, UnknownDialect};
 use serde_json::{Value, json};
 
 use super::connection::{Connection, OperatorCommand};
-use super::management::{CallError, Management, new_token};
+use super::management::{Management, new_token};
 use super::output::{print, table, with_times};
 use super::token::{Expiry, expires_at};
 
@@ -79,30 +81,29 @@ fn dialect(word: &str) -> Result<Chosen, String> {
 
 pub(super) async fn run(OperatorCommand { connection, action }: OperatorCommand<Action>) -> anyhow::Result<()> {
     let management = connection.open().await?;
-    let call = match action {
+    let one = match action {
         Action::Enable(enable) => return enable_workspace(&connection, &management, enable).await,
         Action::Create { workspace, name } => {
             let name = name.unwrap_or_else(|| workspace.to_string());
-            AdminCall::WorkspaceCreate { workspace, name }
+            management.call(WorkspaceCreate { workspace, name }).await?
         }
-        Action::List => AdminCall::WorkspaceList,
-        Action::Show { workspace } => AdminCall::WorkspaceShow { workspace },
-        Action::Dialect { workspace, dialect: Chosen(dialect) } => AdminCall::WorkspaceDialect { workspace, dialect },
-    };
-    match management.call(call).await? {
-        AdminReply::Workspace(one) => print(connection.output, &shown(&one), || table_of(std::slice::from_ref(&one))),
-        AdminReply::Workspaces { workspaces } => {
+        Action::List => {
+            let workspaces = management.call(WorkspaceList {}).await?;
             let list: Vec<Value> = workspaces.iter().map(shown).collect();
-            print(connection.output, &json!({ "workspaces": list }), || table_of(&workspaces))
+            return print(connection.output, &json!({ "workspaces": list }), || table_of(&workspaces));
         }
-        _ => Err(CallError::UnexpectedReply.into()),
-    }
+        Action::Show { workspace } => management.call(WorkspaceShow { workspace }).await?,
+        Action::Dialect { workspace, dialect: Chosen(dialect) } => {
+            management.call(WorkspaceDialect { workspace, dialect }).await?
+        }
+    };
+    print(connection.output, &shown(&one), || table_of(std::slice::from_ref(&one)))
 }
 
 async fn enable_workspace(connection: &Connection, management: &Management, enable: Enable) -> anyhow::Result<()> {
     let Enable { workspace, label, expires, public_url } = enable;
     let (token, fresh) = new_token(&label, expires_at(expires))?;
-    management.call(AdminCall::WorkspaceEnable { workspace: workspace.clone(), token: fresh }).await?;
+    management.call(WorkspaceEnable { workspace: workspace.clone(), token: fresh }).await?;
     if public_url.is_none() {
         crate::say("ROSTERD_PUBLIC_URL is not set: the Base URL below is right on this machine at most");
     }

@@ -4,10 +4,12 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use protocol::credential::Token;
 use protocol::id::{Namespace, WorkspaceId};
-use protocol::message::admin::{AdminCall, AdminReply, NewToken};
+use protocol::message::operator::{
+    NewToken, OperatorError, TokenCreate, TokenList, WorkspaceCreate, WorkspaceEnable, WorkspaceShow,
+};
 use runtime::settings::BrokerSettings;
 
 use crate::cli::management::{CallError, Management, new_token};
@@ -39,38 +41,27 @@ pub async fn open(
 
 /// Whether SCIM is on already.
 async fn ensure(management: &Management, workspace: &WorkspaceId) -> anyhow::Result<bool> {
-    let show = AdminCall::WorkspaceShow { workspace: workspace.clone() };
-    match management.call(show).await {
-        Ok(AdminReply::Workspace(found)) => return Ok(found.enabled),
-        Err(failure) if is_not_found(&failure) => {}
-        Ok(_) => bail!("a worker answered another question"),
+    match management.call(WorkspaceShow { workspace: workspace.clone() }).await {
+        Ok(found) => return Ok(found.enabled),
+        Err(CallError::Refused(OperatorError::NotFound { .. })) => {}
         Err(failure) => return Err(failure.into()),
     }
-    let create = AdminCall::WorkspaceCreate { workspace: workspace.clone(), name: workspace.to_string() };
-    management.call(create).await?;
+    management.call(WorkspaceCreate { workspace: workspace.clone(), name: workspace.to_string() }).await?;
     Ok(false)
 }
 
-fn is_not_found(failure: &CallError) -> bool {
-    matches!(failure, CallError::Refused(protocol::message::admin::AdminError::NotFound { .. }))
-}
-
 async fn is_live(management: &Management, workspace: &WorkspaceId, token: &Token) -> anyhow::Result<bool> {
-    let list = AdminCall::TokenList { workspace: workspace.clone() };
-    let AdminReply::Tokens { tokens } = management.call(list).await? else {
-        bail!("a worker answered another question")
-    };
+    let tokens = management.call(TokenList { workspace: workspace.clone() }).await?;
     Ok(tokens.iter().any(|known| known.id == *token.id() && known.revoked_at.is_none() && known.hash == token.hash()))
 }
 
 async fn add(management: &Management, workspace: &WorkspaceId, enabled: bool, token: NewToken) -> anyhow::Result<()> {
     let workspace = workspace.clone();
-    let call = if enabled {
-        AdminCall::TokenCreate { workspace, token }
+    if enabled {
+        management.call(TokenCreate { workspace, token }).await?;
     } else {
-        AdminCall::WorkspaceEnable { workspace, token }
-    };
-    management.call(call).await?;
+        management.call(WorkspaceEnable { workspace, token }).await?;
+    }
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 
 use async_nats::jetstream::stream::InfoError;
 use futures::{StreamExt, stream};
-use protocol::message::admin::{AdminError, AdminReply, AdminResult, Balance};
+use protocol::message::operator::{AuditBalance, Balance, OperatorError};
 use runtime::telemetry::error_chain;
 
 use crate::log::{Found, Log};
@@ -29,11 +29,11 @@ enum BalanceError {
 
 /// Draws the balance. While commands are on their way it is one of a moving log; what is missing is missing all the
 /// same.
-pub(crate) async fn balance(log: &Log) -> AdminResult {
+pub(crate) async fn balance(log: &Log, _: AuditBalance) -> Result<Balance, OperatorError> {
     match draw(log).await {
-        Ok(Some(balance)) => Ok(AdminReply::Balance(balance)),
-        Err(error) => Err(AdminError::Unavailable { detail: error_chain(&error) }),
-        Ok(None) => Err(AdminError::Conflict {
+        Ok(Some(balance)) => Ok(balance),
+        Err(error) => Err(OperatorError::Unavailable { detail: error_chain(&error) }),
+        Ok(None) => Err(OperatorError::Conflict {
             detail: format!(
                 "more than {MAX_UNSETTLED} messages are not settled yet; ask again when the log is shorter"
             ),

@@ -1,44 +1,125 @@
-//! Carries out the operator's calls.
+//! Answers the operator's calls: the table of verbs, and what all of them have in common.
 
 use futures::future::BoxFuture;
 use protocol::id::WorkspaceId;
-use protocol::message::admin::{AdminCall, AdminError, AdminReply, AdminResult, DeadLetter};
+use protocol::message::operator::{
+    AuditBalance, DeadLetterList, DialectSeen, OperatorCall, OperatorError, SchemaAdd, SchemaList, TokenCreate,
+    TokenList, TokenRevoke, WorkspaceCreate, WorkspaceDialect, WorkspaceEnable, WorkspaceList, WorkspaceShow,
+};
 use protocol::time::Timestamp;
-use sea_orm::sea_query::Expr;
-use sea_orm::{DatabaseTransaction, EntityTrait, PaginatorTrait, QueryOrder, QuerySelect};
+use sea_orm::{DatabaseTransaction, EntityTrait, QuerySelect};
+use serde::Serialize;
+use serde_json::Value;
 use tracing::warn;
 
-use crate::store::entity::{dead_letter, workspace};
+use crate::log::Log;
+use crate::rpc::balance::balance;
+use crate::rpc::credential_projection::CredentialProjection;
+use crate::store::entity::workspace;
 use crate::store::retry::retry_contended;
-use crate::store::{Context, Store, StoreError, sequence, with_timeout};
+use crate::store::{Context, Store, StoreError, with_timeout};
 
+mod dead_letters;
 mod profiles;
 mod tokens;
 mod workspaces;
 
-/// The most dead letters in one list.
-const MAX_DEAD_LETTERS: u64 = 100;
-
-/// Carries out a call of one of [`AdminCall::WORKER_VERBS`], `audit-balance` aside: that one needs the log, too.
-#[inline(never)]
-pub fn admin(store: &Store, call: AdminCall, now: Timestamp) -> BoxFuture<'_, AdminResult> {
-    Box::pin(answer(store, call, now))
+/// What calls are answered from.
+#[derive(Clone, Copy)]
+pub struct Operator<'a> {
+    store: &'a Store,
+    now: Timestamp,
+    /// The log, and where credentials are projected; none without a broker.
+    broker: Option<(&'a Log, &'a CredentialProjection)>,
 }
 
-async fn answer(store: &Store, call: AdminCall, now: Timestamp) -> AdminResult {
-    let done =
-        retry_contended(|| with_timeout("carrying out an operator's call", settled(carry_out(store, &call, now))));
-    done.await.unwrap_or_else(|error| {
-        warn!(verb = call.verb(), reason = error.reason(), "an operator's call cannot be carried out now");
-        Err(AdminError::Unavailable { detail: "the database does not answer".to_owned() })
-    })
+impl<'a> Operator<'a> {
+    /// Answers calls from the database alone.
+    pub const fn new(store: &'a Store, now: Timestamp) -> Self {
+        Self { store, now, broker: None }
+    }
+
+    /// Answers those that need the log, too, and projects credentials that changed.
+    pub(crate) const fn with_broker(self, log: &'a Log, projection: &'a CredentialProjection) -> Self {
+        Self { broker: Some((log, projection)), ..self }
+    }
+
+    /// Answers the call of a verb: its reply as JSON.
+    #[inline(never)]
+    pub fn answer(self, verb: &'a str, payload: &'a [u8]) -> BoxFuture<'a, Result<Value, OperatorError>> {
+        Box::pin(self.dispatch(verb, payload))
+    }
+
+    async fn dispatch(self, verb: &str, call: &[u8]) -> Result<Value, OperatorError> {
+        match verb {
+            WorkspaceCreate::VERB => self.in_store(call, workspaces::create).await,
+            WorkspaceList::VERB => self.in_store(call, workspaces::list).await,
+            WorkspaceShow::VERB => self.in_store(call, workspaces::show).await,
+            WorkspaceEnable::VERB => self.projected(self.in_store(call, workspaces::enable).await).await,
+            WorkspaceDialect::VERB => self.projected(self.in_store(call, profiles::choose_dialect).await).await,
+            DialectSeen::VERB => self.in_store(call, profiles::see_dialect).await,
+            TokenCreate::VERB => self.projected(self.in_store(call, tokens::create).await).await,
+            TokenList::VERB => self.in_store(call, tokens::list).await,
+            TokenRevoke::VERB => self.projected(self.in_store(call, tokens::revoke).await).await,
+            SchemaAdd::VERB => self.projected(self.in_store(call, profiles::add_schema).await).await,
+            SchemaList::VERB => self.in_store(call, profiles::list_schemas).await,
+            DeadLetterList::VERB => self.in_store(call, dead_letters::list).await,
+            AuditBalance::VERB => encoded(balance(self.log()?, decoded(call)?).await?),
+            _ => Err(invalid(format!("no worker knows the call {verb}: do all processes have the same version?"))),
+        }
+    }
+
+    /// Answers by what a handler does in the database; done again if another transaction gets in its way.
+    async fn in_store<C: OperatorCall>(
+        self,
+        call: &[u8],
+        handler: impl AsyncFn(&Store, &C, Timestamp) -> Result<C::Reply, Failure>,
+    ) -> Result<Value, OperatorError> {
+        let call: C = decoded(call)?;
+        let attempt = || with_timeout("carrying out an operator's call", settled(handler(self.store, &call, self.now)));
+        let done = retry_contended(attempt).await.unwrap_or_else(|error| {
+            warn!(verb = C::VERB, reason = error.reason(), "an operator's call cannot be carried out now");
+            Err(OperatorError::Unavailable { detail: "the database does not answer".to_owned() })
+        });
+        encoded(done?)
+    }
+
+    /// Projects what a call changed of credentials, before the reply: a token works, or works no more, when the caller
+    /// hears of it.
+    async fn projected(self, done: Result<Value, OperatorError>) -> Result<Value, OperatorError> {
+        if done.is_ok()
+            && let Some((_, projection)) = self.broker
+            && let Err(error) = projection.project(self.store).await
+        {
+            warn!(%error, "credentials were not projected; the next reconciliation will");
+        }
+        done
+    }
+
+    fn log(self) -> Result<&'a Log, OperatorError> {
+        let needed = || invalid("this call needs the log, not the database alone".to_owned());
+        self.broker.map(|(log, _)| log).ok_or_else(needed)
+    }
+}
+
+fn decoded<C: OperatorCall>(call: &[u8]) -> Result<C, OperatorError> {
+    serde_json::from_slice(call).map_err(|error| invalid(format!("the call cannot be decoded: {error}")))
+}
+
+fn encoded(reply: impl Serialize) -> Result<Value, OperatorError> {
+    let failed = |error| OperatorError::Unavailable { detail: format!("the reply cannot be written: {error}") };
+    serde_json::to_value(reply).map_err(failed)
+}
+
+const fn invalid(detail: String) -> OperatorError {
+    OperatorError::Invalid { detail }
 }
 
 /// Why a call was not carried out.
 #[derive(Debug)]
 enum Failure {
     /// It is refused.
-    Refused(AdminError),
+    Refused(OperatorError),
     /// The database failed.
     Store(StoreError),
 }
@@ -49,69 +130,19 @@ impl From<StoreError> for Failure {
     }
 }
 
-impl From<AdminError> for Failure {
-    fn from(error: AdminError) -> Self {
+impl From<OperatorError> for Failure {
+    fn from(error: OperatorError) -> Self {
         Self::Refused(error)
     }
 }
 
 /// A refusal is an answer; only failures of the database are redone.
-async fn settled(call: impl Future<Output = Result<AdminReply, Failure>>) -> Result<AdminResult, StoreError> {
+async fn settled<R>(call: impl Future<Output = Result<R, Failure>>) -> Result<Result<R, OperatorError>, StoreError> {
     match call.await {
         Ok(reply) => Ok(Ok(reply)),
         Err(Failure::Refused(error)) => Ok(Err(error)),
         Err(Failure::Store(error)) => Err(error),
     }
-}
-
-async fn carry_out(store: &Store, call: &AdminCall, now: Timestamp) -> Result<AdminReply, Failure> {
-    match call {
-        AdminCall::WorkspaceCreate { workspace, name } => workspaces::create(store, workspace, name, now).await,
-        AdminCall::WorkspaceList => workspaces::list(store).await,
-        AdminCall::WorkspaceShow { workspace } => workspaces::show(store, workspace).await,
-        AdminCall::WorkspaceEnable { workspace, token } => workspaces::enable(store, workspace, token, now).await,
-        AdminCall::TokenCreate { workspace, token } => tokens::create(store, workspace, token, now).await,
-        AdminCall::TokenList { workspace } => tokens::list(store, workspace).await,
-        AdminCall::TokenRevoke { workspace, token } => tokens::revoke(store, workspace, token, now).await,
-        AdminCall::SchemaAdd { workspace, schema } => profiles::add_schema(store, workspace, schema, now).await,
-        AdminCall::SchemaList { workspace } => profiles::list_schemas(store, workspace).await,
-        AdminCall::WorkspaceDialect { workspace, dialect } => {
-            profiles::choose_dialect(store, workspace, *dialect, now).await
-        }
-        AdminCall::DialectSeen { workspace, dialect } => profiles::see_dialect(store, workspace, *dialect).await,
-        AdminCall::DeadLetterList => Ok(dead_letters(store).await?),
-        AdminCall::AuditBalance => {
-            let detail = "this call needs the log, not the database alone".to_owned();
-            Err(AdminError::Invalid { detail }.into())
-        }
-        AdminCall::UserSetTimezone { .. } => {
-            let detail = "this call is for an ingress: it goes through the log".to_owned();
-            Err(AdminError::Invalid { detail }.into())
-        }
-    }
-}
-
-async fn dead_letters(store: &Store) -> Result<AdminReply, StoreError> {
-    let doing = "listing dead letters";
-    let total = dead_letter::Entity::find().count(store.reader()).await.context(doing)?;
-    let rows = dead_letter::Entity::find()
-        .select_only()
-        .columns([dead_letter::Column::Sequence, dead_letter::Column::Subject, dead_letter::Column::Reason])
-        .expr_as(Expr::cust("CAST(length(payload) AS bigint)"), "bytes")
-        .column(dead_letter::Column::DeadAt)
-        .order_by_desc(dead_letter::Column::DeadAt)
-        .order_by_desc(dead_letter::Column::Sequence)
-        .limit(MAX_DEAD_LETTERS)
-        .into_tuple::<(i64, String, String, i64, i64)>();
-    let dead_letters = rows.all(store.reader()).await.context(doing)?.into_iter();
-    let dead_letters = dead_letters.map(|(number, subject, reason, bytes, dead_at)| DeadLetter {
-        sequence: sequence(number),
-        subject,
-        reason,
-        bytes: u64::try_from(bytes).unwrap_or(0),
-        dead_at: Timestamp::from_millis(dead_at),
-    });
-    Ok(AdminReply::DeadLetters { total, dead_letters: dead_letters.collect() })
 }
 
 /// The workspace's row under its lock.
@@ -123,6 +154,6 @@ async fn find_locked(
     row.one(transaction).await.context("locking a workspace")
 }
 
-fn not_found(id: &WorkspaceId) -> AdminError {
-    AdminError::NotFound { what: format!("workspace {id}") }
+fn not_found(id: &WorkspaceId) -> OperatorError {
+    OperatorError::NotFound { what: format!("workspace {id}") }
 }

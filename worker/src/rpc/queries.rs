@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use async_nats::{Client, HeaderMap, Message, Subject, SubscribeError, Subscriber};
 use bytes::Bytes;
+use futures::future::try_join_all;
 use futures::stream::select_all;
 use futures::{FutureExt, StreamExt};
 use protocol::failpoint::Failpoint;
 use protocol::id::WorkspaceId;
-use protocol::message::admin::{AdminCall, AdminError, AdminResult};
 use protocol::message::header;
 use protocol::message::query::{Answer, Query};
 use protocol::scim::error::ScimError;
@@ -29,9 +29,8 @@ use tracing::{debug, error, warn};
 use self::turns::{Attempt, Limits, Turns};
 use crate::answer;
 use crate::log::Log;
-use crate::rpc::balance::balance;
 use crate::rpc::credential_projection::CredentialProjection;
-use crate::rpc::operator;
+use crate::rpc::operator::Operator;
 use crate::store::Store;
 
 /// The queue group in which workers share queries.
@@ -65,12 +64,9 @@ pub(crate) struct Queries {
 impl Queries {
     /// Takes a share of the queries from now on.
     pub(crate) async fn subscribe(&self) -> Result<Vec<Subscriber>, SubscribeError> {
-        let mut subscriptions =
-            vec![self.client.queue_subscribe(self.log.namespace.all_queries(), QUEUE.to_owned()).await?];
-        for verb in AdminCall::WORKER_VERBS {
-            subscriptions.push(self.client.queue_subscribe(self.log.namespace.admin(verb), QUEUE.to_owned()).await?);
-        }
-        Ok(subscriptions)
+        let Log { namespace, .. } = &self.log;
+        let subjects = [namespace.all_queries(), namespace.all_operator_calls()];
+        try_join_all(subjects.map(|subject| self.client.queue_subscribe(subject, QUEUE.to_owned()))).await
     }
 
     /// Answers until `stop`, then finishes what was begun.
@@ -131,8 +127,9 @@ impl Queries {
     async fn reply(&self, attempt: &Attempt, doubtful: bool) {
         let message = &attempt.message;
         let Some(reply) = message.reply.clone() else { return };
-        let sent = if message.subject.starts_with(&self.log.namespace.admin("")) {
-            self.send(reply, &self.call(&message.payload).await).await
+        let sent = if let Some(verb) = self.log.namespace.operator_verb(&message.subject) {
+            let operator = Operator::new(&self.store, self.clock.now()).with_broker(&self.log, &self.projection);
+            self.send(reply, &operator.answer(verb, &message.payload).await).await
         } else {
             self.send(reply, &self.query(message, attempt.query(), doubtful).await).await
         };
@@ -164,30 +161,6 @@ impl Queries {
                 Answer::Refused { error: ScimError::new(500, "this worker does not understand the query") }
             }
         }
-    }
-
-    async fn call(&self, payload: &[u8]) -> AdminResult {
-        let call: AdminCall = serde_json::from_slice(payload)
-            .map_err(|error| AdminError::Invalid { detail: format!("the call cannot be decoded: {error}") })?;
-        if call == AdminCall::AuditBalance {
-            return balance(&self.log).await;
-        }
-        let changes_credentials = matches!(
-            call,
-            AdminCall::WorkspaceEnable { .. }
-                | AdminCall::WorkspaceDialect { .. }
-                | AdminCall::SchemaAdd { .. }
-                | AdminCall::TokenCreate { .. }
-                | AdminCall::TokenRevoke { .. }
-        );
-        let reply = operator::admin(&self.store, call, self.clock.now()).await?;
-        if changes_credentials {
-            // Before the reply, so that a token works, or works no more, when the caller hears of it.
-            if let Err(error) = self.projection.project(&self.store).await {
-                warn!(%error, "credentials were not projected; the next reconciliation will");
-            }
-        }
-        Ok(reply)
     }
 
     /// One message, or as many parts as it takes.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use protocol::id::WorkspaceId;
-use protocol::message::admin::WorkspaceBalance;
+use protocol::message::operator::WorkspaceBalance;
 use sea_orm::{FromQueryResult, Statement};
 
 use super::ledger::State;

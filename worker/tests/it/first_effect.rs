@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use protocol::message::admin::{AdminCall, AdminReply};
 use protocol::message::command::Command;
+use protocol::message::operator::{WorkspaceCreate, WorkspaceShow};
 use protocol::message::outcome::Outcome;
 use protocol::message::query::Query;
 use protocol::ownership::{OwnershipPolicy, Source};
@@ -265,8 +265,7 @@ async fn everything(db: &TestDatabase) -> Vec<String> {
     for query in queries() {
         read.push(format!("{query:?}\n{:?}", db.ask("acme", query.clone()).await));
     }
-    let show = AdminCall::WorkspaceShow { workspace: "acme".parse().unwrap() };
-    let Ok(AdminReply::Workspace(acme)) = worker::rpc::operator::admin(&db.store, show, NOW).await else { panic!() };
+    let acme = db.call(WorkspaceShow { workspace: "acme".parse().unwrap() }).await.unwrap();
     read.push(format!("{:?}", (acme.users, acme.groups)));
     read
 }
@@ -337,8 +336,8 @@ fn pagings(kind: ResourceType) -> [Paging; 5] {
 async fn a_fence_is_nobody_to_whoever_reads() {
     on_both(async |db| {
         let mut log = Log::of("acme");
-        let create = AdminCall::WorkspaceCreate { workspace: "acme".parse().unwrap(), name: "Acme".to_owned() };
-        worker::rpc::operator::admin(&db.store, create, NOW).await.unwrap();
+        let create = WorkspaceCreate { workspace: "acme".parse().unwrap(), name: "Acme".to_owned() };
+        db.call(create).await.unwrap();
         db.apply(&[
             log.user(2, new_user("bob")),
             log.user(3, new_user_with(json!({"userName": "carol", "active": false}))),

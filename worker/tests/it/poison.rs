@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use protocol::message::admin::{AdminCall, AdminReply};
+use protocol::message::operator::{DeadLetterList, DeadLetters};
 use protocol::message::outcome::Outcome;
 use protocol::message::query::{Answer, Fate, Query};
 use sea_orm::ConnectionTrait;
@@ -58,8 +58,7 @@ async fn an_unreadable_message_is_kept_byte_for_byte_and_settles_its_sequence() 
             db.store.bury(std::slice::from_ref(&dead), NOW).await.unwrap();
         }
         assert_eq!(db.store.settled(&[9]).await.unwrap(), HashSet::from([9]));
-        let reply = worker::rpc::operator::admin(&db.store, AdminCall::DeadLetterList, NOW).await.unwrap();
-        let AdminReply::DeadLetters { total, dead_letters } = reply else { panic!() };
+        let DeadLetters { total, dead_letters } = db.call(DeadLetterList {}).await.unwrap();
         assert_eq!((total, dead_letters[0].sequence, dead_letters[0].bytes), (1, 9, 11));
         assert_eq!(db.value::<Vec<u8>>("SELECT payload FROM dead_letters").await, b"\0not json \xff");
     })

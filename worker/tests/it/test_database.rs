@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use protocol::id::{ResourceId, WorkspaceId};
+use protocol::message::operator::{OperatorCall, OperatorError};
 use protocol::message::outcome::Outcome;
 use protocol::message::query::{Answer, Query};
 use protocol::ownership::OwnershipPolicy;
@@ -17,6 +18,7 @@ use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use worker::accepted::Accepted;
 use worker::apply::{Ending, apply};
+use worker::rpc::operator::Operator;
 use worker::store::{Store, StoreOptions};
 
 use crate::log::{NOW, refs};
@@ -118,6 +120,13 @@ impl TestDatabase {
             Answer::Resource { resource } => resource.map(|resource| *resource),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Makes an operator's call, as it travels.
+    pub(crate) async fn call<C: OperatorCall>(&self, call: C) -> Result<C::Reply, OperatorError> {
+        let payload = serde_json::to_vec(&call).unwrap();
+        let reply = Operator::new(&self.store, NOW).answer(C::VERB, &payload).await?;
+        Ok(serde_json::from_value(reply).unwrap())
     }
 
     /// Asks a question.

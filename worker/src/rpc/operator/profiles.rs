@@ -1,8 +1,7 @@
 //! Calls about how a workspace's requests are read: its own schemas and its dialect.
 
 use protocol::id::WorkspaceId;
-use protocol::message::admin::{AdminError, AdminReply};
-use protocol::scim::dialect::Dialect;
+use protocol::message::operator::{DialectSeen, OperatorError, SchemaAdd, SchemaList, Workspace, WorkspaceDialect};
 use protocol::scim::schema::{ExtensionJson, Extensions};
 use protocol::time::Timestamp;
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
@@ -15,11 +14,10 @@ use crate::store::{Context, Store, StoreError, commit, profiles};
 /// Adds a schema, or replaces the one of the same URN by one that continues it.
 pub(super) async fn add_schema(
     store: &Store,
-    id: &WorkspaceId,
-    added: &ExtensionJson,
+    SchemaAdd { workspace: id, schema: added }: &SchemaAdd,
     now: Timestamp,
-) -> Result<AdminReply, Failure> {
-    added.check().map_err(|detail| AdminError::Invalid { detail })?;
+) -> Result<Vec<ExtensionJson>, Failure> {
+    added.check().map_err(|detail| OperatorError::Invalid { detail })?;
     let transaction = store.begin().await?;
     super::find_locked(&transaction, id).await?.ok_or_else(|| super::not_found(id))?;
     let present = profiles::schemas(&transaction, Some(id)).await?;
@@ -35,11 +33,11 @@ pub(super) async fn add_schema(
     write.exec_without_returning(&transaction).await.context("adding a schema")?;
     announce(&transaction, id).await?;
     commit(transaction).await?;
-    list_schemas(store, id).await
+    all_schemas(store, id).await
 }
 
 /// Whether there is room for the schema, and resources that follow its predecessor follow it, too.
-fn fits(present: &[(String, ExtensionJson)], added: &ExtensionJson) -> Result<(), AdminError> {
+fn fits(present: &[(String, ExtensionJson)], added: &ExtensionJson) -> Result<(), OperatorError> {
     let same = present.iter().find(|(_, text)| text.schema.id.eq_ignore_ascii_case(&added.schema.id));
     let detail = match same {
         Some((_, older)) if added.continues(older) => return Ok(()),
@@ -50,25 +48,32 @@ fn fits(present: &[(String, ExtensionJson)], added: &ExtensionJson) -> Result<()
         None if present.len() >= Extensions::MAX_SCHEMAS => "the workspace has as many schemas as it can have",
         None => return Ok(()),
     };
-    Err(AdminError::Conflict { detail: detail.to_owned() })
+    Err(OperatorError::Conflict { detail: detail.to_owned() })
 }
 
 /// The workspace's own schemas, by URN.
-pub(super) async fn list_schemas(store: &Store, id: &WorkspaceId) -> Result<AdminReply, Failure> {
+pub(super) async fn list_schemas(
+    store: &Store,
+    SchemaList { workspace: id }: &SchemaList,
+    _: Timestamp,
+) -> Result<Vec<ExtensionJson>, Failure> {
+    all_schemas(store, id).await
+}
+
+async fn all_schemas(store: &Store, id: &WorkspaceId) -> Result<Vec<ExtensionJson>, Failure> {
     let doing = "reading a workspace";
     let found = workspace::Entity::find_by_id(id.as_str()).one(store.reader()).await.context(doing)?;
     found.ok_or_else(|| super::not_found(id))?;
     let schemas = profiles::schemas(store.reader(), Some(id)).await?;
-    Ok(AdminReply::Schemas { schemas: schemas.into_iter().map(|(_, text)| text).collect() })
+    Ok(schemas.into_iter().map(|(_, text)| text).collect())
 }
 
 /// Chooses the dialect, or leaves it to detection.
 pub(super) async fn choose_dialect(
     store: &Store,
-    id: &WorkspaceId,
-    dialect: Option<Dialect>,
+    WorkspaceDialect { workspace: id, dialect }: &WorkspaceDialect,
     now: Timestamp,
-) -> Result<AdminReply, Failure> {
+) -> Result<Workspace, Failure> {
     let transaction = store.begin().await?;
     let row = super::find_locked(&transaction, id).await?.ok_or_else(|| super::not_found(id))?;
     let version = row.version.saturating_add(1);
@@ -79,21 +84,25 @@ pub(super) async fn choose_dialect(
     let row = row.update(&transaction).await.context("choosing a dialect")?;
     announce(&transaction, id).await?;
     commit(transaction).await?;
-    Ok(AdminReply::Workspace(workspaces::read(row)?))
+    Ok(workspaces::read(row)?)
 }
 
 /// Remembers which dialect the workspace's requests speak.
-pub(super) async fn see_dialect(store: &Store, id: &WorkspaceId, seen: Dialect) -> Result<AdminReply, Failure> {
+pub(super) async fn see_dialect(
+    store: &Store,
+    DialectSeen { workspace: id, dialect: seen }: &DialectSeen,
+    _: Timestamp,
+) -> Result<Workspace, Failure> {
     let transaction = store.begin().await?;
     let row = super::find_locked(&transaction, id).await?.ok_or_else(|| super::not_found(id))?;
     if row.seen_dialect.as_deref() == Some(seen.as_str()) {
-        return Ok(AdminReply::Workspace(workspaces::read(row)?));
+        return Ok(workspaces::read(row)?);
     }
     let mut row = row.into_active_model();
     row.seen_dialect = Set(Some(seen.to_string()));
     let row = row.update(&transaction).await.context("noting a dialect")?;
     commit(transaction).await?;
-    Ok(AdminReply::Workspace(workspaces::read(row)?))
+    Ok(workspaces::read(row)?)
 }
 
 /// The profile travels with the workspace's credentials: raised versions make every ingress take it over.

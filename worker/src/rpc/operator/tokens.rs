@@ -1,8 +1,8 @@
 //! Tokens: create, list, revoke. Only hashes come here.
 
 use protocol::credential::Credential;
-use protocol::id::{TokenId, WorkspaceId};
-use protocol::message::admin::{AdminError, AdminReply, NewToken};
+use protocol::id::WorkspaceId;
+use protocol::message::operator::{NewToken, OperatorError, TokenCreate, TokenList, TokenRevoke};
 use protocol::profile::Profile;
 use protocol::time::Timestamp;
 use sea_orm::{
@@ -21,15 +21,14 @@ const MAX_LIVE: usize = 2;
 /// Adds a token beside the one in use.
 pub(super) async fn create(
     store: &Store,
-    id: &WorkspaceId,
-    token: &NewToken,
+    TokenCreate { workspace: id, token }: &TokenCreate,
     now: Timestamp,
-) -> Result<AdminReply, Failure> {
+) -> Result<Credential, Failure> {
     let transaction = store.begin().await?;
     let workspace = find_locked(&transaction, id).await?.ok_or_else(|| not_found(id))?;
     if !workspace.enabled {
         let detail = format!("workspace {id} is not enabled; `rosterd workspace enable {id}` makes its first token");
-        return Err(AdminError::Conflict { detail }.into());
+        return Err(OperatorError::Conflict { detail }.into());
     }
     let live: Vec<Credential> =
         of_workspace(&transaction, id).await?.into_iter().filter(|known| live(known, now)).collect();
@@ -38,36 +37,39 @@ pub(super) async fn create(
     {
         let (oldest, label) = (&oldest.id, &oldest.label);
         let detail = format!("workspace {id} has two live tokens; revoke the older first: {oldest} ({label})");
-        return Err(AdminError::Conflict { detail }.into());
+        return Err(OperatorError::Conflict { detail }.into());
     }
     let created = add(&transaction, id, token, now).await?;
     commit(transaction).await?;
-    Ok(AdminReply::Token(created))
+    Ok(created)
 }
 
 /// A workspace's tokens, newest first.
-pub(super) async fn list(store: &Store, id: &WorkspaceId) -> Result<AdminReply, Failure> {
+pub(super) async fn list(
+    store: &Store,
+    TokenList { workspace: id }: &TokenList,
+    _: Timestamp,
+) -> Result<Vec<Credential>, Failure> {
     let known = workspace::Entity::find_by_id(id.as_str()).one(store.reader()).await.context("reading a workspace")?;
     known.ok_or_else(|| not_found(id))?;
-    Ok(AdminReply::Tokens { tokens: of_workspace(store.reader(), id).await? })
+    Ok(of_workspace(store.reader(), id).await?)
 }
 
 /// Ends a token at once. Doing it twice is doing it once.
 pub(super) async fn revoke(
     store: &Store,
-    id: &WorkspaceId,
-    token: &TokenId,
+    TokenRevoke { workspace: id, token }: &TokenRevoke,
     now: Timestamp,
-) -> Result<AdminReply, Failure> {
+) -> Result<Credential, Failure> {
     let doing = "revoking a token";
     let transaction = store.begin().await?;
     let found = credential::Entity::find_by_id(token.as_str())
         .filter(credential::Column::Workspace.eq(id.as_str()))
         .lock_exclusive();
-    let not_found = || AdminError::NotFound { what: format!("token {token} of workspace {id}") };
+    let not_found = || OperatorError::NotFound { what: format!("token {token} of workspace {id}") };
     let found = found.one(&transaction).await.context(doing)?.ok_or_else(not_found)?;
     if found.revoked_at.is_some() {
-        return Ok(AdminReply::Token(read(found)?));
+        return Ok(read(found)?);
     }
     let version = found.version.saturating_add(1);
     let mut revoked = found.into_active_model();
@@ -75,7 +77,7 @@ pub(super) async fn revoke(
     revoked.version = Set(version);
     let revoked = revoked.update(&transaction).await.context(doing)?;
     commit(transaction).await?;
-    Ok(AdminReply::Token(read(revoked)?))
+    Ok(read(revoked)?)
 }
 
 /// Adds a token in a transaction.

@@ -1,7 +1,9 @@
 //! Workspaces: create, list, show, enable.
 
 use protocol::id::WorkspaceId;
-use protocol::message::admin::{AdminError, AdminReply, NewToken, Workspace};
+use protocol::message::operator::{
+    OperatorError, Workspace, WorkspaceCreate, WorkspaceEnable, WorkspaceList, WorkspaceShow,
+};
 use protocol::time::Timestamp;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, Set,
@@ -13,14 +15,18 @@ use crate::store::fence::no_fence;
 use crate::store::{Context, Store, StoreError, commit, profiles};
 
 /// Adds a workspace, SCIM still off.
-pub(super) async fn create(store: &Store, id: &WorkspaceId, name: &str, now: Timestamp) -> Result<AdminReply, Failure> {
+pub(super) async fn create(
+    store: &Store,
+    WorkspaceCreate { workspace: id, name }: &WorkspaceCreate,
+    now: Timestamp,
+) -> Result<Workspace, Failure> {
     let transaction = store.begin().await?;
     if find_locked(&transaction, id).await?.is_some() {
-        return Err(AdminError::Conflict { detail: format!("workspace {id} exists already") }.into());
+        return Err(OperatorError::Conflict { detail: format!("workspace {id} exists already") }.into());
     }
     let row = workspace::Model {
         id: id.to_string(),
-        name: name.to_owned(),
+        name: name.clone(),
         enabled: false,
         version: 1,
         created_at: now.as_millis(),
@@ -31,18 +37,22 @@ pub(super) async fn create(store: &Store, id: &WorkspaceId, name: &str, now: Tim
     let insert = workspace::Entity::insert(row.clone().into_active_model());
     insert.exec_without_returning(&transaction).await.context("creating a workspace")?;
     commit(transaction).await?;
-    Ok(AdminReply::Workspace(read(row)?))
+    Ok(read(row)?)
 }
 
 /// All workspaces, by id.
-pub(super) async fn list(store: &Store) -> Result<AdminReply, Failure> {
+pub(super) async fn list(store: &Store, _: &WorkspaceList, _: Timestamp) -> Result<Vec<Workspace>, Failure> {
     let rows = workspace::Entity::find().order_by_asc(workspace::Column::Id);
     let rows = rows.all(store.reader()).await.context("listing workspaces")?;
-    Ok(AdminReply::Workspaces { workspaces: rows.into_iter().map(read).collect::<Result<_, _>>()? })
+    Ok(rows.into_iter().map(read).collect::<Result<_, _>>()?)
 }
 
 /// One workspace with its counts.
-pub(super) async fn show(store: &Store, id: &WorkspaceId) -> Result<AdminReply, Failure> {
+pub(super) async fn show(
+    store: &Store,
+    WorkspaceShow { workspace: id }: &WorkspaceShow,
+    _: Timestamp,
+) -> Result<Workspace, Failure> {
     let doing = "reading a workspace";
     let row = workspace::Entity::find_by_id(id.as_str()).one(store.reader()).await.context(doing)?;
     let mut workspace = read(row.ok_or_else(|| not_found(id))?)?;
@@ -50,21 +60,20 @@ pub(super) async fn show(store: &Store, id: &WorkspaceId) -> Result<AdminReply, 
     workspace.users = Some(users.count(store.reader()).await.context(doing)?);
     let groups = group::Entity::find().filter(group::Column::Workspace.eq(id.as_str()));
     workspace.groups = Some(groups.count(store.reader()).await.context(doing)?);
-    Ok(AdminReply::Workspace(workspace))
+    Ok(workspace)
 }
 
 /// Turns SCIM on and adds the first token.
 pub(super) async fn enable(
     store: &Store,
-    id: &WorkspaceId,
-    token: &NewToken,
+    WorkspaceEnable { workspace: id, token }: &WorkspaceEnable,
     now: Timestamp,
-) -> Result<AdminReply, Failure> {
+) -> Result<Workspace, Failure> {
     let transaction = store.begin().await?;
     let row = find_locked(&transaction, id).await?.ok_or_else(|| not_found(id))?;
     if row.enabled {
         let detail = format!("workspace {id} is enabled already; `rosterd token create {id}` makes another token");
-        return Err(AdminError::Conflict { detail }.into());
+        return Err(OperatorError::Conflict { detail }.into());
     }
     let (version, updated_at) = (row.version.saturating_add(1), now.as_millis());
     let mut row = row.into_active_model();
@@ -74,7 +83,7 @@ pub(super) async fn enable(
     let row = row.update(&transaction).await.context("enabling a workspace")?;
     tokens::add(&transaction, id, token, now).await?;
     commit(transaction).await?;
-    Ok(AdminReply::Workspace(read(row)?))
+    Ok(read(row)?)
 }
 
 /// Reads a row, without counts.

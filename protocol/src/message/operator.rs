@@ -1,0 +1,324 @@
+//! The operator's calls, by request and reply: to any worker on `<ns>.admin.<verb>`, to any ingress on
+//! `<ns>.product.<verb>`. Each call is a struct; the table below gives it a verb and a reply.
+//!
+//! A token is made by the caller; only its hash travels.
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::credential::{Credential, TokenHash};
+use crate::id::{ResourceId, TokenId, WorkspaceId};
+use crate::scim::dialect::Dialect;
+use crate::scim::schema::ExtensionJson;
+use crate::time::Timestamp;
+
+/// One call. What comes back is `Result<Reply, OperatorError>`.
+pub trait OperatorCall: Serialize + DeserializeOwned + Send + Sync {
+    /// The last part of the call's subject.
+    const VERB: &'static str;
+    /// Which processes answer it.
+    const ANSWERED_BY: Process = Process::Worker;
+    /// The reply to a call that is not refused.
+    type Reply: Serialize + DeserializeOwned + Send;
+}
+
+/// A kind of process that answers calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Process {
+    /// Any worker: what the database and the log tell.
+    Worker,
+    /// Any ingress, the only writer of the log: what changes a resource as the product does.
+    Ingress,
+}
+
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Worker => "worker",
+            Self::Ingress => "ingress",
+        })
+    }
+}
+
+/// Gives calls that workers answer their verbs and replies.
+macro_rules! calls_to_workers {
+    ($($call:ident $verb:literal -> $reply:ty;)*) => {
+        $(impl OperatorCall for $call {
+            const VERB: &'static str = $verb;
+            type Reply = $reply;
+        })*
+    };
+}
+
+calls_to_workers! {
+    WorkspaceCreate "workspace-create" -> Workspace;
+    WorkspaceList "workspace-list" -> Vec<Workspace>;
+    WorkspaceShow "workspace-show" -> Workspace;
+    WorkspaceEnable "workspace-enable" -> Workspace;
+    WorkspaceDialect "workspace-dialect" -> Workspace;
+    DialectSeen "dialect-seen" -> Workspace;
+    TokenCreate "token-create" -> Credential;
+    TokenList "token-list" -> Vec<Credential>;
+    TokenRevoke "token-revoke" -> Credential;
+    SchemaAdd "schema-add" -> Vec<ExtensionJson>;
+    SchemaList "schema-list" -> Vec<ExtensionJson>;
+    DeadLetterList "dead-letter-list" -> DeadLetters;
+    AuditBalance "audit-balance" -> Balance;
+}
+
+impl OperatorCall for UserSetTimezone {
+    const VERB: &'static str = "user-set-timezone";
+    const ANSWERED_BY: Process = Process::Ingress;
+    type Reply = Timezone;
+}
+
+/// Adds a workspace, SCIM still off.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkspaceCreate {
+    /// Its id, as it will stand in the Base URL.
+    pub workspace: WorkspaceId,
+    /// Its name for people.
+    pub name: String,
+}
+
+/// Lists the workspaces, by id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkspaceList {}
+
+/// Shows one workspace with its counts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkspaceShow {
+    /// Which one.
+    pub workspace: WorkspaceId,
+}
+
+/// Turns SCIM on and adds the first token, in one transaction.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkspaceEnable {
+    /// Which one.
+    pub workspace: WorkspaceId,
+    /// The token to add.
+    pub token: NewToken,
+}
+
+/// Chooses a workspace's dialect.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkspaceDialect {
+    /// Of which workspace.
+    pub workspace: WorkspaceId,
+    /// The dialect; as detected without it.
+    pub dialect: Option<Dialect>,
+}
+
+/// An ingress reports whose dialect a workspace's requests speak.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DialectSeen {
+    /// Of which workspace.
+    pub workspace: WorkspaceId,
+    /// The dialect.
+    pub dialect: Dialect,
+}
+
+/// Adds a token beside the one in use.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TokenCreate {
+    /// For which workspace.
+    pub workspace: WorkspaceId,
+    /// The token to add.
+    pub token: NewToken,
+}
+
+/// A token that the caller has made, without the secret.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NewToken {
+    /// Its public part.
+    pub id: TokenId,
+    /// What the operator calls it.
+    pub label: String,
+    /// The hash of the whole token.
+    pub hash: TokenHash,
+    /// When it stops working; never without it.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Lists a workspace's tokens, newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TokenList {
+    /// Of which workspace.
+    pub workspace: WorkspaceId,
+}
+
+/// Ends a token at once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TokenRevoke {
+    /// Of which workspace.
+    pub workspace: WorkspaceId,
+    /// Which token.
+    pub token: TokenId,
+}
+
+/// Adds a schema to those that a workspace's resources may follow, or replaces it by one that continues it. The reply holds
+/// all of them, by URN.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SchemaAdd {
+    /// To which workspace.
+    pub workspace: WorkspaceId,
+    /// The schema, and for which kind of resource.
+    pub schema: ExtensionJson,
+}
+
+/// Lists a workspace's own schemas, by URN.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SchemaList {
+    /// Of which workspace.
+    pub workspace: WorkspaceId,
+}
+
+/// Lists dead letters, newest first, at most 100.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeadLetterList {}
+
+/// Accounts for every message that the log has stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AuditBalance {}
+
+/// Sets a user's timezone as the person's own choice: a command of the application, through the log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UserSetTimezone {
+    /// In which workspace.
+    pub workspace: WorkspaceId,
+    /// The user's id or userName.
+    pub user: String,
+    /// An IANA name, such as `Europe/Paris`.
+    pub zone: String,
+}
+
+/// A timezone that was set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Timezone {
+    /// The user.
+    pub user: ResourceId,
+    /// The zone that is stored now.
+    pub zone: String,
+}
+
+/// A workspace, as operators see it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Workspace {
+    /// Its id.
+    pub id: WorkspaceId,
+    /// Its name for people.
+    pub name: String,
+    /// Whether SCIM requests are served.
+    pub enabled: bool,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// The dialect that an operator chose.
+    pub dialect: Option<Dialect>,
+    /// The dialect that its requests were last seen to speak.
+    pub seen_dialect: Option<Dialect>,
+    /// How many users it has; counted by `workspace-show` only.
+    pub users: Option<u64>,
+    /// How many groups it has; counted by `workspace-show` only.
+    pub groups: Option<u64>,
+}
+
+/// The newest dead letters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeadLetters {
+    /// How many there are in all.
+    pub total: u64,
+    /// The newest.
+    pub dead_letters: Vec<DeadLetter>,
+}
+
+/// A message that could not be applied, without its content.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// The dead letter's id: the message's sequence in the log.
+    pub sequence: u64,
+    /// The subject on which it was published.
+    pub subject: String,
+    /// Why it could not be applied; never quotes the message.
+    pub reason: String,
+    /// The message's size in bytes.
+    pub bytes: u64,
+    /// When it was set aside.
+    pub dead_at: Timestamp,
+}
+
+/// What became of every message that the log has stored since it was last renumbered. Each is settled, pending or
+/// missing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Balance {
+    /// How often the log was renumbered, because the broker had lost what was settled.
+    pub epoch: u32,
+    /// The first sequence of this numbering.
+    pub first: u64,
+    /// The last sequence that the log has given out.
+    pub last: u64,
+    /// How many messages are in the log: pending ones, and settled ones whose acknowledgement has not arrived.
+    pub in_log: u64,
+    /// What is settled and pending, by workspace.
+    pub workspaces: Vec<WorkspaceBalance>,
+    /// How many are neither in the log nor in the ledger nor among the settled copies.
+    pub missing: u64,
+    /// The first hundred of them.
+    pub missing_sequences: Vec<u64>,
+}
+
+/// One workspace's part of a [`Balance`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct WorkspaceBalance {
+    /// Which one; none for messages that name no workspace.
+    pub workspace: Option<WorkspaceId>,
+    /// Operations that were applied.
+    pub applied: u64,
+    /// Operations that were refused or superseded.
+    pub rejected: u64,
+    /// Operations that are dead letters.
+    pub dead: u64,
+    /// Sequences without an operation of their own: further copies, late ones, unreadable ones, deleted ones.
+    pub copies: u64,
+    /// Messages in the log that are not settled.
+    pub pending: u64,
+}
+
+impl Balance {
+    /// How many messages the log has stored.
+    pub const fn stored(&self) -> u64 {
+        self.last.saturating_add(1).saturating_sub(self.first)
+    }
+}
+
+/// Why a call was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
+pub enum OperatorError {
+    /// There is no such workspace, token or user.
+    #[error("{what} not found")]
+    NotFound {
+        /// What was looked for.
+        what: String,
+    },
+    /// The call contradicts the present state.
+    #[error("{detail}")]
+    Conflict {
+        /// What is in the way and what to do.
+        detail: String,
+    },
+    /// The call cannot be understood.
+    #[error("{detail}")]
+    Invalid {
+        /// What is wrong.
+        detail: String,
+    },
+    /// The database or the log cannot be reached now.
+    #[error("not available now: {detail}")]
+    Unavailable {
+        /// What cannot be reached.
+        detail: String,
+    },
+}
