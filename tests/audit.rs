@@ -19,7 +19,7 @@ async fn every_stored_message_is_accounted_for_by_workspace(database: Database) 
     eventually("the log is empty", async || (system.log().await.messages == 0).then_some(())).await;
 
     let balance = system.rosterd_json(&["audit", "balance"]).await;
-    let of = |workspace, applied, rejected, copies| json!({ "workspace": workspace, "applied": applied, "rejected": rejected, "dead": 0, "copies": copies, "pending": 0 });
+    let of = |workspace, applied, rejected, dead| json!({ "workspace": workspace, "applied": applied, "rejected": rejected, "dead": dead, "copies": 0, "pending": 0 });
     assert_eq!(balance["workspaces"], json!([of(None, 0, 0, 1), of(Some("acme"), 2, 1, 1)]), "{balance:#}");
     let (stored, missing, at_rest) = (&balance["stored"], &balance["missing"], &balance["at_rest"]);
     assert_eq!((stored, missing, at_rest), (&json!(5), &json!(0), &json!(true)));

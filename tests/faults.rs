@@ -7,15 +7,15 @@ mod crashes;
 mod failpoints;
 mod first_effects;
 mod freezes;
-mod log;
+pub(crate) mod log;
 mod lost_answers;
-mod message;
-mod records;
+pub(crate) mod message;
+pub(crate) mod records;
 
 use std::time::Duration;
 
 /// The exit status of a process that died at a failpoint: 128 and SIGABRT.
-const ABORTED: i32 = 134;
+pub(crate) const ABORTED: i32 = 134;
 
 /// After so long the broker sends nothing more to a worker that has stopped asking.
 const PULL_EXPIRES: Duration = Duration::from_millis(1200);

@@ -53,11 +53,12 @@ fn what_scim_says_knows_nothing_of_messages_and_decisions() {
 /// The worker's rooms, each with those that it knows nothing of.
 #[test]
 fn the_workers_rooms_know_nothing_of_those_above() {
-    let above: [(&str, &[&str]); 5] = [
-        ("store", &["apply", "answer", "log", "dispatch", "rpc", "session"]),
-        ("apply", &["answer", "log", "dispatch", "rpc", "session"]),
+    let above: [(&str, &[&str]); 6] = [
+        ("store", &["apply", "answer", "log", "dispatch", "replay", "rpc", "session"]),
+        ("apply", &["answer", "log", "dispatch", "replay", "rpc", "session"]),
         ("answer", &["apply", "log", "dispatch", "rpc", "session"]),
-        ("log", &["apply", "answer", "dispatch", "rpc", "session"]),
+        ("log", &["apply", "answer", "dispatch", "replay", "rpc", "session"]),
+        ("replay", &["answer", "dispatch", "rpc", "session"]),
         ("rpc", &["apply", "dispatch", "session"]),
     ];
     let imports = imports::imports(&sources("worker"));

@@ -76,6 +76,8 @@ mod redelivery;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod retries;
 #[cfg(test)]
 mod rfc_examples;

@@ -9,7 +9,6 @@ mod log_fill;
 mod observer;
 mod outgoing;
 mod pending_outcomes;
-mod publish_ack;
 mod query_client;
 mod turns;
 mod underway;

@@ -2,8 +2,8 @@
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
-    big_integer, big_integer_null, binary, boolean, integer, json_binary, small_integer, text, text_null, uuid,
-    uuid_null,
+    big_integer, big_integer_null, binary, binary_null, boolean, integer, integer_null, json_binary, small_integer,
+    text, text_null, uuid, uuid_null,
 };
 use sea_orm_migration::sea_orm::DbBackend;
 
@@ -16,7 +16,12 @@ impl MigrationTrait for Migration {
         for table in [operations(), settled_copies(), attempts(), dead_letters(), log_numbering(), answered_creates()] {
             manager.create_table(table).await?;
         }
-        manager.create_table(audit_log()).await?;
+        for table in [dead_letter_errors(), replays(), replay_items(), audit_log()] {
+            manager.create_table(table).await?;
+        }
+        for index in indexes() {
+            manager.create_index(index).await?;
+        }
         let keep = match manager.get_database_backend() {
             DbBackend::Postgres => APPEND_ONLY_ON_POSTGRESQL,
             _ => APPEND_ONLY_ON_SQLITE,
@@ -29,7 +34,9 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.drop_table(Table::drop().table("audit_log").to_owned()).await?;
+        for table in ["audit_log", "replay_items", "replays", "dead_letter_errors"] {
+            manager.drop_table(Table::drop().table(table).to_owned()).await?;
+        }
         if manager.get_database_backend() == DbBackend::Postgres {
             manager.get_connection().execute_unprepared("DROP FUNCTION audit_log_is_kept").await?;
         }
@@ -94,7 +101,8 @@ fn attempts() -> TableCreateStatement {
         .to_owned()
 }
 
-/// Messages that could not be applied, byte for byte.
+/// Messages that could not be applied, byte for byte. `reason` is the newest; `edited` holds the bytes that a replay publishes
+/// instead, once an operator has edited them. What names a resource or a kind is NULL where the message cannot be read.
 fn dead_letters() -> TableCreateStatement {
     Table::create()
         .table("dead_letters")
@@ -107,7 +115,86 @@ fn dead_letters() -> TableCreateStatement {
         .col(text("reason"))
         .col(text("error_fingerprint"))
         .col(big_integer("dead_at"))
+        .col(text("cause"))
+        .col(text("state"))
+        .col(integer("replay").default(0))
+        .col(uuid_null("resource"))
+        .col(text_null("kind"))
+        .col(big_integer_null("accepted_at"))
+        .col(binary_null("edited"))
         .to_owned()
+}
+
+/// Why each attempt to apply a dead letter failed: 0 is the first message, then its replays.
+fn dead_letter_errors() -> TableCreateStatement {
+    Table::create()
+        .table("dead_letter_errors")
+        .col(big_integer("letter"))
+        .col(integer("replay"))
+        .col(big_integer("at"))
+        .col(text("reason"))
+        .primary_key(Index::create().col("letter").col("replay"))
+        .to_owned()
+}
+
+/// Replays of dead letters. A worker publishes for one while it has the lease, and renews it.
+fn replays() -> TableCreateStatement {
+    Table::create()
+        .table("replays")
+        .col(uuid("id").primary_key())
+        .col(text("state"))
+        .col(text("filter"))
+        .col(boolean("forced"))
+        .col(integer_null("rate"))
+        .col(integer_null("max_failures"))
+        .col(text("actor"))
+        .col(text_null("reason"))
+        .col(big_integer("created_at"))
+        .col(big_integer_null("started_at"))
+        .col(big_integer_null("ended_at"))
+        .col(text_null("note"))
+        .col(text_null("lease_holder"))
+        .col(big_integer("lease_until").default(0))
+        .to_owned()
+}
+
+/// The dead letters of a replay, each with the number that this replay of its operation would have. `attempt` counts the
+/// publishes, `sent_at` and `sequence` are those of the last one.
+fn replay_items() -> TableCreateStatement {
+    Table::create()
+        .table("replay_items")
+        .col(uuid("replay"))
+        .col(big_integer("letter"))
+        .col(integer("number"))
+        .col(uuid_null("operation"))
+        .col(text_null("predicted"))
+        .col(text_null("predicted_detail"))
+        .col(text("state"))
+        .col(text_null("detail"))
+        .col(integer("attempt").default(0))
+        .col(big_integer_null("sent_at"))
+        .col(big_integer_null("sequence"))
+        .primary_key(Index::create().col("replay").col("letter"))
+        .to_owned()
+}
+
+/// What lists of dead letters go by, and what a settled command finds its items by.
+fn indexes() -> [IndexCreateStatement; 6] {
+    let index = |name: &'static str, table: &'static str, columns: &[&'static str]| {
+        let mut index = Index::create().name(name).table(table).to_owned();
+        for column in columns {
+            index.col(*column);
+        }
+        index
+    };
+    [
+        index("dead_letters_cause", "dead_letters", &["state", "error_fingerprint", "cause", "dead_at"]),
+        index("dead_letters_state", "dead_letters", &["state", "sequence"]),
+        index("dead_letters_workspace", "dead_letters", &["workspace", "state", "sequence"]),
+        index("dead_letters_resource", "dead_letters", &["resource"]),
+        index("replay_items_letter", "replay_items", &["letter", "number"]),
+        index("replay_items_state", "replay_items", &["replay", "state", "letter"]),
+    ]
 }
 
 /// One row for each time that the log was found behind what is known of it: from then on, `shift` is added to the

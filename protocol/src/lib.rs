@@ -15,5 +15,6 @@ pub mod id;
 pub mod message;
 pub mod ownership;
 pub mod profile;
+pub mod replay;
 pub mod scim;
 pub mod time;

@@ -8,6 +8,7 @@ mod failure;
 pub mod management;
 mod migrate;
 pub mod output;
+mod replay;
 mod schema;
 mod token;
 mod user;
@@ -59,8 +60,10 @@ enum Command {
     Schema(OperatorCommand<schema::Action>),
     /// Change people as the product does.
     User(OperatorCommand<user::Action>),
-    /// Look at messages that could not be applied.
+    /// Look at messages that could not be applied, and apply them again.
     DeadLetters(OperatorCommand<dead_letters::Action>),
+    /// Follow, pause and stop replays of dead letters.
+    Replay(OperatorCommand<replay::Action>),
     /// Prove that nothing was lost, and show who did what.
     Audit(OperatorCommand<audit::Action>),
     /// Bring the database's schema to a state.
@@ -104,6 +107,9 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(args) => return Ok(if demo::run(args).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
         Command::Simulate(args) => return Ok(args.execute().await?),
+        Command::Replay(args) => {
+            return Ok(if replay::run(args).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
         Command::Audit(args) => return Ok(if audit::run(args).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
         Command::Guard(Guard { uid, gid, remove, command }) => {
             return Ok(servers::guard::main(&command, uid.zip(gid), remove.as_deref()));
@@ -150,7 +156,8 @@ mod tests {
               token         Create, list and revoke bearer tokens
               schema        Add a workspace's own schemas and list them
               user          Change people as the product does
-              dead-letters  Look at messages that could not be applied
+              dead-letters  Look at messages that could not be applied, and apply them again
+              replay        Follow, pause and stop replays of dead letters
               audit         Prove that nothing was lost, and show who did what
               migrate       Bring the database's schema to a state
               ingress       Run one ingress

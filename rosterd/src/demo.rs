@@ -111,7 +111,7 @@ async fn play(args: &DemoArgs, plan: &SystemPlan, topology: &Topology) -> anyhow
 async fn dead_letters(management: &Management) -> anyhow::Result<Vec<DeadLetter>> {
     let until = Instant::now() + DEAD_TIMEOUT;
     loop {
-        let dead_letters = management.call(DeadLetterList {}).await?.dead_letters;
+        let dead_letters = management.call(DeadLetterList::default()).await?.dead_letters;
         if dead_letters.len() >= BROKEN || Instant::now() >= until {
             return Ok(dead_letters);
         }

@@ -21,19 +21,19 @@ const IN_FLIGHT: usize = 256;
 const NOTICED: Duration = Duration::from_millis(200);
 
 /// A connection of the test's own to the log of a namespace.
-pub(super) struct Log {
+pub(crate) struct Log {
     context: jetstream::Context,
     namespace: Namespace,
 }
 
 impl Log {
     /// The log of a test's system.
-    pub(super) async fn of(bench: &Bench) -> Self {
+    pub(crate) async fn of(bench: &Bench) -> Self {
         Self { context: bench.jetstream().await, namespace: bench.namespace().clone() }
     }
 
     /// Appends a message after a predecessor; its sequence.
-    pub(super) async fn append(&self, message: &Message, predecessor: u64) -> u64 {
+    pub(crate) async fn append(&self, message: &Message, predecessor: u64) -> u64 {
         let mut headers = HeaderMap::new();
         headers.insert(header::MESSAGE_ID, message.id.as_str());
         headers.insert(header::PREDECESSOR, predecessor.to_string());
@@ -47,7 +47,7 @@ impl Log {
     }
 
     /// Appends messages of one resource, each after the one before it; their sequences.
-    pub(super) async fn append_chain(&self, messages: &[Message]) -> Vec<u64> {
+    pub(crate) async fn append_chain(&self, messages: &[Message]) -> Vec<u64> {
         let mut sequences = Vec::new();
         for message in messages {
             let predecessor = sequences.last().copied().unwrap_or(0);
@@ -57,24 +57,24 @@ impl Log {
     }
 
     /// Appends messages of different resources, each after its predecessor; their sequences.
-    pub(super) async fn append_all(&self, messages: &[(Message, u64)]) -> Vec<u64> {
+    pub(crate) async fn append_all(&self, messages: &[(Message, u64)]) -> Vec<u64> {
         let appended = messages.iter().map(|(message, predecessor)| self.append(message, *predecessor));
         futures::stream::iter(appended).buffered(IN_FLIGHT).collect().await
     }
 
     /// Removes a message, as an operator does.
-    pub(super) async fn remove(&self, sequence: u64) {
+    pub(crate) async fn remove(&self, sequence: u64) {
         assert!(self.stream().await.delete_message(sequence).await.unwrap());
     }
 
     /// Waits until every message has left the log.
-    pub(super) async fn drained(&self) {
+    pub(crate) async fn drained(&self) {
         eventually("the log is empty", async || (self.stream().await.cached_info().state.messages == 0).then_some(()))
             .await;
     }
 
     /// Waits until so many deliveries of a lane are in the hands of workers.
-    pub(super) async fn in_hands(&self, lane: Lane, count: usize) {
+    pub(crate) async fn in_hands(&self, lane: Lane, count: usize) {
         eventually("the messages are in the hands of workers", async || {
             (self.consumer(lane).await.cached_info().num_ack_pending == count).then_some(())
         })
@@ -82,7 +82,7 @@ impl Log {
     }
 
     /// Takes all messages of a lane as a worker does that is never heard of again.
-    pub(super) async fn take_and_vanish(&self, lane: Lane, messages: usize) {
+    pub(crate) async fn take_and_vanish(&self, lane: Lane, messages: usize) {
         let consumer = self.consumer(lane).await;
         let pull = consumer.batch().max_messages(messages).expires(Duration::from_secs(5)).messages();
         assert_eq!(pull.await.unwrap().count().await, messages);
@@ -90,7 +90,7 @@ impl Log {
 
     /// Makes the broker deliver again what workers hold, as it does by itself 4 seconds after it last heard of them. The
     /// next worker to start gives the broker its patience back.
-    pub(super) async fn deliver_again(&self) {
+    pub(crate) async fn deliver_again(&self) {
         let stream = self.stream().await;
         for lane in Lane::ALL {
             let declared = self.consumer(lane).await.cached_info().config.clone();

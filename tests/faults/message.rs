@@ -27,29 +27,29 @@ const FAR_AHEAD: Timestamp = Timestamp::from_millis(4_102_444_800_000);
 
 /// A message before it is in the log.
 #[derive(Debug, Clone)]
-pub(super) struct Message {
-    pub(super) lane: Lane,
+pub(crate) struct Message {
+    pub(crate) lane: Lane,
     /// By which the broker drops a message that it has stored already.
-    pub(super) id: String,
-    pub(super) envelope: Envelope<Command>,
+    pub(crate) id: String,
+    pub(crate) envelope: Envelope<Command>,
 }
 
 impl Message {
     /// POST of a user.
-    pub(super) fn create(user: ResourceId, name: &str) -> Self {
+    pub(crate) fn create(user: ResourceId, name: &str) -> Self {
         let attributes = Attributes::parse(ResourceType::User, scim::user(name)).unwrap();
         Self::of(user, Command::Create { attributes, members: BTreeSet::new() })
     }
 
     /// PATCH of a user's title.
-    pub(super) fn set_title(user: ResourceId, title: &str) -> Self {
+    pub(crate) fn set_title(user: ResourceId, title: &str) -> Self {
         let operations = json!([{ "op": "replace", "path": "title", "value": title }]);
         let request = PatchRequest::parse(ResourceType::User, scim::patch(&operations)).unwrap();
         Self::of(user, Command::Patch { request, precondition: Precondition::None })
     }
 
     /// PATCH that takes a user's access away, in its lane.
-    pub(super) fn deactivate(user: ResourceId) -> Self {
+    pub(crate) fn deactivate(user: ResourceId) -> Self {
         let operations = json!([{ "op": "replace", "path": "active", "value": false }]);
         let request = PatchRequest::parse(ResourceType::User, scim::patch(&operations)).unwrap();
         let message = Self::of(user, Command::Patch { request, precondition: Precondition::None });
@@ -57,30 +57,30 @@ impl Message {
     }
 
     /// The same as a later build would write it, in a form that this one cannot read.
-    pub(super) fn too_new(mut self) -> Self {
+    pub(crate) fn too_new(mut self) -> Self {
         self.envelope.version = 99;
         self
     }
 
     /// The same in another lane.
-    pub(super) fn in_lane(self, lane: Lane) -> Self {
+    pub(crate) fn in_lane(self, lane: Lane) -> Self {
         Self { lane, ..self }
     }
 
     /// The same with a deadline that has passed.
-    pub(super) fn too_late(mut self) -> Self {
+    pub(crate) fn too_late(mut self) -> Self {
         self.envelope.deadline = LONG_AGO;
         self
     }
 
     /// The same as the broker takes it once more while it remembers the operation.
-    pub(super) fn under_another_id(mut self) -> Self {
+    pub(crate) fn under_another_id(mut self) -> Self {
         self.id.push_str(":again");
         self
     }
 
     /// The subject below the namespace.
-    pub(super) fn subject(&self) -> CommandSubject {
+    pub(crate) fn subject(&self) -> CommandSubject {
         let Envelope { workspace, resource_type, resource, .. } = &self.envelope;
         let (workspace, resource_type, resource) = (workspace.clone(), *resource_type, *resource);
         CommandSubject { lane: self.lane, workspace, resource_type, resource }
@@ -108,7 +108,7 @@ impl Message {
 }
 
 /// The id of a user that nobody else has.
-pub(super) fn new_user() -> ResourceId {
+pub(crate) fn new_user() -> ResourceId {
     ResourceId(next_id())
 }
 

@@ -30,10 +30,12 @@ mod load;
 mod lock;
 mod locked;
 mod membership;
+mod predict;
 mod upsert;
 mod working;
 
 pub use first_effect::first_effect;
+pub(crate) use predict::{Shown, predict, predict_one};
 
 /// How a command of a batch ended, committed.
 #[derive(Debug, Clone, PartialEq)]

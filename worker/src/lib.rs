@@ -2,7 +2,7 @@
 //!
 //! The way of a command: `log` pulls and reads it, `dispatch` holds it until its predecessor is settled, [`apply`] decides
 //! and commits it together with its ledger row, [`rpc`] answers the ingress, `log` acknowledges. [`answer`] and [`rpc`]
-//! answer what is read and what operators call for. [`store`] holds what all of them know of SQL.
+//! answer what is read and what operators call for; `replay` publishes dead letters again. [`store`] holds what all of them know of SQL.
 
 pub mod accepted;
 pub mod answer;
@@ -10,6 +10,7 @@ pub mod apply;
 pub mod config;
 mod dispatch;
 mod log;
+mod replay;
 pub mod rpc;
 mod session;
 pub mod store;

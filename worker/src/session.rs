@@ -26,6 +26,7 @@ use crate::log::declare::{self, DeclareError, LaneConsumer};
 use crate::log::keep_alive::KeepAlive;
 use crate::log::leftovers::Leftovers;
 use crate::log::pull::LanePull;
+use crate::replay::publisher::Publisher;
 use crate::rpc::answered::AnsweredCreates;
 use crate::rpc::credential_projection::CredentialProjection;
 use crate::rpc::outcomes::Outcomes;
@@ -78,6 +79,7 @@ impl Session {
         let work = self.work(log.clone());
         let ends = Ends { session: session.clone(), renumbered: renumbered.clone() };
         services.tasks.spawn(log.clone().watch(verified, ends));
+        services.tasks.spawn(Publisher::new(log.clone(), self.store.clone()).run(session.clone()));
         services.tasks.spawn(Leftovers::new(log.clone()).watch(session.clone()));
         let (deliveries, received) = mpsc::channel(LANE_ROOM);
         let mut lanes = JoinSet::new();

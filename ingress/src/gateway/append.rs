@@ -12,13 +12,13 @@ use protocol::id::OperationId;
 use protocol::message::header;
 use protocol::message::lane::Lane;
 use runtime::connection::Connection;
+use runtime::publish_ack::{self, PublishResult};
 use runtime::{backoff, failpoint, ids};
 use tokio::time::{Instant, timeout_at};
 
 use super::GatewayError;
 use super::observer::Observed;
 use super::outgoing::{ATTEMPT_VALIDITY, OutgoingCommand};
-use super::publish_ack::{self, PublishResult};
 use super::window::Window;
 
 /// Between two publishes of which the first was refused or not answered, at first and at most; chance takes up to half off.

@@ -33,13 +33,13 @@ impl LogFill {
 
     /// Whether a lane may not append so many bytes now.
     pub(super) fn is_full_for(&self, lane: Lane, bytes: usize) -> bool {
-        !self.has_room(percentage(lane), bytes)
+        !self.has_room(lane.share_of_log(), bytes)
     }
 
     /// Waits until a lane may append so many bytes, and counts them as appended until the next measurement.
     pub(super) async fn room(&self, lane: Lane, bytes: usize) {
         let mut measured = self.measured.subscribe();
-        while !self.has_room(percentage(lane), bytes) {
+        while !self.has_room(lane.share_of_log(), bytes) {
             // Cannot end otherwise: this holds the sender.
             if measured.changed().await.is_err() {
                 return;
@@ -53,15 +53,6 @@ impl LogFill {
         let Some(capacity) = capacity else { return true };
         let more = self.appended.load(Ordering::Relaxed).saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
         used.saturating_add(more) <= capacity / 100 * percentage + capacity % 100 * percentage / 100
-    }
-}
-
-/// Up to how many hundredths of the log a lane may fill it.
-const fn percentage(lane: Lane) -> u64 {
-    match lane {
-        Lane::Urgent => 100,
-        Lane::Interactive => 90,
-        Lane::Bulk => 70,
     }
 }
 

@@ -34,6 +34,23 @@ impl FromStr for AttemptId {
     }
 }
 
+/// The name of one attempt to publish a replayed command, `<operation>:replay:<replay>:<number>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReplayAttemptId {
+    /// The operation.
+    pub operation: OperationId,
+    /// Which replay of it, from 1.
+    pub replay: u32,
+    /// Which attempt, from 1.
+    pub number: u32,
+}
+
+impl fmt::Display for ReplayAttemptId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:replay:{}:{}", self.operation, self.replay, self.number)
+    }
+}
+
 /// The text names no attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an attempt is <operation id>:<number>")]

@@ -38,3 +38,15 @@ pub const WITHIN: &str = "Rosterd-Within";
 
 /// On a reply without a body, before the answer: a worker has taken the query.
 pub const TAKEN: &str = "Rosterd-Taken";
+
+/// On a replayed command: which replay of its operation it is, from 1.
+pub const REPLAY: &str = "Rosterd-Replay";
+
+/// On a replayed command: its dead letter, the sequence at which the log accepted it first.
+pub const ORIGINAL_SEQUENCE: &str = "Rosterd-Original-Sequence";
+
+/// On a replayed command: when the log accepted it first, in milliseconds since the Unix epoch by the broker's clock.
+pub const ORIGINAL_ACCEPTED: &str = "Rosterd-Original-Accepted";
+
+/// On a replayed command that takes effect at its new place.
+pub const FORCED: &str = "Rosterd-Forced";

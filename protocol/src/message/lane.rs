@@ -17,7 +17,7 @@ pub enum Lane {
     Urgent,
     /// Every other request whose client waits for the answer.
     Interactive,
-    /// Operations of `/Bulk`.
+    /// Operations of `/Bulk`, and replays.
     Bulk,
 }
 
@@ -31,6 +31,15 @@ impl Lane {
             Self::Urgent
         } else {
             Self::Interactive
+        }
+    }
+
+    /// Up to how many hundredths of the log the lane may fill it: the rest is for the lanes before it.
+    pub const fn share_of_log(self) -> u64 {
+        match self {
+            Self::Urgent => 100,
+            Self::Interactive => 90,
+            Self::Bulk => 70,
         }
     }
 

@@ -15,8 +15,21 @@ use crate::scim::schema::ExtensionJson;
 use crate::time::Timestamp;
 
 mod audit;
+mod dead_letter_filter;
+mod dead_letters;
+mod masked;
+mod replays;
 
 pub use self::audit::{ActedBy, AuditLog, AuditRecord};
+pub use self::dead_letter_filter::{
+    DeadCause, DeadLetterFilter, DeadLetterState, ErrorFilter, InvalidDeadLetterFilter, StateFilter,
+};
+pub use self::dead_letters::{
+    AttributeDifference, CauseCount, DeadLetter, DeadLetterDetail, DeadLetterDiscard, DeadLetterEdit, DeadLetterError,
+    DeadLetterExport, DeadLetterList, DeadLetterShow, DeadLetters, DeadLettersChanged, ExportedDeadLetter, Prediction,
+};
+pub use self::masked::masked;
+pub use self::replays::{Replay, ReplayChange, ReplayItem, ReplayList, ReplayPlan, ReplayShow, ReplayStart};
 
 /// One call. What comes back is `Result<Reply, OperatorError>`.
 pub trait OperatorCall: Serialize + DeserializeOwned + Send + Sync {
@@ -69,6 +82,15 @@ calls_to_workers! {
     SchemaAdd "schema-add" -> Vec<ExtensionJson>;
     SchemaList "schema-list" -> Vec<ExtensionJson>;
     DeadLetterList "dead-letter-list" -> DeadLetters;
+    DeadLetterShow "dead-letter-show" -> DeadLetterDetail;
+    DeadLetterEdit "dead-letter-edit" -> DeadLetter;
+    DeadLetterDiscard "dead-letter-discard" -> DeadLettersChanged;
+    DeadLetterExport "dead-letter-export" -> Vec<ExportedDeadLetter>;
+    ReplayPlan "replay-plan" -> Replay;
+    ReplayStart "replay-start" -> Replay;
+    ReplayChange "replay-change" -> Replay;
+    ReplayList "replay-list" -> Vec<Replay>;
+    ReplayShow "replay-show" -> Replay;
     AuditBalance "audit-balance" -> Balance;
     AuditLog "audit-log" -> Vec<AuditRecord>;
 }
@@ -181,10 +203,6 @@ pub struct SchemaList {
     pub workspace: WorkspaceId,
 }
 
-/// Lists dead letters, newest first, at most 100.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DeadLetterList {}
-
 /// Accounts for every message that the log has stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AuditBalance {}
@@ -228,30 +246,6 @@ pub struct Workspace {
     pub users: Option<u64>,
     /// How many groups it has; counted by `workspace-show` only.
     pub groups: Option<u64>,
-}
-
-/// The newest dead letters.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DeadLetters {
-    /// How many there are in all.
-    pub total: u64,
-    /// The newest.
-    pub dead_letters: Vec<DeadLetter>,
-}
-
-/// A message that could not be applied, without its content.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DeadLetter {
-    /// The dead letter's id: the message's sequence in the log.
-    pub sequence: u64,
-    /// The subject on which it was published.
-    pub subject: String,
-    /// Why it could not be applied; never quotes the message.
-    pub reason: String,
-    /// The message's size in bytes.
-    pub bytes: u64,
-    /// When it was set aside.
-    pub dead_at: Timestamp,
 }
 
 /// What became of every message that the log has stored since it was last renumbered. Each is settled, pending or

@@ -9,6 +9,10 @@ pub(super) struct Acting {
     #[arg(long = "as", env = "ROSTERD_ACTOR", value_name = "NAME")]
     actor: Option<String>,
 
+    /// The user of this machine.
+    #[arg(long = "machine-user", env = "USER", hide = true)]
+    user: Option<String>,
+
     /// Why, for the audit log.
     #[arg(long)]
     reason: Option<String>,
@@ -17,8 +21,7 @@ pub(super) struct Acting {
 impl Acting {
     /// Who, and why.
     pub(super) fn by(self) -> ActedBy {
-        let user = || ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-        let actor = self.actor.or_else(user).filter(|name| !name.is_empty());
+        let actor = self.actor.or(self.user).filter(|name| !name.is_empty());
         ActedBy { actor: actor.unwrap_or_else(|| "unknown".to_owned()), reason: self.reason }
     }
 }

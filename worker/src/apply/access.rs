@@ -1,6 +1,7 @@
 //! Whose word on a user's access counts: the rule of [`protocol::access`], asked of the working set.
 
 use protocol::access::{Access, Standing, Verdict, verdict};
+use protocol::replay::superseded_by;
 use protocol::scim::resource_type::ResourceType;
 
 use tracing::info;
@@ -14,9 +15,9 @@ impl WorkingSet {
     pub(super) fn verdict(&self, key: &Key, accepted: &Accepted) -> Verdict {
         match said(accepted) {
             Some(said) => {
-                let Accepted { sequence, accepted_at, arrival, .. } = accepted;
+                let Accepted { accepted_at, arrival, .. } = accepted;
                 let (standing, held) = (self.standing(key), *arrival);
-                let verdict = verdict(said, *sequence, *accepted_at, held, standing);
+                let verdict = verdict(said, accepted.place(), *accepted_at, held, standing);
                 if verdict == Verdict::Yields {
                     let operation = accepted.envelope.operation;
                     info!(%operation, accepted = %accepted_at, arrived = %held.at, error = ?held.error, ?standing, "operation {operation} was held, and its word on access yields to a newer one");
@@ -31,7 +32,7 @@ impl WorkingSet {
     pub(super) fn standing_after(&self, key: &Key, verdict: Verdict, accepted: &Accepted) -> Standing {
         match said(accepted) {
             Some(said) if verdict == Verdict::Counts => {
-                Standing { sequence: accepted.sequence, arrived: Some(accepted.arrival.bound(said)) }
+                Standing { sequence: accepted.place(), arrived: Some(accepted.arrival.bound(said)) }
             }
             Some(_) | None => self.standing(key),
         }
@@ -60,7 +61,15 @@ impl WorkingSet {
             return;
         }
         let Some(entry) = self.users.get_mut(key) else { return };
-        entry.fence_lifted |= entry.fence.is_some_and(|fence| fence.standing.sequence <= accepted.sequence);
+        entry.fence_lifted |= entry.fence.is_some_and(|fence| fence.standing.sequence <= accepted.place());
+    }
+
+    /// The later operation that supersedes a replayed command, if there is one.
+    pub(super) fn superseded_by(&self, accepted: &Accepted) -> Option<u64> {
+        let key = Key::of_command(accepted);
+        let changed = self.current(accepted.envelope.resource_type, &key).map_or(0, |image| image.last_sequence);
+        let stands = said(accepted).map(|_| self.standing(&key).sequence);
+        superseded_by(accepted.replayed?, changed, stands)
     }
 
     fn stand(&mut self, key: &Key, standing: Standing, accepted: &Accepted) {

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use protocol::id::OperationId;
+use protocol::message::operator::DeadCause;
 use protocol::ownership::OwnershipPolicy;
 use protocol::time::Timestamp;
 use sea_orm::{DatabaseTransaction, TransactionTrait};
@@ -184,13 +185,13 @@ async fn alone(
         Err(failure) => failure,
     };
     let reason = failure.reason();
-    dead::bury(transaction, &[DeadMessage::of(accepted, &reason)], now).await?;
+    dead::bury(transaction, &[DeadMessage::of(accepted, DeadCause::Data, &reason)], now).await?;
     Ok(Ending::Dead(reason))
 }
 
 /// Applies commands, or goes back to where the transaction was. The inner error is one for which that is enough; after any
 /// other the transaction is of no use.
-async fn under_savepoint(
+pub(super) async fn under_savepoint(
     transaction: &DatabaseTransaction,
     policy: &OwnershipPolicy,
     commands: &[&Accepted],

@@ -49,7 +49,8 @@ pub(super) async fn write_users(batch: Batch<'_>, now: Timestamp) -> Result<Opti
     }
 }
 
-/// Whether each command writes a user of its own, with nothing pending before it whose end it may share, and, if it creates
+/// Whether each command writes a user of its own, with nothing pending before it whose end it may share, for the
+/// first time, and, if it creates
 /// one, without having been held on its way: another create may have superseded it ([`super::creates`]).
 fn may_be_written_at_once(commands: &[&Accepted]) -> bool {
     let mut ids = HashSet::with_capacity(commands.len());
@@ -62,6 +63,7 @@ fn may_be_written_at_once(commands: &[&Accepted]) -> bool {
         };
         is_write
             && accepted.predecessor == 0
+            && accepted.replayed.is_none()
             && envelope.resource_type == ResourceType::User
             && ids.insert((&envelope.workspace, envelope.resource))
             && commands.first().is_some_and(|first| first.epoch == accepted.epoch)

@@ -22,7 +22,7 @@ use crate::store::entity::operation;
 use crate::store::ledger::State;
 use crate::store::members::groups_of;
 use crate::store::settled::{CopyReason, SettledCopy, insert_copies};
-use crate::store::{Store, StoreError, column, commit, ledger, recall};
+use crate::store::{Store, StoreError, column, commit, ledger, recall, replayed};
 
 impl Batch<'_> {
     /// Applies the whole batch or nothing of it.
@@ -53,18 +53,26 @@ pub(super) async fn apply_new(
     }
     let mut set = load(transaction, commands).await?;
     failpoint::hit(Failpoint::WorkerLocked).await;
-    let mut rows = Vec::with_capacity(commands.len());
+    let (mut rows, mut replayed) = (Vec::with_capacity(commands.len()), Vec::new());
     let mut endings = HashMap::with_capacity(commands.len());
     for accepted in commands {
-        let Ended { outcome, yielded } = decide(&mut set, policy, accepted, attempts.before(accepted), now)?;
+        let newer = set.superseded_by(accepted);
+        let Ended { outcome, yielded } = match newer {
+            Some(_) => Ended { outcome: Outcome::Superseded, yielded: false },
+            None => decide(&mut set, policy, accepted, attempts.before(accepted), now)?,
+        };
         let row = ledger::row_of(accepted, &outcome, yielded, now);
         set.remember(&row);
         attempts.remember(&row);
-        rows.push(row);
+        match accepted.replayed {
+            Some(_) => replayed.push((*accepted, ledger::superseded(row, newer))),
+            None => rows.push(row),
+        }
         endings.insert(accepted.envelope.operation, Ending::Answered(outcome));
     }
     failpoint::hit(Failpoint::WorkerDecided).await;
     ledger::insert(transaction, rows).await?;
+    replayed::settle(transaction, replayed, now).await?;
     failpoint::hit(Failpoint::WorkerLedgerWritten).await;
     effects::write(transaction, &set).await?;
     show_groups(transaction, commands, &mut endings).await?;
@@ -119,7 +127,7 @@ pub(super) fn decide(
 
 /// What the ledger says of a batch before anything is done.
 pub(super) struct Claim<'a> {
-    /// Each operation that the ledger does not know, once.
+    /// Each operation that the ledger does not know, once, and each replay of a dead one whose turn it is.
     pub(super) new: Vec<&'a Accepted>,
     /// The rows of those that it knows.
     known: HashMap<OperationId, operation::Model>,
@@ -144,11 +152,18 @@ impl<'a> Claim<'a> {
         }
         let operations: HashSet<_> = operations.into_iter().collect();
         let rows = rows.into_iter().filter(|row| operations.contains(&row.operation));
-        let known: HashMap<_, _> = rows.map(|row| (OperationId(row.operation), row)).collect();
+        let mut known: HashMap<_, _> = rows.map(|row| (OperationId(row.operation), row)).collect();
         let (mut new, mut copies, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
         for accepted in batch.iter().copied() {
             match known.get(&accepted.envelope.operation) {
                 Some(row) if row.sequence == column(accepted.sequence) => {}
+                Some(row) if ledger::is_next_replay(row, accepted) => {
+                    known.remove(&accepted.envelope.operation);
+                    seen.insert(accepted.envelope.operation);
+                    new.push(accepted);
+                }
+                // Its ledger row is gone: there is nothing to replay.
+                None if accepted.replayed.is_some() => copies.push(SettledCopy::of(accepted, CopyReason::ExtraCopy)),
                 None if seen.insert(accepted.envelope.operation) => new.push(accepted),
                 Some(_) | None => copies.push(SettledCopy::of(accepted, CopyReason::ExtraCopy)),
             }
@@ -176,6 +191,7 @@ impl<'a> Claim<'a> {
                 let mut earlier = batch.iter().zip(&answers);
                 earlier.find(|(one, _)| one.envelope.operation == operation).map(|(_, ending)| ending.clone())
             });
+            let ending = ending.or_else(|| accepted.replayed.map(|_| Ending::Committed));
             answers.push(ending.ok_or_else(lost)?);
         }
         Ok(answers)

@@ -170,7 +170,7 @@ impl WorkingSet {
         let fence = self.users.get(key).and_then(|entry| entry.fence);
         let before = self.current(resource_type, key);
         let provider_sequence = match (envelope.source, before) {
-            (Source::IdentityProvider, _) => accepted.sequence,
+            (Source::IdentityProvider, _) => accepted.place(),
             (Source::Application, before) => before.map_or(0, |image| image.provider_sequence),
         };
         let provider_sequence = provider_sequence.max(fence.map_or(0, |fence| fence.provider_sequence));
@@ -184,7 +184,7 @@ impl WorkingSet {
         let image = StoredResource {
             resource,
             standing,
-            last_sequence: accepted.sequence,
+            last_sequence: accepted.place(),
             created_by,
             provider_sequence,
             member_count,

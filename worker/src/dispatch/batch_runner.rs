@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use protocol::message::lane::Lane;
+use protocol::message::operator::DeadCause;
 use protocol::ownership::OwnershipPolicy;
 use runtime::clock::Clock;
 use runtime::telemetry::error_chain;
@@ -193,7 +194,8 @@ impl BatchRunner {
                 }
                 Content::Unreadable { raw, reason } => {
                     let workspace = workspace.as_ref();
-                    dead.push(DeadMessage { sequence, workspace, command: None, raw, reason });
+                    let cause = DeadCause::Undecodable;
+                    dead.push(DeadMessage { sequence, workspace, command: None, raw, cause, reason });
                 }
                 Content::Command(_) | Content::TooNew(_) => {}
             }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use protocol::id::OperationId;
+use protocol::message::operator::DeadCause;
 use protocol::message::outcome::Outcome;
 use runtime::backoff;
 use runtime::telemetry::error_chain;
@@ -120,14 +121,15 @@ impl BatchRunner {
 
     async fn begin_attempt(&self, command: &Accepted) -> Result<Attempt, StoreError> {
         let operation = command.envelope.operation;
-        if self.store.knows(operation).await? {
+        if self.store.knows(command).await? {
             return Ok(Attempt::Needless);
         }
         let attempts = self.store.record_attempt(operation, self.clock.now()).await?;
         if attempts <= CRASHES_PROVE {
             return Ok(Attempt::Recorded);
         }
-        let dead = self.bury(command, format!("{CRASHES_PROVE} attempts to apply it ended in a crash")).await?;
+        let reason = format!("{CRASHES_PROVE} attempts to apply it ended in a crash");
+        let dead = self.bury(command, DeadCause::Crash, reason).await?;
         error!(%operation, attempts, "operation {operation} crashes workers; it is a dead letter now");
         Ok(Attempt::Condemned(dead))
     }
@@ -165,7 +167,8 @@ impl BatchRunner {
             if !self.failures.failed(operation, resource_type, Instant::now()) {
                 continue;
             }
-            match self.bury(command, format!("it fails while others are applied: {reason}")).await {
+            let why = format!("it fails while others are applied: {reason}");
+            match self.bury(command, DeadCause::Failing, why).await {
                 Ok(dead) => {
                     error!(%operation, reason, "operation {operation} fails while others are applied; it is a dead letter now");
                     self.failures.forget(operation);
@@ -178,8 +181,8 @@ impl BatchRunner {
         }
     }
 
-    async fn bury(&self, command: &Accepted, reason: String) -> Result<Ending, StoreError> {
-        self.store.bury(&[DeadMessage::of(command, &reason)], self.clock.now()).await?;
+    async fn bury(&self, command: &Accepted, cause: DeadCause, reason: String) -> Result<Ending, StoreError> {
+        self.store.bury(&[DeadMessage::of(command, cause, &reason)], self.clock.now()).await?;
         Ok(Ending::Dead(reason))
     }
 
@@ -197,10 +200,11 @@ impl BatchRunner {
                 }
             };
             end.settled.push(delivery.sequence);
-            if let Some(Accepted { envelope, sequence, .. }) = delivery.command() {
+            if let Some(Accepted { envelope, sequence, replayed, .. }) = delivery.command() {
                 let (operation, trace) = (envelope.operation, envelope.trace.as_deref());
                 debug!(%operation, trace, sequence, kind = envelope.body.kind(), "settled");
-                if let Some(outcome) = outcome {
+                // Nobody waits for a replayed command.
+                if let Some(outcome) = outcome.filter(|_| replayed.is_none()) {
                     self.outcomes.answer(&envelope.ingress, operation, outcome).await;
                 }
             }

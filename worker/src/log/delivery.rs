@@ -12,6 +12,7 @@ use protocol::message::envelope::{DecodeError, Envelope};
 use protocol::message::header;
 use protocol::message::lane::Lane;
 use protocol::message::subject::{CommandSubject, InvalidSubject};
+use protocol::replay::Replayed;
 use protocol::time::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -145,8 +146,10 @@ impl Log {
                 Content::Late { notice, ingress: envelope.ingress }
             }
             Ok((lane, envelope)) => {
-                let (epoch, arrival) = (self.numbering.epoch, arrival_of(&raw, accepted_at));
-                let accepted = Accepted { epoch, sequence, predecessor, lane, accepted_at, arrival, envelope, raw };
+                let (epoch, replayed) = (self.numbering.epoch, replayed(&raw));
+                let (accepted_at, arrival) = came(&raw, replayed, accepted_at);
+                let accepted =
+                    Accepted { epoch, sequence, predecessor, lane, accepted_at, arrival, envelope, replayed, raw };
                 Content::Command(Box::new(accepted))
             }
             Err(DecodeError::TooNew(version)) => Content::TooNew(version),
@@ -183,6 +186,25 @@ fn valid_until(raw: &RawMessage, envelope: &Envelope<Command>) -> Timestamp {
 fn attempt_of(raw: &RawMessage) -> u32 {
     let attempt = header_of(raw, header::MESSAGE_ID).and_then(|id| id.parse::<AttemptId>().ok());
     attempt.map_or(1, |attempt| attempt.number)
+}
+
+/// What a replayed command says of itself.
+fn replayed(raw: &RawMessage) -> Option<Replayed> {
+    let number = header_of(raw, header::REPLAY)?.parse().ok()?;
+    let letter = header_of(raw, header::ORIGINAL_SEQUENCE)?.parse().ok()?;
+    Some(Replayed { number, letter, forced: header_of(raw, header::FORCED).is_some() })
+}
+
+/// When a command was accepted, and when it arrived. One that is replayed came when it came first, unless it is forced.
+pub(crate) fn came(raw: &RawMessage, replayed: Option<Replayed>, stored: Timestamp) -> (Timestamp, Arrival) {
+    match replayed {
+        Some(Replayed { forced: true, .. }) => (stored, Arrival::new(stored, Duration::ZERO)),
+        Some(_) => {
+            let accepted = time_in(raw, header::ORIGINAL_ACCEPTED).unwrap_or(stored);
+            (accepted, arrival_of(raw, accepted))
+        }
+        None => (stored, arrival_of(raw, stored)),
+    }
 }
 
 /// When the request was complete; without headers, when it was stored.

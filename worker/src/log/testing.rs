@@ -40,7 +40,8 @@ pub(crate) fn command(user: u128, sequence: u64, predecessor: u64) -> Delivery {
     let arrival = Arrival::new(accepted_at, Duration::ZERO);
     let lane = Lane::Interactive;
     let workspace = Some(envelope.workspace.clone());
-    let accepted = Accepted { epoch: 0, sequence, predecessor, lane, accepted_at, arrival, envelope, raw };
+    let accepted =
+        Accepted { epoch: 0, sequence, predecessor, lane, accepted_at, arrival, envelope, replayed: None, raw };
     let content = Content::Command(Box::new(accepted));
     Delivery { sequence, predecessor, accepted_at, workspace, content, ack: None, suspect: false, parkings: 0 }
 }

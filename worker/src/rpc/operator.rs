@@ -3,8 +3,9 @@
 use futures::future::BoxFuture;
 use protocol::id::WorkspaceId;
 use protocol::message::operator::{
-    AuditBalance, AuditLog, DeadLetterList, DialectSeen, OperatorCall, OperatorError, SchemaAdd, SchemaList,
-    TokenCreate, TokenList, TokenRevoke, WorkspaceCreate, WorkspaceDialect, WorkspaceEnable, WorkspaceList,
+    AuditBalance, AuditLog, DeadLetterDiscard, DeadLetterEdit, DeadLetterExport, DeadLetterList, DeadLetterShow,
+    DialectSeen, OperatorCall, OperatorError, ReplayChange, ReplayList, ReplayPlan, ReplayShow, ReplayStart, SchemaAdd,
+    SchemaList, TokenCreate, TokenList, TokenRevoke, WorkspaceCreate, WorkspaceDialect, WorkspaceEnable, WorkspaceList,
     WorkspaceShow,
 };
 use protocol::time::Timestamp;
@@ -23,6 +24,7 @@ use crate::store::{Context, Store, StoreError, with_timeout};
 mod audit;
 mod dead_letters;
 mod profiles;
+mod replays;
 mod tokens;
 mod workspaces;
 
@@ -66,6 +68,15 @@ impl<'a> Operator<'a> {
             SchemaAdd::VERB => self.projected(self.in_store(call, profiles::add_schema).await).await,
             SchemaList::VERB => self.in_store(call, profiles::list_schemas).await,
             DeadLetterList::VERB => self.in_store(call, dead_letters::list).await,
+            DeadLetterShow::VERB => self.in_store(call, dead_letters::show).await,
+            DeadLetterEdit::VERB => self.in_store(call, dead_letters::edit).await,
+            DeadLetterDiscard::VERB => self.in_store(call, dead_letters::discard).await,
+            DeadLetterExport::VERB => self.in_store(call, dead_letters::export).await,
+            ReplayPlan::VERB => self.in_store(call, replays::plan).await,
+            ReplayStart::VERB => self.in_store(call, replays::start).await,
+            ReplayChange::VERB => self.in_store(call, replays::change).await,
+            ReplayList::VERB => self.in_store(call, replays::list).await,
+            ReplayShow::VERB => self.in_store(call, replays::show).await,
             AuditLog::VERB => self.in_store(call, audit::log).await,
             AuditBalance::VERB => encoded(balance(self.log()?, decoded(call)?).await?),
             _ => Err(invalid(format!("no worker knows the call {verb}: do all processes have the same version?"))),

@@ -4,7 +4,8 @@
 
 use protocol::id::OperationId;
 use protocol::time::Timestamp;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, Set};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Set};
+use uuid::Uuid;
 
 use super::entity::attempt;
 use super::{Context, Store, StoreError, commit, with_timeout};
@@ -34,10 +35,19 @@ impl Store {
         let doing = "forgetting attempts";
         with_timeout(doing, async {
             let transaction = self.begin_batch().await?;
-            let delete = attempt::Entity::delete_many().filter(attempt::Column::Operation.eq(operation.0));
-            delete.exec(&transaction).await.context(doing)?;
+            forget_attempts(&transaction, &[operation.0]).await?;
             commit(transaction).await
         })
         .await
     }
+}
+
+/// Forgets the attempts of operations in a transaction.
+pub(super) async fn forget_attempts(transaction: &impl ConnectionTrait, operations: &[Uuid]) -> Result<(), StoreError> {
+    if operations.is_empty() {
+        return Ok(());
+    }
+    let delete = attempt::Entity::delete_many().filter(attempt::Column::Operation.is_in(operations.iter().copied()));
+    delete.exec(transaction).await.context("forgetting attempts")?;
+    Ok(())
 }

@@ -60,9 +60,10 @@ impl Store {
         let sql = format!(
             "SELECT workspace, state, COUNT(*) AS operations FROM operations \
              WHERE sequence BETWEEN {first} AND {last} GROUP BY workspace, state \
-             UNION ALL SELECT workspace, 'copy' AS state, COUNT(*) AS operations FROM settled_copies AS copies \
+             UNION ALL SELECT workspace, CASE reason WHEN 'dead-letter' THEN 'dead' ELSE 'copy' END AS state, \
+             COUNT(*) AS operations FROM settled_copies AS copies \
              WHERE sequence BETWEEN {first} AND {last} \
-             AND NOT EXISTS (SELECT 1 FROM operations WHERE operations.sequence = copies.sequence) GROUP BY workspace"
+             AND NOT EXISTS (SELECT 1 FROM operations WHERE operations.sequence = copies.sequence) GROUP BY workspace, 2"
         );
         let statement = Statement::from_string(self.reader().get_database_backend(), sql);
         let counts =

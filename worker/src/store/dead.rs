@@ -1,19 +1,20 @@
 //! Dead letters: messages that cannot be applied, kept byte for byte.
 
 use std::collections::HashSet;
-use std::fmt::Write;
 
 use protocol::id::WorkspaceId;
 use protocol::message::header;
+use protocol::message::operator::{DeadCause, DeadLetterState};
 use protocol::time::Timestamp;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ConnectionTrait, EntityTrait, Set};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::attempts::forget_attempts;
+use super::dead_error::{fingerprint, insert_error, storable};
 use super::entity::dead_letter;
 use super::settled::{CopyReason, SettledCopy, insert_copies};
-use super::{Context, Store, StoreError, column, commit, ledger, with_timeout};
+use super::{Context, Store, StoreError, column, commit, ledger, replayed, with_timeout};
 use crate::accepted::{Accepted, RawMessage};
 
 /// A message that cannot be applied.
@@ -27,6 +28,8 @@ pub struct DeadMessage<'a> {
     pub command: Option<&'a Accepted>,
     /// Its bytes.
     pub raw: &'a RawMessage,
+    /// Why, in a word.
+    pub cause: DeadCause,
     /// Why; never quotes the message.
     pub reason: &'a str,
 }
@@ -57,6 +60,9 @@ pub(crate) async fn bury(
     let (mut rows, mut copies) = (Vec::new(), Vec::new());
     for message in messages {
         match message.command {
+            Some(accepted) if accepted.replayed.is_some() => {
+                replayed::settle_dead(transaction, accepted, (message.cause, message.reason), now).await?;
+            }
             Some(accepted) if seen.insert(accepted.envelope.operation.0) => {
                 rows.push(ledger::dead_row(accepted, now));
             }
@@ -70,10 +76,12 @@ pub(crate) async fn bury(
     }
     ledger::insert(transaction, rows).await?;
     insert_copies(transaction, &copies, now).await?;
-    for message in messages {
+    for message in messages.iter().filter(|message| message.command.is_none_or(|accepted| accepted.replayed.is_none()))
+    {
         insert_letter(transaction, message, now).await?;
     }
-    Ok(())
+    // Should it be replayed, its crashes are counted anew.
+    forget_attempts(transaction, &operations).await
 }
 
 async fn insert_letter(
@@ -83,15 +91,18 @@ async fn insert_letter(
 ) -> Result<(), StoreError> {
     let known = OnConflict::column(dead_letter::Column::Sequence).do_nothing().to_owned();
     let insert = dead_letter::Entity::insert(message.row(now)).on_conflict(known);
-    insert.exec_without_returning(transaction).await.context("inserting a dead letter")?;
+    let inserted = insert.exec_without_returning(transaction).await.context("inserting a dead letter")?;
+    if inserted == 1 {
+        insert_error(transaction, column(message.sequence), 0, message.reason, now).await?;
+    }
     Ok(())
 }
 
 impl<'a> DeadMessage<'a> {
     /// A command that can be read and not be applied.
-    pub fn of(command: &'a Accepted, reason: &'a str) -> Self {
+    pub fn of(command: &'a Accepted, cause: DeadCause, reason: &'a str) -> Self {
         let (workspace, raw) = (Some(&command.envelope.workspace), &command.raw);
-        Self { sequence: command.sequence, workspace, command: Some(command), raw, reason }
+        Self { sequence: command.sequence, workspace, command: Some(command), raw, cause, reason }
     }
 
     fn row(&self, now: Timestamp) -> dead_letter::ActiveModel {
@@ -106,6 +117,13 @@ impl<'a> DeadMessage<'a> {
             reason: Set(storable(self.reason)),
             error_fingerprint: Set(fingerprint(self.reason)),
             dead_at: Set(now.as_millis()),
+            cause: Set(self.cause.as_str().to_owned()),
+            state: Set(DeadLetterState::Dead.as_str().to_owned()),
+            replay: Set(0),
+            resource: Set(self.command.map(|accepted| accepted.envelope.resource.0)),
+            kind: Set(self.command.map(|accepted| accepted.envelope.body.kind().to_owned())),
+            accepted_at: Set(self.command.map(|accepted| accepted.accepted_at.as_millis())),
+            edited: Set(None),
         }
     }
 }
@@ -120,19 +138,4 @@ fn message_id(raw: &RawMessage) -> Option<Uuid> {
 /// As pairs: a name can come twice.
 fn headers(raw: &RawMessage) -> serde_json::Value {
     raw.headers.iter().map(|(name, value)| serde_json::json!([storable(name), storable(value)])).collect()
-}
-
-/// PostgreSQL stores no NUL in text, and nothing may keep a dead letter from being stored.
-fn storable(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
-}
-
-/// The same for the same error.
-fn fingerprint(reason: &str) -> String {
-    let digest = Sha256::digest(reason.as_bytes());
-    digest.iter().take(8).fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

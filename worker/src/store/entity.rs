@@ -98,6 +98,30 @@ pub(crate) mod dead_letter {
         pub reason: String,
         pub error_fingerprint: String,
         pub dead_at: i64,
+        pub cause: String,
+        pub state: String,
+        pub replay: i32,
+        pub resource: Option<Uuid>,
+        pub kind: Option<String>,
+        pub accepted_at: Option<i64>,
+        pub edited: Option<Vec<u8>>,
+    }
+
+    bare!();
+}
+
+pub(crate) mod dead_letter_error {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "dead_letter_errors")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub letter: i64,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub replay: i32,
+        pub at: i64,
+        pub reason: String,
     }
 
     bare!();
@@ -196,6 +220,57 @@ pub(crate) mod operation {
         pub ingress: Option<String>,
         pub duplicate_of: Option<Uuid>,
         pub yielded: bool,
+    }
+
+    bare!();
+}
+
+pub(crate) mod replay {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "replays")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub state: String,
+        pub filter: String,
+        pub forced: bool,
+        pub rate: Option<i32>,
+        pub max_failures: Option<i32>,
+        pub actor: String,
+        pub reason: Option<String>,
+        pub created_at: i64,
+        pub started_at: Option<i64>,
+        pub ended_at: Option<i64>,
+        pub note: Option<String>,
+        pub lease_holder: Option<String>,
+        pub lease_until: i64,
+    }
+
+    bare!();
+}
+
+pub(crate) mod replay_item {
+    use sea_orm::entity::prelude::*;
+    use serde::Serialize;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize)]
+    #[sea_orm(table_name = "replay_items")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub replay: Uuid,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub letter: i64,
+        pub number: i32,
+        pub operation: Option<Uuid>,
+        pub predicted: Option<String>,
+        pub predicted_detail: Option<String>,
+        pub state: String,
+        pub detail: Option<String>,
+        pub attempt: i32,
+        pub sent_at: Option<i64>,
+        pub sequence: Option<i64>,
     }
 
     bare!();

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use protocol::id::OperationId;
 use protocol::message::outcome::Outcome;
 use protocol::scim::error::{ScimError, ScimType};
 use protocol::scim::resource::Version;
@@ -29,9 +28,10 @@ pub(crate) enum State {
 }
 
 impl Store {
-    /// Whether an operation has ended.
-    pub(crate) async fn knows(&self, operation: OperationId) -> Result<bool, StoreError> {
-        with_timeout("reading the ledger", async { Ok(!find(self.reader(), &[operation.0]).await?.is_empty()) }).await
+    /// Whether a command has ended, or a replayed one this time.
+    pub(crate) async fn knows(&self, accepted: &Accepted) -> Result<bool, StoreError> {
+        let rows = with_timeout("reading the ledger", find(self.reader(), &[accepted.envelope.operation.0])).await?;
+        Ok(rows.iter().any(|row| !is_next_replay(row, accepted)))
     }
 }
 
@@ -136,6 +136,44 @@ pub(crate) fn row_of(accepted: &Accepted, outcome: &Outcome, yielded: bool, now:
         }
     };
     operation::Model { yielded, ..row(accepted, state, outcome, now) }
+}
+
+/// Whether it is the turn of a replayed command: its operation is dead, and was replayed so often before.
+pub(crate) fn is_next_replay(row: &operation::Model, accepted: &Accepted) -> bool {
+    let next = u32::try_from(row.replay).ok().and_then(|replays| replays.checked_add(1));
+    row.state == State::Dead.as_str() && accepted.replayed.is_some_and(|replayed| Some(replayed.number) == next)
+}
+
+/// The row of a replayed command, with the later operation that superseded it, if one did.
+pub(crate) fn superseded(row: operation::Model, newer: Option<u64>) -> operation::Model {
+    let said = newer.map(|newer| format!("message {newer}, which was accepted later, has changed the resource"));
+    operation::Model { detail: said.or(row.detail), ..row }
+}
+
+/// Ends a replay: the row becomes what this one says, if its turn is still there.
+pub(crate) async fn end_replay(
+    transaction: &impl ConnectionTrait,
+    row: &operation::Model,
+    number: u32,
+) -> Result<(), StoreError> {
+    use operation::Column;
+    let doing = "writing the ledger";
+    let number = i32::try_from(number).unwrap_or(i32::MAX);
+    let update = operation::Entity::update_many()
+        .col_expr(Column::State, Expr::value(row.state.clone()))
+        .col_expr(Column::Status, Expr::value(row.status))
+        .col_expr(Column::ScimType, Expr::value(row.scim_type.clone()))
+        .col_expr(Column::Detail, Expr::value(row.detail.clone()))
+        .col_expr(Column::Version, Expr::value(row.version))
+        .col_expr(Column::AppliedAt, Expr::value(row.applied_at))
+        .col_expr(Column::DuplicateOf, Expr::value(row.duplicate_of))
+        .col_expr(Column::Yielded, Expr::value(row.yielded))
+        .col_expr(Column::Replay, Expr::value(number))
+        .filter(Column::Operation.eq(row.operation))
+        .filter(Column::State.eq(State::Dead.as_str()))
+        .filter(Column::Replay.eq(number.saturating_sub(1)));
+    let updated = update.exec(transaction).await.context(doing)?;
+    if updated.rows_affected == 1 { Ok(()) } else { Err(StoreError::lost_race(doing)) }
 }
 
 /// The row of an operation that is a dead letter.

@@ -23,6 +23,8 @@ pub enum CopyReason {
     Removed,
     /// It is a dead letter without a readable operation.
     DeadLetter,
+    /// It is a replay, whose operation has its ledger row where it was accepted first.
+    Replay,
 }
 
 /// A sequence that is settled without a ledger row of its own.
@@ -54,6 +56,7 @@ impl CopyReason {
             Self::Late => "late",
             Self::Removed => "removed",
             Self::DeadLetter => "dead-letter",
+            Self::Replay => "replay",
         }
     }
 }

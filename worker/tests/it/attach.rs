@@ -1,6 +1,7 @@
 //! A request that is sent again while it is still pending shares the end of its first attempt.
 
 use protocol::message::command::Command;
+use protocol::message::operator::DeadCause;
 use protocol::message::outcome::Outcome;
 use protocol::scim::precondition::Precondition;
 use protocol::scim::resource::Version;
@@ -162,7 +163,7 @@ async fn an_attempt_that_was_not_applied_as_it_asked_is_not_shared() {
         }
         let first = log.user(1, set("title", json!("Boss")));
         let retry = again(&first, log.user(1, set("title", json!("Boss"))));
-        let dead = DeadMessage::of(&first, "a test");
+        let dead = DeadMessage::of(&first, DeadCause::Data, "a test");
         db.store.bury(&[dead], NOW).await.unwrap();
         assert_eq!(resource(&db.apply_one(retry).await).attributes.string("title"), Some("Boss"));
     })

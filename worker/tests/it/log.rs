@@ -65,7 +65,7 @@ impl Log {
         let payload = envelope.encode().unwrap().into();
         let raw = RawMessage { subject: "rosterd.cmd.x".to_owned(), headers: Vec::new(), payload };
         let (lane, arrival) = (Lane::Interactive, Arrival::new(NOW, Duration::ZERO));
-        Accepted { epoch: 0, sequence, predecessor: 0, lane, accepted_at: NOW, arrival, envelope, raw }
+        Accepted { epoch: 0, sequence, predecessor: 0, lane, accepted_at: NOW, arrival, envelope, replayed: None, raw }
     }
 
     /// Accepts a command on a user.

@@ -27,6 +27,7 @@ mod poison;
 mod postgres;
 mod queries;
 mod redelivery;
+mod replay;
 mod round_trips;
 mod schema;
 mod test_database;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use protocol::message::operator::{DeadLetterList, DeadLetters};
+use protocol::message::operator::{DeadCause, DeadLetterList, DeadLetters};
 use protocol::message::outcome::Outcome;
 use protocol::message::query::{Answer, Fate, Query};
 use sea_orm::ConnectionTrait;
@@ -53,12 +53,19 @@ async fn an_unreadable_message_is_kept_byte_for_byte_and_settles_its_sequence() 
         let headers = vec![("Nats-Msg-Id".to_owned(), "x\0".to_owned())];
         let raw = RawMessage { subject: "rosterd.cmd.bulk.acme.Users.1".to_owned(), headers, payload };
         let reason = "not an envelope";
-        let dead = DeadMessage { sequence: 9, workspace: None, command: None, raw: &raw, reason };
+        let dead = DeadMessage {
+            sequence: 9,
+            workspace: None,
+            command: None,
+            raw: &raw,
+            cause: DeadCause::Undecodable,
+            reason,
+        };
         for _ in 0..2 {
             db.store.bury(std::slice::from_ref(&dead), NOW).await.unwrap();
         }
         assert_eq!(db.store.settled(&[9]).await.unwrap(), HashSet::from([9]));
-        let DeadLetters { total, dead_letters } = db.call(DeadLetterList {}).await.unwrap();
+        let DeadLetters { total, dead_letters, .. } = db.call(DeadLetterList::default()).await.unwrap();
         assert_eq!((total, dead_letters[0].sequence, dead_letters[0].bytes), (1, 9, 11));
         assert_eq!(db.value::<Vec<u8>>("SELECT payload FROM dead_letters").await, b"\0not json \xff");
     })
@@ -74,7 +81,7 @@ async fn a_command_that_crashes_workers_is_buried_with_its_operation() {
             assert_eq!(db.store.record_attempt(operation, NOW).await.unwrap(), n);
         }
         let reason = "three attempts ended in a crash";
-        let dead = DeadMessage::of(&accepted, reason);
+        let dead = DeadMessage::of(&accepted, DeadCause::Crash, reason);
         db.store.bury(&[dead], NOW).await.unwrap();
         db.store.clear_attempts(operation).await.unwrap();
         assert_eq!(db.store.record_attempt(operation, NOW).await.unwrap(), 1);

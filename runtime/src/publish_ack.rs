@@ -5,7 +5,7 @@ use async_nats::jetstream::{ErrorCode, publish::PublishAck, response::Response};
 
 /// The answer to one attempt to append a command.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum PublishResult {
+pub enum PublishResult {
     /// The log has it.
     Stored {
         /// Under this sequence of the stream.
@@ -30,7 +30,7 @@ pub(super) enum PublishResult {
 }
 
 /// Reads the broker's reply.
-pub(super) fn read(payload: &[u8]) -> PublishResult {
+pub fn read(payload: &[u8]) -> PublishResult {
     match serde_json::from_slice::<Response<PublishAck>>(payload) {
         Ok(Response::Ok(ack)) => PublishResult::Stored { sequence: ack.sequence, duplicate: ack.duplicate },
         Ok(Response::Err { error }) => refused(error.error_code(), &error.to_string()),
@@ -39,7 +39,7 @@ pub(super) fn read(payload: &[u8]) -> PublishResult {
 }
 
 /// Reads the client's failure.
-pub(super) const fn failed(kind: RequestErrorKind) -> PublishResult {
+pub const fn failed(kind: RequestErrorKind) -> PublishResult {
     match kind {
         RequestErrorKind::NoResponders => PublishResult::NoLog,
         RequestErrorKind::MaxPayloadExceeded => PublishResult::TooLarge,
