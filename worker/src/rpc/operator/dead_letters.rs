@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use protocol::id::WorkspaceId;
 use protocol::message::envelope::Envelope;
 use protocol::message::operator::{
     ActedBy, AttributeDifference, DeadLetter, DeadLetterDetail, DeadLetterDiscard, DeadLetterEdit, DeadLetterExport,
@@ -57,8 +58,8 @@ pub(super) async fn show(store: &Store, call: &DeadLetterShow, now: Timestamp) -
     detail.difference = after.as_ref().map_or_else(Vec::new, |after| difference(before.as_ref(), Some(after)));
     (detail.stored, detail.prediction) = (before, prediction);
     if call.reveal {
-        let transaction = store.begin().await?;
-        record(&transaction, (&call.by, "dead-letter-reveal"), &call.letter.to_string(), 1, now).await?;
+        let (transaction, workspace) = (store.begin().await?, detail.letter.workspace.as_ref());
+        record(&transaction, (&call.by, "dead-letter-reveal"), (workspace, &call.letter.to_string()), 1, now).await?;
         commit(transaction).await?;
     } else {
         mask(&mut detail);
@@ -107,7 +108,8 @@ pub(super) async fn edit(store: &Store, call: &DeadLetterEdit, now: Timestamp) -
         let detail = format!("dead letter {} is not dead any more: it is {}", call.letter, row.state);
         return Err(OperatorError::Conflict { detail }.into());
     }
-    record(&transaction, (&call.by, "dead-letter-edit"), &call.letter.to_string(), 1, now).await?;
+    let target = (Some(&edited.workspace), &*call.letter.to_string());
+    record(&transaction, (&call.by, "dead-letter-edit"), target, 1, now).await?;
     commit(transaction).await?;
     one(store, call.letter).await
 }
@@ -125,7 +127,8 @@ pub(super) async fn discard(
     let transaction = store.begin().await?;
     let chosen = dead_letters::condition(&transaction, filter, now);
     let count = dead_letters::discard(&transaction, chosen).await?;
-    record(&transaction, (by, "dead-letter-discard"), &filter.to_string(), count, now).await?;
+    record(&transaction, (by, "dead-letter-discard"), (filter.workspace.as_ref(), &filter.to_string()), count, now)
+        .await?;
     commit(transaction).await?;
     Ok(DeadLettersChanged { count })
 }
@@ -151,7 +154,8 @@ pub(super) async fn export(
     }
     let transaction = store.begin().await?;
     let count = to_u64(exported.len());
-    record(&transaction, (&call.by, "dead-letter-export"), &call.filter.to_string(), count, now).await?;
+    let target = (call.filter.workspace.as_ref(), &*call.filter.to_string());
+    record(&transaction, (&call.by, "dead-letter-export"), target, count, now).await?;
     commit(transaction).await?;
     Ok(exported)
 }
@@ -167,11 +171,11 @@ async fn one(store: &Store, letter: u64) -> Result<DeadLetter, Failure> {
 async fn record(
     transaction: &sea_orm::DatabaseTransaction,
     (by, verb): (&ActedBy, &str),
-    target: &str,
+    (workspace, target): (Option<&WorkspaceId>, &str),
     count: u64,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let act = Act { by, verb, workspace: None, target, counts: &[("letters", count)] };
+    let act = Act { by, verb, workspace, target, counts: &[("letters", count)] };
     audit::record(transaction, act, now).await
 }
 
