@@ -178,8 +178,8 @@ fn replay_items() -> TableCreateStatement {
         .to_owned()
 }
 
-/// What lists of dead letters go by, and what a settled command finds its items by.
-fn indexes() -> [IndexCreateStatement; 6] {
+/// What lists of dead letters go by, what they are counted by without a look at the rows, and what a settled command finds its items by.
+fn indexes() -> [IndexCreateStatement; 7] {
     let index = |name: &'static str, table: &'static str, columns: &[&'static str]| {
         let mut index = Index::create().name(name).table(table).to_owned();
         for column in columns {
@@ -189,6 +189,11 @@ fn indexes() -> [IndexCreateStatement; 6] {
     };
     [
         index("dead_letters_cause", "dead_letters", &["state", "error_fingerprint", "cause", "dead_at"]),
+        index(
+            "dead_letters_workspace_cause",
+            "dead_letters",
+            &["workspace", "state", "error_fingerprint", "cause", "dead_at"],
+        ),
         index("dead_letters_state", "dead_letters", &["state", "sequence"]),
         index("dead_letters_workspace", "dead_letters", &["workspace", "state", "sequence"]),
         index("dead_letters_resource", "dead_letters", &["resource"]),

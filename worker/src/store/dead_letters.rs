@@ -83,13 +83,13 @@ pub(crate) async fn causes(
     let counts = dead_letter::Entity::find()
         .select_only()
         .columns([Column::ErrorFingerprint, Column::Cause])
-        .expr_as(Expr::col(Column::Sequence).count(), "letters")
+        .expr_as(Expr::cust("COUNT(*)"), "letters")
         .expr_as(Expr::col(Column::DeadAt).min(), "first")
         .expr_as(Expr::col(Column::DeadAt).max(), "last")
         .filter(chosen.clone())
         .group_by(Column::ErrorFingerprint)
         .group_by(Column::Cause)
-        .order_by_desc(Expr::col(Column::Sequence).count())
+        .order_by_desc(Expr::cust("COUNT(*)"))
         .order_by_asc(Column::ErrorFingerprint);
     let counts = counts.into_model::<Count>().all(connection).await.context(DOING)?;
     let total = counts.iter().map(|count| sequence(count.letters)).sum();
