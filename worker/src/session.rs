@@ -28,7 +28,6 @@ use crate::log::leftovers::Leftovers;
 use crate::log::pull::LanePull;
 use crate::rpc::answered::AnsweredCreates;
 use crate::rpc::credential_projection::CredentialProjection;
-use crate::rpc::outcomes::Outcomes;
 use crate::rpc::queries::Queries;
 use crate::store::Store;
 
@@ -122,11 +121,8 @@ impl Session {
     }
 
     fn work(&self, log: Log) -> Arc<BatchRunner> {
-        let outcomes =
-            Outcomes { connection: self.connection.clone(), namespace: self.config.broker.namespace.clone() };
         Arc::new(BatchRunner {
             store: self.store.for_settling(),
-            outcomes,
             log,
             clock: Clock::System,
             policy: OwnershipPolicy::default(),

@@ -20,13 +20,12 @@ use crate::dispatch::recent_sequences::RecentSequences;
 use crate::log::Log;
 use crate::log::acknowledge::Settlement;
 use crate::log::delivery::{Content, Delivery};
-use crate::rpc::outcomes::Outcomes;
+use crate::rpc::outcomes;
 use crate::store::{Class, CopyReason, DeadMessage, SettledCopy, Store, StoreError};
 
 /// What a batch needs.
 pub(crate) struct BatchRunner {
     pub(crate) store: Store,
-    pub(crate) outcomes: Outcomes,
     pub(crate) log: Log,
     pub(crate) clock: Clock,
     pub(crate) policy: OwnershipPolicy,
@@ -171,7 +170,7 @@ impl BatchRunner {
             end.settled.push(delivery.sequence);
             let ending = match &delivery.content {
                 Content::Late { notice, ingress } => {
-                    self.outcomes.late(ingress, notice).await;
+                    outcomes::tell_late(&self.log, ingress, notice).await;
                     Settlement::Settled
                 }
                 Content::Command(_) | Content::TooNew(_) | Content::Unreadable { .. } => Settlement::Dead,

@@ -43,6 +43,7 @@ impl BatchRunner {
                     }
                     Found::Gone => gone.push(sequence),
                     Found::Unknown => {
+                        warn!(sequence, "predecessor {sequence} cannot be read from the log now, trying again");
                         missing.insert(sequence);
                     }
                 }

@@ -15,6 +15,7 @@ use crate::dispatch::batch_runner::{BatchResult, BatchRunner};
 use crate::dispatch::held::RETRY;
 use crate::log::acknowledge::Settlement;
 use crate::log::delivery::Delivery;
+use crate::rpc::outcomes;
 use crate::store::{Class, DeadMessage, Store, StoreError};
 
 /// How many attempts that ended in a crash prove it.
@@ -201,7 +202,7 @@ impl BatchRunner {
                 let (operation, trace) = (envelope.operation, envelope.trace.as_deref());
                 debug!(%operation, trace, sequence, kind = envelope.body.kind(), "settled");
                 if let Some(outcome) = outcome {
-                    self.outcomes.answer(&envelope.ingress, operation, outcome).await;
+                    outcomes::answer(&self.log, &envelope.ingress, operation, outcome).await;
                 }
             }
             if let Some(ack) = delivery.ack {
