@@ -4,7 +4,6 @@
 //! memory, writes ledger and effects, commits. A redo for any reason starts from the beginning.
 
 use futures::future::BoxFuture;
-use protocol::id::OperationId;
 use protocol::message::outcome::Outcome;
 use protocol::ownership::OwnershipPolicy;
 use runtime::clock::Clock;
@@ -35,16 +34,7 @@ mod working;
 
 pub use first_effect::first_effect;
 
-/// What became of one command of a batch, committed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Applied {
-    /// The operation.
-    pub operation: OperationId,
-    /// How it ended.
-    pub ending: Ending,
-}
-
-/// How a command ended.
+/// How a command of a batch ended, committed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ending {
     /// Its outcome is committed, now or earlier. A refusal is an outcome, too.
@@ -74,19 +64,19 @@ pub const MAX_BATCH: usize = 256;
 
 /// Applies a batch, in ascending order of sequence. Each predecessor is settled, or earlier in the batch.
 ///
-/// Returns one [`Applied`] for each command, in the same order, after the commit. An error means that nothing is known
+/// Returns one [`Ending`] for each command, in the same order, after the commit. An error means that nothing is known
 /// to be committed and that time may heal it: the same batch can be applied again. [`Class::Unknown`] is an outage,
 /// [`Class::Locked`] is contention that stops the whole batch.
 #[inline(never)]
 pub fn apply<'a>(
     store: &'a Store,
     policy: &'a OwnershipPolicy,
-    batch: &'a [Accepted],
+    batch: &'a [&'a Accepted],
     clock: Clock,
-) -> BoxFuture<'a, Result<Vec<Applied>, StoreError>> {
+) -> BoxFuture<'a, Result<Vec<Ending>, StoreError>> {
     Box::pin(async move {
         let failure = match Box::pin(together(store, policy, batch, clock)).await {
-            Ok(applied) => return Ok(applied),
+            Ok(endings) => return Ok(endings),
             Err(failure) => failure,
         };
         warn!(
@@ -101,7 +91,7 @@ pub fn apply<'a>(
                 check(store, failure).await?;
                 // The connection may have been to blame.
                 let failure = match Box::pin(together(store, policy, batch, clock)).await {
-                    Ok(applied) => return Ok(applied),
+                    Ok(endings) => return Ok(endings),
                     Err(failure) => failure,
                 };
                 match failure.class() {
@@ -119,14 +109,14 @@ pub fn apply<'a>(
 pub fn apply_parked<'a>(
     store: &'a Store,
     policy: &'a OwnershipPolicy,
-    batch: &'a [Accepted],
+    batch: &'a [&'a Accepted],
     clock: Clock,
-) -> BoxFuture<'a, Result<Vec<Applied>, StoreError>> {
+) -> BoxFuture<'a, Result<Vec<Ending>, StoreError>> {
     Box::pin(async move {
         let attempt =
             || with_timeout("applying what can be applied", apart::by_savepoints(store, policy, batch, clock.now()));
         let failure = match Box::pin(retry_contended(attempt)).await {
-            Ok(applied) => return Ok(applied),
+            Ok(endings) => return Ok(endings),
             Err(failure) => of_numbers(store, batch, failure).await?,
         };
         match failure.class() {
@@ -142,17 +132,14 @@ pub fn apply_parked<'a>(
 async fn isolate(
     store: &Store,
     policy: &OwnershipPolicy,
-    batch: &[Accepted],
+    batch: &[&Accepted],
     clock: Clock,
     failure: StoreError,
-) -> Result<Vec<Applied>, StoreError> {
+) -> Result<Vec<Ending>, StoreError> {
     let reason = failure.reason();
     check(store, failure).await?;
     match batch {
-        [one] => {
-            let ending = Ending::Parked(Parked::Failed(reason));
-            Ok(vec![Applied { operation: one.envelope.operation, ending }])
-        }
+        [_] => Ok(vec![Ending::Parked(Parked::Failed(reason))]),
         batch => Box::pin(apart::by_halves(store, policy, batch, clock)).await,
     }
 }
@@ -160,18 +147,18 @@ async fn isolate(
 async fn together(
     store: &Store,
     policy: &OwnershipPolicy,
-    batch: &[Accepted],
+    batch: &[&Accepted],
     clock: Clock,
-) -> Result<Vec<Applied>, StoreError> {
+) -> Result<Vec<Ending>, StoreError> {
     match retry_contended(|| with_timeout("applying a batch", batch::together(store, policy, batch, clock.now()))).await
     {
-        Ok(applied) => Ok(applied),
+        Ok(endings) => Ok(endings),
         Err(failure) => Err(of_numbers(store, batch, failure).await?),
     }
 }
 
 /// A race that is lost again and again may be one for the number in the log.
-async fn of_numbers(store: &Store, batch: &[Accepted], failure: StoreError) -> Result<StoreError, StoreError> {
+async fn of_numbers(store: &Store, batch: &[&Accepted], failure: StoreError) -> Result<StoreError, StoreError> {
     if failure.class() == Class::Raced && store.takes_numbers_of_others(batch).await? {
         return Ok(StoreError::number_taken("applying a batch"));
     }

@@ -21,11 +21,11 @@ use crate::dispatch::dispatcher::Dispatcher;
 use crate::dispatch::failures::Failures;
 use crate::dispatch::first_effect::FirstEffects;
 use crate::dispatch::settled::RecentlySettled;
-use crate::log::consistency::{Consistency, ConsistencyError, Ends};
+use crate::log::Log;
+use crate::log::consistency::{ConsistencyError, Ends};
 use crate::log::declare::{self, DeclareError, LaneConsumer};
-use crate::log::delivery::LogView;
+use crate::log::keep_alive::KeepAlive;
 use crate::log::leftovers::Leftovers;
-use crate::log::progress::Progress;
 use crate::log::pull::LanePull;
 use crate::rpc::answered::AnsweredCreates;
 use crate::rpc::credential_projection::CredentialProjection;
@@ -61,38 +61,35 @@ pub(crate) struct Session {
 impl Session {
     /// Works until everything that was pulled is settled. `ready` is called once all lanes pull.
     pub(crate) async fn run(self, stop: CancellationToken, ready: impl FnOnce()) -> Result<(), SessionError> {
-        let Opened { consistency, generation, log, consumers, projection } = self.open().await?;
+        let Opened { log, verified, consumers, projection } = self.open().await?;
         // Ends with `stop`, with the first lane whose consumer is lost, or when the log is renumbered.
         let (session, renumbered) = (stop.child_token(), CancellationToken::new());
         let services = Services::default();
-        let progress = Progress::default();
-        services.until_drained(|end| progress.clone().run(self.connection.clone(), end));
+        let keep_alive = KeepAlive::default();
+        services.until_drained(|end| keep_alive.clone().run(self.connection.clone(), end));
         services.until_drained(|end| reconcile(Arc::clone(&projection), self.store.clone(), end));
         let (open, gate) = watch::channel(true);
-        let queries = self.queries(projection, consistency.clone(), log.clone(), gate.clone());
+        let queries = self.queries(projection, log.clone(), gate.clone());
         let subscriptions = queries.subscribe().await?;
         services.tasks.spawn(queries.run(subscriptions, session.clone()));
         let answered = AnsweredCreates { client: self.connection.client().clone(), store: self.store.clone() };
         let reports = answered.subscribe(&self.config.broker.namespace).await?;
         services.tasks.spawn(answered.run(reports, session.clone()));
 
-        let (verified, sound) = watch::channel(generation);
-        let work = self.work(consistency.clone(), log.clone(), sound.clone());
+        let work = self.work(log.clone());
         let ends = Ends { session: session.clone(), renumbered: renumbered.clone() };
-        let stream = consistency.stream.clone();
-        services.tasks.spawn(consistency.watch(log.numbering, self.connection.clone(), verified, ends));
-        let leftovers = Leftovers::new(self.connection.clone(), stream, self.config.broker.namespace.clone());
-        services.tasks.spawn(leftovers.watch(session.clone()));
-        let (items, received) = mpsc::channel(LANE_ROOM);
+        services.tasks.spawn(log.clone().watch(verified, ends));
+        services.tasks.spawn(Leftovers::new(log.clone()).watch(session.clone()));
+        let (deliveries, received) = mpsc::channel(LANE_ROOM);
         let mut lanes = JoinSet::new();
         for (lane, consumer) in consumers {
             let room = Arc::new(Semaphore::new(LANE_ROOM));
-            let (log, progress, connection) = (log.clone(), progress.clone(), self.connection.clone());
-            let (open, items, sound) = (gate.clone(), items.clone(), sound.clone());
-            let pull = LanePull { lane, consumer, log, progress, room, open, connection, sound, items };
+            let (log, keep_alive) = (log.clone(), keep_alive.clone());
+            let (open, deliveries) = (gate.clone(), deliveries.clone());
+            let pull = LanePull { lane, consumer, log, keep_alive, room, open, deliveries };
             lanes.spawn(pull.run(session.clone()));
         }
-        drop((items, gate));
+        drop((deliveries, gate));
         let dispatcher = Dispatcher::new(work, self.slots, usize::from(self.config.batch), open, renumbered);
         ready();
         let (lost, ()) = tokio::join!(until_first_ends(lanes, &session), dispatcher.run(received));
@@ -107,41 +104,30 @@ impl Session {
 
     async fn open(&self) -> Result<Opened, SessionError> {
         let context = jetstream::new(self.connection.client().clone());
-        let generation = self.connection.generation();
         let stream = declare::log(&context, &self.config).await?;
         if self.config.replicas == 1 && self.connection.client().server_info().cluster.is_some() {
             warn!("the broker is a cluster and keeps the log once: with --replicas 3 it survives the loss of a server");
         }
-        let store = self.store.for_settling();
-        let consistency = Consistency { stream: stream.clone(), store, clock: Clock::System };
+        let (store, namespace) = (self.store.for_settling(), self.config.broker.namespace.clone());
         // Before there is a consumer to pull from.
-        let numbering = consistency.verify().await?;
-        let log = LogView { namespace: self.config.broker.namespace.clone(), numbering };
-        let consumers = declare::consumers(&stream, &self.config.broker.namespace).await?;
+        let (log, verified) = Log::open(stream, store, namespace, self.connection.clone()).await?;
+        let consumers = declare::consumers(&log.stream, &log.namespace).await?;
         let projection = Arc::new(CredentialProjection::new(declare::bucket(&context, &self.config).await?));
-        Ok(Opened { consistency, generation, log, consumers, projection })
+        Ok(Opened { log, verified, consumers, projection })
     }
 
-    fn queries(
-        &self,
-        projection: Arc<CredentialProjection>,
-        consistency: Consistency,
-        log: LogView,
-        open: watch::Receiver<bool>,
-    ) -> Arc<Queries> {
+    fn queries(&self, projection: Arc<CredentialProjection>, log: Log, open: watch::Receiver<bool>) -> Arc<Queries> {
         let (client, store) = (self.connection.client().clone(), self.store.clone());
         let (clock, failures) = (Clock::System, AtomicU32::new(0));
-        Arc::new(Queries { client, log, store, projection, consistency, clock, open, failures })
+        Arc::new(Queries { client, log, store, projection, clock, open, failures })
     }
 
-    fn work(&self, consistency: Consistency, log: LogView, sound: watch::Receiver<u64>) -> Arc<BatchRunner> {
+    fn work(&self, log: Log) -> Arc<BatchRunner> {
         let outcomes =
             Outcomes { connection: self.connection.clone(), namespace: self.config.broker.namespace.clone() };
         Arc::new(BatchRunner {
             store: self.store.for_settling(),
             outcomes,
-            consistency,
-            sound,
             log,
             clock: Clock::System,
             policy: OwnershipPolicy::default(),
@@ -156,10 +142,9 @@ impl Session {
 
 /// What a session works with, declared and verified.
 struct Opened {
-    consistency: Consistency,
-    /// The connection on which the log was verified.
-    generation: u64,
-    log: LogView,
+    log: Log,
+    /// On which connection the log was verified.
+    verified: watch::Sender<u64>,
     consumers: Vec<(Lane, LaneConsumer)>,
     projection: Arc<CredentialProjection>,
 }

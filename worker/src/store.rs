@@ -232,3 +232,8 @@ pub(crate) fn column(sequence: u64) -> i64 {
 pub(crate) fn sequence(column: i64) -> u64 {
     u64::try_from(column).unwrap_or(0)
 }
+
+/// A length as a count of rows or messages.
+pub(crate) fn count(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}

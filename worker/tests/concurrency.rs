@@ -9,19 +9,19 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, TransactionTrait};
 use serde_json::json;
 use tokio::time::sleep;
 use worker::accepted::Accepted;
-use worker::apply::{Applied, Ending, apply};
+use worker::apply::{Ending, apply};
 use worker::store::Store;
 
-use crate::log::{Log, NOW, add_members, delete, new_group, new_user, set, user};
+use crate::log::{Log, NOW, add_members, delete, new_group, new_user, refs, set, user};
 use crate::test_database::{TestDatabase, on_both, status};
 
-async fn run(store: &Store, batch: &[Accepted]) -> Vec<Applied> {
+async fn run(store: &Store, batch: &[Accepted]) -> Vec<Ending> {
     let policy = OwnershipPolicy::default();
     loop {
         // A worker that is told "not now" tries again.
-        match Box::pin(apply(store, &policy, batch, Clock::Fixed(NOW))).await {
-            Ok(applied) if !applied.iter().any(|applied| matches!(applied.ending, Ending::Parked(_))) => {
-                return applied;
+        match Box::pin(apply(store, &policy, &refs(batch), Clock::Fixed(NOW))).await {
+            Ok(endings) if !endings.iter().any(|ending| matches!(ending, Ending::Parked(_))) => {
+                return endings;
             }
             Ok(_) => {}
             Err(failure) => assert!(failure.is_unavailable(), "{failure}"),
@@ -29,8 +29,8 @@ async fn run(store: &Store, batch: &[Accepted]) -> Vec<Applied> {
     }
 }
 
-fn status_of(applied: &Applied) -> u16 {
-    match &applied.ending {
+fn status_of(ending: &Ending) -> u16 {
+    match ending {
         Ending::Answered(outcome) => status(outcome),
         Ending::Dead(reason) => panic!("dead: {reason}"),
         Ending::Committed => panic!("its outcome cannot be read"),
@@ -55,9 +55,9 @@ async fn the_same_names_in_opposite_order_go_to_one_each() {
             // Their ids are in opposite order, too: only the names say in which order to write.
             let back: Vec<_> = (0..40).rev().map(|n| right.user(at + 999 - n, new_user(&name(n)))).collect();
             let (forth, back) = tokio::join!(run(&one, &forth), run(&other, &back));
-            let created = |applied: &[Applied]| applied.iter().filter(|applied| status_of(applied) == 201).count();
+            let created = |endings: &[Ending]| endings.iter().filter(|ending| status_of(ending) == 201).count();
             assert_eq!(created(&forth) + created(&back), 40, "round {round}");
-            let refused = |applied: &[Applied]| applied.iter().filter(|applied| status_of(applied) == 409).count();
+            let refused = |endings: &[Ending]| endings.iter().filter(|ending| status_of(ending) == 409).count();
             assert_eq!(refused(&forth) + refused(&back), 40, "round {round}");
         }
         assert_eq!((db.count("users").await, db.count("operations").await), (400, 800));
@@ -139,7 +139,7 @@ async fn a_batch_delivered_to_two_workers_takes_effect_once() {
         }
         batch.extend((0..10).map(|n| log.user(n, delete())));
         let (left, right) = tokio::join!(run(&db.store, &batch), run(&other, &batch));
-        assert!(left.iter().chain(&right).all(|applied| [200, 201, 204, 404].contains(&status_of(applied))));
+        assert!(left.iter().chain(&right).all(|ending| [200, 201, 204, 404].contains(&status_of(ending))));
         assert_eq!((db.count("users").await, db.count("group_members").await), (20, 20));
         assert_eq!(db.value::<i64>("SELECT MAX(version) FROM users").await, 2);
         // One creation, thirty members in, ten out.

@@ -12,7 +12,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, TransactionTrait};
 use worker::accepted::Accepted;
 use worker::apply::{Ending, Parked, apply_parked};
 
-use crate::log::{Log, NOW, add_members, delete, new_group, new_user, put_user, set, user};
+use crate::log::{Log, NOW, add_members, delete, new_group, new_user, put_user, refs, set, user};
 use crate::test_database::{TestDatabase, on_both, postgres_db, status};
 
 /// Far below the time that a batch would wait for a row if nothing bounded it, far above what the others need.
@@ -203,8 +203,7 @@ async fn lock(db: &TestDatabase, sql: &str) -> DatabaseTransaction {
 }
 
 async fn again(db: &TestDatabase, batch: &[Accepted]) -> Vec<Ending> {
-    let applied = apply_parked(&db.store, &OwnershipPolicy::default(), batch, Clock::Fixed(NOW)).await.unwrap();
-    applied.into_iter().map(|applied| applied.ending).collect()
+    apply_parked(&db.store, &OwnershipPolicy::default(), &refs(batch), Clock::Fixed(NOW)).await.unwrap()
 }
 
 /// Each ending in a word.

@@ -367,8 +367,7 @@ async fn a_create_and_a_fence_that_meet_leave_nobody_active() {
             let (create, last) = (log.user(n, new_user(&format!("user{n}"))), log.user(n, set("active", json!(false))));
             let created = async {
                 loop {
-                    let batch = std::slice::from_ref(&create);
-                    match apply(&other, &OwnershipPolicy::default(), batch, Clock::Fixed(NOW)).await {
+                    match apply(&other, &OwnershipPolicy::default(), &[&create], Clock::Fixed(NOW)).await {
                         Ok(_) => return,
                         Err(failure) => assert!(failure.is_unavailable(), "{failure}"),
                     }

@@ -90,6 +90,11 @@ pub(crate) fn sent_as(fingerprint: &str, mut command: Accepted) -> Accepted {
     command
 }
 
+/// The batch as it is applied.
+pub(crate) fn refs(batch: &[Accepted]) -> Vec<&Accepted> {
+    batch.iter().collect()
+}
+
 /// A user's id.
 pub(crate) fn user(id: u128) -> ResourceId {
     ResourceId(Uuid::from_u128(0x0190_0000_0000_7000_9000_0000_0000_0000 + id))

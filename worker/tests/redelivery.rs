@@ -100,7 +100,7 @@ async fn the_outcome_can_be_asked_for_within_the_workspace_only() {
 }
 
 async fn refusal_of(db: &TestDatabase, accepted: Accepted) -> Class {
-    let refused = apply(&db.store, &OwnershipPolicy::default(), &[accepted], Clock::Fixed(NOW)).await;
+    let refused = apply(&db.store, &OwnershipPolicy::default(), &[&accepted], Clock::Fixed(NOW)).await;
     refused.unwrap_err().class()
 }
 

@@ -13,7 +13,7 @@ use worker::accepted::Accepted;
 use worker::apply::apply;
 use worker::store::{Store, StoreOptions};
 
-use crate::log::{Log, NOW, add_members, new_group, new_user, new_user_with, patch, sent_as, user};
+use crate::log::{Log, NOW, add_members, new_group, new_user, new_user_with, patch, refs, sent_as, user};
 use crate::test_database::postgres_database;
 
 /// What the driver sends to try a connection that is put back: nobody waits for the answer.
@@ -75,7 +75,7 @@ async fn round_trips(store: &Store, turns: &Turns, mut batch_of: impl FnMut(u128
     for commands in [2, 5, 33, 256] {
         let batch = batch_of(commands);
         turns.taken();
-        apply(store, &OwnershipPolicy::default(), &batch, Clock::Fixed(NOW)).await.unwrap();
+        apply(store, &OwnershipPolicy::default(), &refs(&batch), Clock::Fixed(NOW)).await.unwrap();
         taken.push(turns.taken());
     }
     taken
@@ -102,7 +102,7 @@ async fn a_batch_waits_for_the_database_as_often_however_many_commands_it_has() 
     // Begin, claim, lock, ledger, users, groups to show, commit.
     assert_eq!(patches.await.split_off(1), [7; 3]);
 
-    apply(&store, &OwnershipPolicy::default(), &[log.group(1, new_group("All", &[]))], Clock::Fixed(NOW))
+    apply(&store, &OwnershipPolicy::default(), &[&log.group(1, new_group("All", &[]))], Clock::Fixed(NOW))
         .await
         .unwrap();
     let adds = round_trips(&store, &turns, |commands| {

@@ -14,7 +14,7 @@ use sea_orm::{DatabaseTransaction, TransactionTrait};
 use super::attach::Attempts;
 use super::batch::{Claim, apply_new};
 use super::locked::find_locked;
-use super::{Applied, Ending, Parked};
+use super::{Ending, Parked};
 use crate::accepted::Accepted;
 use crate::store::dead::{self, DeadMessage};
 use crate::store::retry::retry_contended;
@@ -35,9 +35,9 @@ type Endings = HashMap<OperationId, Ending>;
 pub(super) async fn by_savepoints(
     store: &Store,
     policy: &OwnershipPolicy,
-    batch: &[Accepted],
+    batch: &[&Accepted],
     now: Timestamp,
-) -> Result<Vec<Applied>, StoreError> {
+) -> Result<Vec<Ending>, StoreError> {
     let transaction = store.begin_batch().await?;
     store.set_in(&transaction, "lock_timeout", LOCK_TIMEOUT).await?;
     let mut claim = Claim::of(&transaction, batch).await?;
@@ -60,13 +60,13 @@ pub(super) async fn by_savepoints(
     insert_copies(&transaction, &claim.copies, now).await?;
     commit(transaction).await?;
     tell_dead(&endings);
-    let mut applied = claim.answers(store, batch, endings).await?;
-    for (accepted, applied) in batch.iter().zip(&mut applied) {
+    let mut answers = claim.answers(store, batch, endings).await?;
+    for (accepted, answer) in batch.iter().zip(&mut answers) {
         if behind.contains(&accepted.sequence) {
-            applied.ending = Ending::Parked(Parked::Waiting);
+            *answer = Ending::Parked(Parked::Waiting);
         }
     }
-    Ok(applied)
+    Ok(answers)
 }
 
 /// After the commit: until then they are no dead letters.
@@ -162,10 +162,10 @@ async fn under_savepoint(
 pub(super) async fn by_halves(
     store: &Store,
     policy: &OwnershipPolicy,
-    batch: &[Accepted],
+    batch: &[&Accepted],
     clock: Clock,
-) -> Result<Vec<Applied>, StoreError> {
-    let mut endings: Vec<Applied> = Vec::with_capacity(batch.len());
+) -> Result<Vec<Ending>, StoreError> {
+    let mut endings: Vec<Ending> = Vec::with_capacity(batch.len());
     let (mut blocked, mut alike) = (Blocked::default(), Alike::default());
     let (left, right) = batch.split_at(batch.len() / 2);
     let mut parts = vec![right, left];
@@ -174,17 +174,16 @@ pub(super) async fn by_halves(
         let waits = part.iter().any(|accepted| blocked.contains(accepted));
         let done = match part {
             [] => continue,
-            part if alike.count >= FAILING_ALIKE => all(part, &Parked::Waiting),
-            [one] if waits => all(std::slice::from_ref(one), &Parked::Waiting),
+            part if alike.count >= FAILING_ALIKE || (waits && part.len() == 1) => all(part, Parked::Waiting),
             _ if waits => {
                 parts.extend([right, left]);
                 continue;
             }
             part => match part_of(store, policy, part, clock).await? {
-                Ok(applied) => applied,
+                Ok(done) => done,
                 Err(failure) if part.len() == 1 => {
                     alike.add(&failure);
-                    all(part, &Parked::Failed(failure))
+                    all(part, Parked::Failed(failure))
                 }
                 Err(_) => {
                     parts.extend([right, left]);
@@ -192,8 +191,8 @@ pub(super) async fn by_halves(
                 }
             },
         };
-        for (accepted, applied) in part.iter().zip(&done) {
-            match &applied.ending {
+        for (accepted, ending) in part.iter().zip(&done) {
+            match ending {
                 Ending::Parked(_) => blocked.add(accepted),
                 Ending::Answered(_) | Ending::Dead(_) | Ending::Committed => alike = Alike::default(),
             }
@@ -205,15 +204,15 @@ pub(super) async fn by_halves(
 }
 
 /// Takes back what is held against commands if it was the database that failed.
-async fn unless_all_failed(store: &Store, alike: &Alike, endings: &mut [Applied]) -> Result<(), StoreError> {
-    let failed = |applied: &&mut Applied| matches!(applied.ending, Ending::Parked(Parked::Failed(_)));
-    if endings.iter_mut().any(|applied| failed(&applied)) {
+async fn unless_all_failed(store: &Store, alike: &Alike, endings: &mut [Ending]) -> Result<(), StoreError> {
+    let failed = |ending: &&mut Ending| matches!(ending, Ending::Parked(Parked::Failed(_)));
+    if endings.iter_mut().any(|ending| failed(&ending)) {
         // It may have gone away meanwhile: then nothing failed by itself.
         store.probe().await?;
     }
     if alike.count >= FAILING_ALIKE {
-        for applied in endings.iter_mut().filter(failed) {
-            applied.ending = Ending::Parked(Parked::Waiting);
+        for ending in endings.iter_mut().filter(failed) {
+            *ending = Ending::Parked(Parked::Waiting);
         }
     }
     Ok(())
@@ -223,17 +222,17 @@ async fn unless_all_failed(store: &Store, alike: &Alike, endings: &mut [Applied]
 async fn part_of(
     store: &Store,
     policy: &OwnershipPolicy,
-    part: &[Accepted],
+    part: &[&Accepted],
     clock: Clock,
-) -> Result<Result<Vec<Applied>, String>, StoreError> {
+) -> Result<Result<Vec<Ending>, String>, StoreError> {
     let attempt = || with_timeout("applying a part of a batch", by_savepoints(store, policy, part, clock.now()));
     let failure = match retry_contended(attempt).await {
-        Ok(applied) => return Ok(Ok(applied)),
+        Ok(endings) => return Ok(Ok(endings)),
         Err(failure) => failure,
     };
     match failure.class() {
         Class::Renumber => Err(failure),
-        Class::Locked => Ok(Ok(all(part, &Parked::Locked))),
+        Class::Locked => Ok(Ok(all(part, Parked::Locked))),
         // Also a race that is lost again and again: there is no other batch to lose it to.
         Class::Unknown | Class::Raced | Class::Poison => {
             store.doubt_connections();
@@ -242,16 +241,12 @@ async fn part_of(
     }
 }
 
-fn all(part: &[Accepted], parked: &Parked) -> Vec<Applied> {
-    let parked = |accepted: &Accepted| {
-        let operation = accepted.envelope.operation;
-        Applied { operation, ending: Ending::Parked(parked.clone()) }
-    };
-    part.iter().map(parked).collect()
+fn all(part: &[&Accepted], parked: Parked) -> Vec<Ending> {
+    vec![Ending::Parked(parked); part.len()]
 }
 
 /// The sequences of everything in a batch that comes after a parked command of its resource.
-fn behind_parked(batch: &[Accepted], endings: &Endings) -> HashSet<u64> {
+fn behind_parked(batch: &[&Accepted], endings: &Endings) -> HashSet<u64> {
     let mut blocked = Blocked::default();
     let mut behind = HashSet::new();
     for accepted in batch {

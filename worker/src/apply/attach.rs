@@ -26,8 +26,8 @@ pub(super) struct Attempts {
 
 impl Attempts {
     /// What the commands of a batch may share.
-    pub(super) fn awaited_by(batch: &[Accepted]) -> Self {
-        let may_share = |accepted: &&Accepted| {
+    pub(super) fn awaited_by(batch: &[&Accepted]) -> Self {
+        let may_share = |accepted: &&&Accepted| {
             let is_create = matches!(accepted.envelope.body, Command::Create { .. });
             accepted.predecessor != 0 && !is_create && Request::of(accepted).is_some()
         };
@@ -36,7 +36,7 @@ impl Attempts {
     }
 
     /// The sequences that the ledger has to be asked for, because they are not in the batch.
-    pub(super) fn unread(&self, batch: &[Accepted]) -> Vec<i64> {
+    pub(super) fn unread(&self, batch: &[&Accepted]) -> Vec<i64> {
         let own: HashSet<u64> = batch.iter().map(|accepted| accepted.sequence).collect();
         let mut unread: Vec<i64> = self.awaited.difference(&own).copied().map(column).collect();
         unread.sort_unstable();

@@ -16,7 +16,7 @@ use sea_orm::DatabaseTransaction;
 use super::attach::Attempts;
 use super::load::load;
 use super::working::{Ended, WorkingSet};
-use super::{Applied, Ending, effects};
+use super::{Ending, effects};
 use crate::accepted::Accepted;
 use crate::answer;
 use crate::store::entity::operation;
@@ -30,9 +30,9 @@ use crate::store::{Store, StoreError, column, commit, ledger};
 pub(super) async fn together(
     store: &Store,
     policy: &OwnershipPolicy,
-    batch: &[Accepted],
+    batch: &[&Accepted],
     now: Timestamp,
-) -> Result<Vec<Applied>, StoreError> {
+) -> Result<Vec<Ending>, StoreError> {
     let transaction = store.begin_batch().await?;
     let mut claim = Claim::of(&transaction, batch).await?;
     let endings = apply_new(&transaction, policy, &claim.new, &mut claim.attempts, now).await?;
@@ -131,7 +131,7 @@ pub(super) struct Claim<'a> {
 }
 
 impl<'a> Claim<'a> {
-    pub(super) async fn of(transaction: &DatabaseTransaction, batch: &'a [Accepted]) -> Result<Self, StoreError> {
+    pub(super) async fn of(transaction: &DatabaseTransaction, batch: &'a [&'a Accepted]) -> Result<Self, StoreError> {
         let operations: Vec<_> = batch.iter().map(|accepted| accepted.envelope.operation.0).collect();
         let mut attempts = Attempts::awaited_by(batch);
         let (epoch, rows) = ledger::claim(transaction, &operations, &attempts.unread(batch)).await?;
@@ -147,7 +147,7 @@ impl<'a> Claim<'a> {
         let rows = rows.into_iter().filter(|row| operations.contains(&row.operation));
         let known: HashMap<_, _> = rows.map(|row| (OperationId(row.operation), row)).collect();
         let (mut new, mut copies, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
-        for accepted in batch {
+        for accepted in batch.iter().copied() {
             match known.get(&accepted.envelope.operation) {
                 Some(row) if row.sequence == column(accepted.sequence) => {}
                 None if seen.insert(accepted.envelope.operation) => new.push(accepted),
@@ -161,24 +161,25 @@ impl<'a> Claim<'a> {
     pub(super) async fn answers(
         self,
         store: &Store,
-        batch: &[Accepted],
+        batch: &[&Accepted],
         mut endings: HashMap<OperationId, Ending>,
-    ) -> Result<Vec<Applied>, StoreError> {
+    ) -> Result<Vec<Ending>, StoreError> {
         for (operation, row) in self.known {
             // It is committed, whatever the ledger says of it and whether or not that can be read now.
             endings.insert(operation, ending_of(store, &row).await.unwrap_or(Ending::Committed));
         }
         let lost = || StoreError::broken("answering a batch", "a command got no ending");
-        let mut applied: Vec<Applied> = Vec::with_capacity(batch.len());
+        let mut answers: Vec<Ending> = Vec::with_capacity(batch.len());
         for accepted in batch {
             let operation = accepted.envelope.operation;
             let ending = endings.remove(&operation).or_else(|| {
                 // It was stored twice: what the first copy got.
-                applied.iter().find(|one| one.operation == operation).map(|one| one.ending.clone())
+                let mut earlier = batch.iter().zip(&answers);
+                earlier.find(|(one, _)| one.envelope.operation == operation).map(|(_, ending)| ending.clone())
             });
-            applied.push(Applied { operation, ending: ending.ok_or_else(lost)? });
+            answers.push(ending.ok_or_else(lost)?);
         }
-        Ok(applied)
+        Ok(answers)
     }
 }
 

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use super::batch_runner::{BatchResult, BatchRunner};
 use super::first_effect::{Due, Order, behind_suspects, resource, urgent};
 use crate::apply::{Parked, first_effect};
-use crate::log::delivery::Item;
+use crate::log::delivery::Delivery;
 use crate::store::Class;
 
 /// How many commands may wait for a row in vain. The rest is tried when its chain is.
@@ -17,16 +17,16 @@ const MAX_LOCK_WAITS: usize = 4;
 
 impl BatchResult {
     /// What waits for something that time alone does not heal: not what only waits until a row is free.
-    pub(crate) fn cannot_be_applied(&self) -> Vec<&Item> {
+    pub(crate) fn cannot_be_applied(&self) -> Vec<&Delivery> {
         let (mut failed, mut soon) = (HashSet::new(), HashSet::new());
-        for (item, parked) in &self.parked {
+        for (delivery, parked) in &self.parked {
             let ends = if matches!(parked, Parked::Failed(_)) { &mut failed } else { &mut soon };
-            ends.extend(resource(item));
+            ends.extend(resource(delivery));
         }
-        let parked = self.parked.iter().map(|(item, _)| item);
-        let waiting = self.held.iter().map(|(item, _)| item).chain(parked);
-        let is_stuck = |item: &&Item| {
-            resource(item).is_some_and(|resource| failed.contains(&resource) || !soon.contains(&resource))
+        let parked = self.parked.iter().map(|(delivery, _)| delivery);
+        let waiting = self.held.iter().map(|(delivery, _)| delivery).chain(parked);
+        let is_stuck = |delivery: &&Delivery| {
+            resource(delivery).is_some_and(|resource| failed.contains(&resource) || !soon.contains(&resource))
         };
         waiting.filter(is_stuck).collect()
     }
@@ -48,12 +48,12 @@ impl BatchRunner {
     }
 
     /// The urgent commands among those that wait, unless they had their first effect. They are begun now.
-    fn due_first_effects<'a>(&self, order: &Order, waiting: impl Iterator<Item = &'a Item>) -> Vec<Due> {
+    fn due_first_effects<'a>(&self, order: &Order, waiting: impl Iterator<Item = &'a Delivery>) -> Vec<Due> {
         let settled = |sequence| self.settled.contains(sequence);
-        let due = waiting.filter_map(|item| {
-            let accepted = urgent(item).filter(|accepted| order.admits(accepted, settled))?;
+        let due = waiting.filter_map(|delivery| {
+            let accepted = urgent(delivery).filter(|accepted| order.admits(accepted, settled))?;
             let begun = self.first_effects.begin(accepted.sequence);
-            begun.then(|| Due { accepted: accepted.clone(), suspect: item.suspect })
+            begun.then(|| Due { accepted: accepted.clone(), suspect: delivery.suspect })
         });
         due.collect()
     }
@@ -84,7 +84,7 @@ impl BatchRunner {
     }
 
     /// The same for those whose resource has a suspect before them, or that are suspects themselves: before it is applied.
-    pub(crate) async fn first_effects_before_suspects(&self, ready: &[Item]) {
+    pub(crate) async fn first_effects_before_suspects(&self, ready: &[Delivery]) {
         let behind = behind_suspects(ready);
         if !behind.is_empty() {
             let due = self.due_first_effects(&Order::of(ready), behind.into_iter());

@@ -8,7 +8,7 @@ use protocol::message::lane::Lane;
 use protocol::ownership::OwnershipPolicy;
 use runtime::clock::Clock;
 use runtime::telemetry::error_chain;
-use tokio::sync::{RwLock, watch};
+use tokio::sync::RwLock;
 use tokio::time::Instant;
 use tracing::{error, warn};
 
@@ -17,20 +17,17 @@ use crate::dispatch::failures::Failures;
 use crate::dispatch::first_effect::{FirstEffects, Order};
 use crate::dispatch::held::{Held, RETRY};
 use crate::dispatch::settled::RecentlySettled;
-use crate::log::acknowledge::{Settlement, settle};
-use crate::log::consistency::Consistency;
-use crate::log::delivery::{Item, LogView, Reading, Ticket};
+use crate::log::Log;
+use crate::log::acknowledge::Settlement;
+use crate::log::delivery::{Content, Delivery};
 use crate::rpc::outcomes::Outcomes;
-use crate::store::{Class, DeadMessage, SettledCopy, Store, StoreError};
+use crate::store::{Class, CopyReason, DeadMessage, SettledCopy, Store, StoreError};
 
 /// What a batch needs.
 pub(crate) struct BatchRunner {
     pub(crate) store: Store,
     pub(crate) outcomes: Outcomes,
-    pub(crate) consistency: Consistency,
-    /// The connection on which the log was last found sound.
-    pub(crate) sound: watch::Receiver<u64>,
-    pub(crate) log: LogView,
+    pub(crate) log: Log,
     pub(crate) clock: Clock,
     pub(crate) policy: OwnershipPolicy,
     pub(crate) settled: RecentlySettled,
@@ -48,64 +45,52 @@ pub(crate) struct BatchResult {
     /// The sequences that are settled now.
     pub(crate) settled: Vec<u64>,
     /// What waits for a predecessor, and from when on the predecessor is brought along.
-    pub(crate) held: Vec<(Item, Instant)>,
+    pub(crate) held: Vec<(Delivery, Instant)>,
     /// What cannot be applied now, and why; it is tried again by itself.
-    pub(crate) parked: Vec<(Item, Parked)>,
+    pub(crate) parked: Vec<(Delivery, Parked)>,
     /// The database is away: what was in the batch was handed back.
     pub(crate) outage: bool,
 }
 
 impl BatchRunner {
     /// Applies deliveries of one lane. Those whose predecessor is not settled are held.
-    pub(crate) async fn batch(self: Arc<Self>, items: Vec<Item>) -> BatchResult {
-        let mut end = match self.unsettled_predecessors(&items).await {
-            Ok(missing) => self.carry_out(items, missing).await,
-            Err(error) => self.not_now(items, &error).await,
+    pub(crate) async fn batch(self: Arc<Self>, deliveries: Vec<Delivery>) -> BatchResult {
+        let mut end = match self.unsettled_predecessors(&deliveries).await {
+            Ok(missing) => self.carry_out(deliveries, missing).await,
+            Err(error) => self.not_now(deliveries, &error).await,
         };
         let now = Instant::now();
-        for (item, due) in &mut end.held {
-            *due = Held::due(item.ticket.as_ref().map_or(Lane::Bulk, |ticket| ticket.lane), now);
+        for (delivery, due) in &mut end.held {
+            *due = Held::due(delivery.lane().unwrap_or(Lane::Bulk), now);
         }
         end
     }
 
     /// Applies the held commands of one chain together with the predecessors that they still lack.
-    pub(crate) async fn chain(self: Arc<Self>, items: Vec<Item>) -> BatchResult {
-        let mut items = items;
+    pub(crate) async fn chain(self: Arc<Self>, deliveries: Vec<Delivery>) -> BatchResult {
+        let mut deliveries = deliveries;
         // What was delivered may have failed because of the predecessor that it brought along.
-        let suspect = items.iter().any(|item| item.suspect);
-        match self.fetch_predecessors(&mut items).await {
+        let suspect = deliveries.iter().any(|delivery| delivery.suspect);
+        match self.fetch_predecessors(&mut deliveries).await {
             Ok(missing) => {
-                for fetched in items.iter_mut().filter(|item| item.ticket.is_none()) {
+                for fetched in deliveries.iter_mut().filter(|delivery| delivery.ack.is_none()) {
                     fetched.suspect = suspect;
                 }
-                let order = Order::of(&items);
-                let end = self.carry_out(items, missing).await;
+                let order = Order::of(&deliveries);
+                let end = self.carry_out(deliveries, missing).await;
                 if !end.outage {
                     self.first_effects_soon(&order, &end);
                 }
                 end
             }
-            Err(error) => self.not_now(items, &error).await,
+            Err(error) => self.not_now(deliveries, &error).await,
         }
-    }
-
-    /// Gives deliveries back to the broker.
-    pub(crate) async fn hand_back(&self, items: Vec<Item>, ending: Settlement) {
-        for ticket in items.into_iter().filter_map(|item| item.ticket) {
-            settle(&self.outcomes.connection, ticket, ending).await;
-        }
-    }
-
-    /// Gives deliveries back to the broker, in a task of its own.
-    pub(crate) fn hand_back_soon(&self, items: Vec<Item>, ending: Settlement) {
-        self.settle_later(items.into_iter().filter_map(|item| item.ticket).collect(), ending);
     }
 
     /// The predecessors that are neither in the batch nor known to be settled.
-    async fn unsettled_predecessors(&self, items: &[Item]) -> Result<HashSet<u64>, StoreError> {
-        let own: HashSet<u64> = items.iter().map(Item::sequence).collect();
-        let predecessors = items.iter().map(|item| item.logged.predecessor);
+    async fn unsettled_predecessors(&self, deliveries: &[Delivery]) -> Result<HashSet<u64>, StoreError> {
+        let own: HashSet<u64> = deliveries.iter().map(|delivery| delivery.sequence).collect();
+        let predecessors = deliveries.iter().map(|delivery| delivery.predecessor);
         let open = |sequence: &u64| *sequence != 0 && !own.contains(sequence) && !self.settled.contains(*sequence);
         let mut missing: HashSet<u64> = predecessors.filter(open).collect();
         if !missing.is_empty() {
@@ -117,87 +102,98 @@ impl BatchRunner {
         Ok(missing)
     }
 
-    /// Settles everything whose predecessors are settled or among the items, in sequence order.
-    async fn carry_out(&self, items: Vec<Item>, missing: HashSet<u64>) -> BatchResult {
+    /// Settles everything whose predecessors are settled or among the deliveries, in sequence order.
+    async fn carry_out(&self, deliveries: Vec<Delivery>, missing: HashSet<u64>) -> BatchResult {
         let mut end = BatchResult::default();
-        let mut unsettled = Unsettled::of(&items, missing);
-        let (commands, others): (Vec<Item>, Vec<Item>) =
-            items.into_iter().partition(|item| matches!(item.logged.reading, Reading::Command(_)));
-        let (too_new, aside): (Vec<Item>, Vec<Item>) =
-            others.into_iter().partition(|item| matches!(item.logged.reading, Reading::TooNew(_)));
-        unsettled.add(too_new.iter().map(Item::sequence));
+        let mut unsettled = Unsettled::of(&deliveries, missing);
+        let (commands, others): (Vec<Delivery>, Vec<Delivery>) =
+            deliveries.into_iter().partition(|delivery| delivery.command().is_some());
+        let (too_new, aside): (Vec<Delivery>, Vec<Delivery>) =
+            others.into_iter().partition(|delivery| matches!(delivery.content, Content::TooNew(_)));
+        unsettled.add(too_new.iter().map(|delivery| delivery.sequence));
         self.hand_back_too_new(too_new).await;
         let (held, ready) = unsettled.split(commands);
         self.first_effects_before_suspects(&ready).await;
         let later = Instant::now() + RETRY;
-        end.held = held.into_iter().map(|item| (item, later)).collect();
+        end.held = held.into_iter().map(|delivery| (delivery, later)).collect();
         let mut segments = segments(ready, self.batch).into_iter();
         while let Some(segment) = segments.next() {
             let (behind, segment) = unsettled.split(segment);
-            end.held.extend(behind.into_iter().map(|item| (item, later)));
+            end.held.extend(behind.into_iter().map(|delivery| (delivery, later)));
             match self.apply_segment(segment).await {
                 Ok(done) => {
-                    unsettled.add(done.parked.iter().map(|(item, _)| item.sequence()));
+                    unsettled.add(done.parked.iter().map(|(delivery, _)| delivery.sequence));
                     end.settled.extend(done.settled);
                     end.parked.extend(done.parked);
                 }
                 Err(class) => {
                     end.outage = class != Class::Renumber;
-                    self.hand_back(segments.by_ref().flatten().chain(aside).collect(), Settlement::Outage).await;
+                    self.log.hand_back(segments.by_ref().flatten().chain(aside).collect(), Settlement::Outage).await;
                     self.settled.remember(end.settled.iter().copied());
                     return end;
                 }
             }
         }
         let (behind, aside) = unsettled.split(aside);
-        self.hand_back(behind, Settlement::Crowded).await;
+        self.log.hand_back(behind, Settlement::Crowded).await;
         self.set_aside(aside, &mut end).await;
         self.settled.remember(end.settled.iter().copied());
         end
     }
 
     /// What is too new goes to a newer worker, and what comes after it in its chain waits.
-    async fn hand_back_too_new(&self, items: Vec<Item>) {
-        for item in &items {
-            if let Reading::TooNew(version) = item.logged.reading {
+    async fn hand_back_too_new(&self, deliveries: Vec<Delivery>) {
+        for delivery in &deliveries {
+            if let Content::TooNew(version) = delivery.content {
                 warn!(
-                    sequence = item.sequence(),
+                    sequence = delivery.sequence,
                     version, "a message is too new for this worker; it waits for a newer one"
                 );
             }
         }
-        self.hand_back(items, Settlement::TooNew).await;
+        self.log.hand_back(deliveries, Settlement::TooNew).await;
     }
 
     /// Settles what is no command: late copies and unreadable messages by their sequence. Not before their predecessors:
     /// what comes after them waits for them only.
-    async fn set_aside(&self, aside: Vec<Item>, end: &mut BatchResult) {
+    async fn set_aside(&self, aside: Vec<Delivery>, end: &mut BatchResult) {
         if let Err(error) = self.record_aside(&aside).await {
             let not_now = self.not_now(aside, &error).await;
             end.outage |= not_now.outage;
             end.parked.extend(not_now.parked);
             return;
         }
-        for item in aside {
-            end.settled.push(item.sequence());
-            let ending = match &item.logged.reading {
-                Reading::Late(late) => {
-                    self.outcomes.late(late).await;
+        for delivery in aside {
+            end.settled.push(delivery.sequence);
+            let ending = match &delivery.content {
+                Content::Late { notice, ingress } => {
+                    self.outcomes.late(ingress, notice).await;
                     Settlement::Settled
                 }
-                Reading::Command(_) | Reading::TooNew(_) | Reading::Unreadable { .. } => Settlement::Dead,
+                Content::Command(_) | Content::TooNew(_) | Content::Unreadable { .. } => Settlement::Dead,
             };
-            if let Some(ticket) = item.ticket {
-                settle(&self.outcomes.connection, ticket, ending).await;
+            if let Some(ack) = delivery.ack {
+                self.log.settle(ack, ending).await;
             }
         }
     }
 
-    async fn record_aside(&self, aside: &[Item]) -> Result<(), StoreError> {
-        let late =
-            |item: &Item| if let Reading::Late(late) = &item.logged.reading { Some(late.copy.clone()) } else { None };
-        let copies: Vec<SettledCopy> = aside.iter().filter_map(late).collect();
-        let dead: Vec<DeadMessage> = aside.iter().filter_map(unreadable).collect();
+    async fn record_aside(&self, aside: &[Delivery]) -> Result<(), StoreError> {
+        let (mut copies, mut dead) = (Vec::new(), Vec::new());
+        for Delivery { sequence, workspace, content, .. } in aside {
+            let (sequence, workspace) = (*sequence, workspace.clone());
+            match content {
+                Content::Late { notice, .. } => {
+                    let (reason, operation) = (CopyReason::Late, Some(notice.operation));
+                    copies.push(SettledCopy { sequence, reason, workspace, operation });
+                }
+                Content::Unreadable { raw, reason } => {
+                    let (raw, reason) = (raw.clone(), reason.clone());
+                    dead.push(DeadMessage::Unreadable { sequence, workspace, raw, reason });
+                }
+                Content::Command(_) | Content::TooNew(_) => {}
+            }
+        }
         let now = self.clock.now();
         if !copies.is_empty() {
             warn!(copies = copies.len(), "copies were stored after their attempts had ended; they are not applied");
@@ -211,38 +207,29 @@ impl BatchRunner {
     }
 
     /// What could not even be looked at. If the database takes writes, only this failed.
-    async fn not_now(&self, items: Vec<Item>, error: &StoreError) -> BatchResult {
+    async fn not_now(&self, deliveries: Vec<Delivery>, error: &StoreError) -> BatchResult {
         self.store.doubt_connections();
         let mut end = BatchResult { outage: self.store.probe().await.is_err(), ..BatchResult::default() };
-        warn!(error = %error_chain(error), messages = items.len(), outage = end.outage, "deliveries cannot be worked on now");
+        warn!(error = %error_chain(error), messages = deliveries.len(), outage = end.outage, "deliveries cannot be worked on now");
         if end.outage {
-            self.hand_back_soon(items, Settlement::Outage);
+            self.log.hand_back_soon(deliveries, Settlement::Outage);
         } else {
-            end.parked = items.into_iter().map(|item| (item, Parked::Waiting)).collect();
+            end.parked = deliveries.into_iter().map(|delivery| (delivery, Parked::Waiting)).collect();
         }
         end
     }
-
-    pub(super) fn settle_later(&self, tickets: Vec<Ticket>, ending: Settlement) {
-        let connection = self.outcomes.connection.clone();
-        tokio::spawn(async move {
-            for ticket in tickets {
-                settle(&connection, ticket, ending).await;
-            }
-        });
-    }
 }
 
-/// The sequences that are not settled, and everything among a batch's items that comes after one of them in its chain.
+/// The sequences that are not settled, and everything among a batch's deliveries that comes after one of them in its chain.
 struct Unsettled {
-    /// Each item's sequence and its predecessor's, in order.
+    /// Each delivery's sequence and its predecessor's, in order.
     links: Vec<(u64, u64)>,
     sequences: HashSet<u64>,
 }
 
 impl Unsettled {
-    fn of(items: &[Item], missing: HashSet<u64>) -> Self {
-        let mut links: Vec<_> = items.iter().map(|item| (item.sequence(), item.logged.predecessor)).collect();
+    fn of(deliveries: &[Delivery], missing: HashSet<u64>) -> Self {
+        let mut links: Vec<_> = deliveries.iter().map(|delivery| (delivery.sequence, delivery.predecessor)).collect();
         links.sort_unstable();
         let mut unsettled = Self { links, sequences: missing };
         unsettled.add([]);
@@ -259,31 +246,25 @@ impl Unsettled {
     }
 
     /// Those that wait, and those that can be settled now, in the order of the log.
-    fn split(&self, mut items: Vec<Item>) -> (Vec<Item>, Vec<Item>) {
-        items.sort_unstable_by_key(Item::sequence);
-        items.into_iter().partition(|item| self.sequences.contains(&item.sequence()))
+    fn split(&self, mut deliveries: Vec<Delivery>) -> (Vec<Delivery>, Vec<Delivery>) {
+        deliveries.sort_unstable_by_key(|delivery| delivery.sequence);
+        deliveries.into_iter().partition(|delivery| self.sequences.contains(&delivery.sequence))
     }
 }
 
 /// Runs of at most so many commands that keep the order and in which every suspect is alone.
-fn segments(commands: Vec<Item>, most: usize) -> Vec<Vec<Item>> {
-    let mut segments: Vec<Vec<Item>> = Vec::new();
+fn segments(commands: Vec<Delivery>, most: usize) -> Vec<Vec<Delivery>> {
+    let mut segments: Vec<Vec<Delivery>> = Vec::new();
     let mut after_suspect = true;
-    for item in commands {
-        let suspect = item.suspect;
+    for delivery in commands {
+        let suspect = delivery.suspect;
         match segments.last_mut() {
-            Some(segment) if !suspect && !after_suspect && segment.len() < most => segment.push(item),
-            Some(_) | None => segments.push(vec![item]),
+            Some(segment) if !suspect && !after_suspect && segment.len() < most => segment.push(delivery),
+            Some(_) | None => segments.push(vec![delivery]),
         }
         after_suspect = suspect;
     }
     segments
-}
-
-fn unreadable(item: &Item) -> Option<DeadMessage> {
-    let Reading::Unreadable { raw, workspace, reason } = &item.logged.reading else { return None };
-    let (raw, workspace, reason) = (raw.clone(), workspace.clone(), reason.clone());
-    Some(DeadMessage::Unreadable { sequence: item.sequence(), workspace, raw, reason })
 }
 
 #[cfg(test)]
@@ -312,9 +293,9 @@ mod tests {
     #[test]
     fn a_run_is_as_long_as_a_batch_and_a_suspect_is_alone() {
         let commands = |suspect: u64| {
-            let mut commands: Vec<Item> = (1..=5).map(|sequence| command(1, sequence, sequence - 1)).collect();
-            for item in &mut commands {
-                item.suspect = item.sequence() == suspect;
+            let mut commands: Vec<Delivery> = (1..=5).map(|sequence| command(1, sequence, sequence - 1)).collect();
+            for delivery in &mut commands {
+                delivery.suspect = delivery.sequence == suspect;
             }
             commands
         };

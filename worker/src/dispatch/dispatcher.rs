@@ -16,7 +16,7 @@ use crate::dispatch::batch_runner::{BatchResult, BatchRunner};
 use crate::dispatch::held::Held;
 use crate::dispatch::schedule::{FreeSlots, Schedule, Waiting};
 use crate::log::acknowledge::Settlement;
-use crate::log::delivery::Item;
+use crate::log::delivery::Delivery;
 
 /// How many commands are enough to bring along together: with their predecessors they are many more, and what just came
 /// in waits for their transaction where the database has one writer.
@@ -30,9 +30,9 @@ const PROBE: Duration = Duration::from_millis(250);
 pub(crate) struct Dispatcher {
     work: Arc<BatchRunner>,
     schedule: Schedule,
-    urgent: VecDeque<Item>,
-    interactive: VecDeque<Item>,
-    bulk: VecDeque<Item>,
+    urgent: VecDeque<Delivery>,
+    interactive: VecDeque<Delivery>,
+    bulk: VecDeque<Delivery>,
     held: Held,
     running: JoinSet<BatchResult>,
     in_work: HashSet<u64>,
@@ -81,13 +81,13 @@ impl Dispatcher {
     }
 
     /// Works until all lanes have ended and everything that they delivered is settled or handed back.
-    pub(crate) async fn run(mut self, mut items: mpsc::Receiver<Item>) {
+    pub(crate) async fn run(mut self, mut deliveries: mpsc::Receiver<Delivery>) {
         let mut lanes_open = true;
         while lanes_open || self.has_work() {
             let wake = self.wake_at();
             tokio::select! {
-                item = items.recv(), if lanes_open => match item {
-                    Some(item) => self.enqueue_ready(item, &mut items),
+                delivery = deliveries.recv(), if lanes_open => match delivery {
+                    Some(delivery) => self.enqueue_ready(delivery, &mut deliveries),
                     None => lanes_open = false,
                 },
                 Some(end) = self.running.join_next_with_id() => match end {
@@ -107,7 +107,7 @@ impl Dispatcher {
         // What waits for a predecessor that cannot be had now would wait here for ever.
         let held = self.held.take_all();
         info!(handed_back = held.len(), "all deliveries are settled or handed back");
-        self.work.hand_back(held, Settlement::Crowded).await;
+        self.work.log.hand_back(held, Settlement::Crowded).await;
     }
 
     fn has_work(&self) -> bool {
@@ -116,27 +116,27 @@ impl Dispatcher {
     }
 
     /// Everything that is ready goes into the next batch; nothing waits to fill one.
-    fn enqueue_ready(&mut self, first: Item, items: &mut mpsc::Receiver<Item>) {
+    fn enqueue_ready(&mut self, first: Delivery, deliveries: &mut mpsc::Receiver<Delivery>) {
         let mut next = Some(first);
-        while let Some(item) = next {
-            self.enqueue(item);
-            next = items.try_recv().ok();
+        while let Some(delivery) = next {
+            self.enqueue(delivery);
+            next = deliveries.try_recv().ok();
         }
     }
 
-    fn enqueue(&mut self, item: Item) {
+    fn enqueue(&mut self, delivery: Delivery) {
         // Delivered again, or a later one of the same resource: neither is tried before its time.
-        if self.held.is_parked(&item) {
-            if item.ticket.as_ref().is_some_and(|ticket| ticket.lane == Lane::Urgent) {
+        if self.held.is_parked(&delivery) {
+            if delivery.lane() == Some(Lane::Urgent) {
                 // Tried once more, it gets its first effect.
-                self.held.hurry(&item, Instant::now());
+                self.held.hurry(&delivery, Instant::now());
             }
-            return self.hold_back(item, Instant::now());
+            return self.hold_back(delivery, Instant::now());
         }
-        match item.ticket.as_ref().map(|ticket| ticket.lane) {
-            Some(Lane::Urgent) => self.urgent.push_back(item),
-            Some(Lane::Interactive) => self.interactive.push_back(item),
-            Some(Lane::Bulk) => self.bulk.push_back(item),
+        match delivery.lane() {
+            Some(Lane::Urgent) => self.urgent.push_back(delivery),
+            Some(Lane::Interactive) => self.interactive.push_back(delivery),
+            Some(Lane::Bulk) => self.bulk.push_back(delivery),
             None => {}
         }
     }
@@ -178,7 +178,7 @@ impl Dispatcher {
         }
         let span = info_span!("chain", commands = due.len());
         span.in_scope(|| debug!("bringing predecessors along"));
-        let sequences = due.iter().map(Item::sequence).collect();
+        let sequences = due.iter().map(|delivery| delivery.sequence).collect();
         let task = self.running.spawn(Arc::clone(&self.work).chain(due).instrument(span)).id();
         self.take(task, sequences);
         self.bringing.insert(task);
@@ -205,7 +205,7 @@ impl Dispatcher {
         };
         let batch = first_of(queue, self.batch);
         let span = info_span!("batch", %lane, commands = batch.len());
-        let sequences = batch.iter().map(Item::sequence).collect();
+        let sequences = batch.iter().map(|delivery| delivery.sequence).collect();
         let task = self.running.spawn(Arc::clone(&self.work).batch(batch).instrument(span)).id();
         self.take(task, sequences);
         if lane == Lane::Urgent {
@@ -229,22 +229,22 @@ impl Dispatcher {
 
     fn finished(&mut self, end: BatchResult) {
         let now = Instant::now();
-        let told = |(item, parked): &&(Item, Parked)| item.parkings == tell_from(parked);
+        let told = |(delivery, parked): &&(Delivery, Parked)| delivery.parkings == tell_from(parked);
         let commands = end.parked.iter().filter(told).count();
-        if let Some((item, reason)) = end.parked.iter().find(told) {
-            warn!(commands, first = item.sequence(), ?reason, "commands are parked, the lanes stay open");
+        if let Some((delivery, reason)) = end.parked.iter().find(told) {
+            warn!(commands, first = delivery.sequence, ?reason, "commands are parked, the lanes stay open");
         }
-        for (item, parked) in end.parked {
-            if let Some(item) = self.held.park(item, &parked, now) {
-                self.work.hand_back_soon(vec![item], Settlement::Crowded);
+        for (delivery, parked) in end.parked {
+            if let Some(delivery) = self.held.park(delivery, &parked, now) {
+                self.work.log.hand_back_soon(vec![delivery], Settlement::Crowded);
             }
         }
-        for (item, due) in end.held {
-            self.hold(item, due);
+        for (delivery, due) in end.held {
+            self.hold(delivery, due);
         }
         for sequence in end.settled {
-            for item in self.held.release(sequence) {
-                self.enqueue(item);
+            for delivery in self.held.release(sequence) {
+                self.enqueue(delivery);
             }
         }
         if end.outage {
@@ -253,30 +253,30 @@ impl Dispatcher {
     }
 
     /// A predecessor may have been settled while the batch that found it missing was on its way.
-    fn hold(&mut self, item: Item, due: Instant) {
-        if self.work.settled.contains(item.logged.predecessor) {
-            return self.enqueue(item);
+    fn hold(&mut self, delivery: Delivery, due: Instant) {
+        if self.work.settled.contains(delivery.predecessor) {
+            return self.enqueue(delivery);
         }
-        self.hold_back(item, due);
+        self.hold_back(delivery, due);
     }
 
-    fn hold_back(&mut self, item: Item, due: Instant) {
-        if let Some(item) = self.held.hold(item, due) {
-            self.work.hand_back_soon(vec![item], Settlement::Crowded);
+    fn hold_back(&mut self, delivery: Delivery, due: Instant) {
+        if let Some(delivery) = self.held.hold(delivery, due) {
+            self.work.log.hand_back_soon(vec![delivery], Settlement::Crowded);
         }
     }
 
     /// The database is away: everything goes back to the broker, and the lanes stay closed until it answers again.
     fn hand_back(&mut self) {
-        let mut items = self.held.take_all();
+        let mut deliveries = self.held.take_all();
         for queue in [&mut self.urgent, &mut self.interactive, &mut self.bulk] {
-            items.extend(queue.drain(..));
+            deliveries.extend(queue.drain(..));
         }
         if self.open.send_replace(false) {
-            warn!(handed_back = items.len(), "the database is away, pulling nothing until it answers");
+            warn!(handed_back = deliveries.len(), "the database is away, pulling nothing until it answers");
             tokio::spawn(reopen(Arc::clone(&self.work), self.open.clone()));
         }
-        self.work.hand_back_soon(items, Settlement::Outage);
+        self.work.log.hand_back_soon(deliveries, Settlement::Outage);
     }
 
     /// The log was renumbered: what was not begun comes again from it, or was lost with it and is sent again by the
@@ -297,10 +297,10 @@ impl Dispatcher {
 }
 
 /// At most so many, and few suspects among them: each is alone in its process, and the others wait for it.
-fn first_of(queue: &mut VecDeque<Item>, most: usize) -> Vec<Item> {
+fn first_of(queue: &mut VecDeque<Delivery>, most: usize) -> Vec<Delivery> {
     let mut suspects = 0;
-    let few_suspects = |item: &&Item| {
-        suspects += usize::from(item.suspect);
+    let few_suspects = |delivery: &&Delivery| {
+        suspects += usize::from(delivery.suspect);
         suspects <= MAX_SUSPECTS
     };
     let count = queue.iter().take(most).take_while(few_suspects).count();

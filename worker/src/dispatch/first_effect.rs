@@ -12,7 +12,7 @@ use protocol::message::lane::Lane;
 use protocol::time::Timestamp;
 
 use crate::accepted::Accepted;
-use crate::log::delivery::{Item, Reading};
+use crate::log::delivery::Delivery;
 
 /// The most sequences that are remembered.
 const MAX_REMEMBERED: usize = 16_384;
@@ -56,9 +56,9 @@ pub(crate) struct Order(HashMap<u64, (u64, Timestamp)>);
 
 impl Order {
     /// Of these messages, whatever they are.
-    pub(crate) fn of(items: &[Item]) -> Self {
-        let place = |item: &Item| (item.sequence(), (item.logged.predecessor, item.logged.accepted_at));
-        Self(items.iter().map(place).collect())
+    pub(crate) fn of(deliveries: &[Delivery]) -> Self {
+        let place = |delivery: &Delivery| (delivery.sequence, (delivery.predecessor, delivery.accepted_at));
+        Self(deliveries.iter().map(place).collect())
     }
 
     /// Whether the command may come before what it follows. One that was held on its way may only if all of that is known to
@@ -81,33 +81,26 @@ impl Order {
 }
 
 /// Suspects, and what follows one on its resource. `ready` is in the order of the log.
-pub(super) fn behind_suspects(ready: &[Item]) -> Vec<&Item> {
+pub(super) fn behind_suspects(ready: &[Delivery]) -> Vec<&Delivery> {
     let (mut suspected, mut behind) = (HashSet::new(), Vec::new());
-    for item in ready {
-        let Some(resource) = resource(item) else { continue };
-        if item.suspect {
+    for delivery in ready {
+        let Some(resource) = resource(delivery) else { continue };
+        if delivery.suspect {
             suspected.insert(resource);
         }
         if suspected.contains(&resource) {
-            behind.push(item);
+            behind.push(delivery);
         }
     }
     behind
 }
 
-pub(super) fn urgent(item: &Item) -> Option<&Accepted> {
-    command(item).filter(|accepted| accepted.lane == Lane::Urgent)
+pub(super) fn urgent(delivery: &Delivery) -> Option<&Accepted> {
+    delivery.command().filter(|accepted| accepted.lane == Lane::Urgent)
 }
 
-pub(super) fn resource(item: &Item) -> Option<(&WorkspaceId, ResourceId)> {
-    command(item).map(|accepted| (&accepted.envelope.workspace, accepted.envelope.resource))
-}
-
-pub(super) fn command(item: &Item) -> Option<&Accepted> {
-    match &item.logged.reading {
-        Reading::Command(accepted) => Some(accepted),
-        Reading::Late(_) | Reading::TooNew(_) | Reading::Unreadable { .. } => None,
-    }
+pub(super) fn resource(delivery: &Delivery) -> Option<(&WorkspaceId, ResourceId)> {
+    delivery.command().map(|accepted| (&accepted.envelope.workspace, accepted.envelope.resource))
 }
 
 #[cfg(test)]
@@ -119,22 +112,22 @@ mod tests {
     use super::*;
     use crate::log::testing;
 
-    fn accepted_at(mut item: Item, millis: i64) -> Item {
-        item.logged.accepted_at = Timestamp::from_millis(millis);
-        item
+    fn accepted_at(mut delivery: Delivery, millis: i64) -> Delivery {
+        delivery.accepted_at = Timestamp::from_millis(millis);
+        delivery
     }
 
     fn held(sequence: u64, predecessor: u64, arrived: i64) -> Accepted {
-        let item = testing::command(1, sequence, predecessor);
-        let Reading::Command(accepted) = item.logged.reading else { panic!() };
+        let delivery = testing::command(1, sequence, predecessor);
+        let accepted = delivery.command().unwrap().clone();
         let arrival = Arrival::new(Timestamp::from_millis(arrived), Duration::from_millis(10));
-        Accepted { accepted_at: Timestamp::from_millis(60_000), arrival, ..*accepted }
+        Accepted { accepted_at: Timestamp::from_millis(60_000), arrival, ..accepted }
     }
 
     #[test]
     fn a_held_command_comes_first_only_if_all_before_it_was_accepted_before_it_arrived() {
-        let items = [accepted_at(testing::command(1, 5, 3), 1_000), accepted_at(testing::command(1, 7, 5), 2_000)];
-        let order = Order::of(&items);
+        let deliveries = [accepted_at(testing::command(1, 5, 3), 1_000), accepted_at(testing::command(1, 7, 5), 2_000)];
+        let order = Order::of(&deliveries);
         let admits = |arrived, settled| order.admits(&held(9, 7, arrived), |sequence| sequence == settled);
         assert!(admits(5_000, 3));
         assert!(!admits(2_005, 3), "within the error");
@@ -146,13 +139,16 @@ mod tests {
     #[test]
     fn a_suspect_and_what_follows_it_on_its_resource_may_come_first() {
         let commands = [(1, 3), (1, 4), (2, 5), (1, 6), (3, 7)];
-        let mut ready: Vec<Item> =
+        let mut ready: Vec<Delivery> =
             commands.into_iter().map(|(user, sequence)| testing::command(user, sequence, 0)).collect();
         assert!(behind_suspects(&ready).is_empty());
-        for item in &mut ready {
-            item.suspect = matches!(item.sequence(), 4 | 7);
+        for delivery in &mut ready {
+            delivery.suspect = matches!(delivery.sequence, 4 | 7);
         }
-        assert_eq!(behind_suspects(&ready).into_iter().map(Item::sequence).collect::<Vec<_>>(), [4, 6, 7]);
+        assert_eq!(
+            behind_suspects(&ready).into_iter().map(|delivery| delivery.sequence).collect::<Vec<_>>(),
+            [4, 6, 7]
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use runtime::backoff::doubled;
 use tokio::time::Instant;
 
 use crate::apply::Parked;
-use crate::log::delivery::{Item, Reading};
+use crate::log::delivery::Delivery;
 
 /// How long a command waits for its predecessor's own delivery before the predecessor is brought along.
 const BRING_AFTER: Duration = Duration::from_millis(20);
@@ -47,44 +47,44 @@ struct Parking {
 /// Held commands by chain, and by the sequence that each waits for.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
-    chains: HashMap<Chain, BTreeMap<u64, (Instant, Item)>>,
+    chains: HashMap<Chain, BTreeMap<u64, (Instant, Delivery)>>,
     parked: HashMap<Chain, Parking>,
     waiting_for: HashMap<u64, Vec<(Chain, u64)>>,
     count: usize,
 }
 
 impl Held {
-    /// Holds an item until its predecessor is settled or `due` has come. Gives it back if it is no command or too much
+    /// Holds a delivery until its predecessor is settled or `due` has come. Gives it back if it is no command or too much
     /// is held.
     #[must_use]
-    pub(crate) fn hold(&mut self, mut item: Item, due: Instant) -> Option<Item> {
-        let Some(chain) = Chain::of(&item).filter(|_| self.count < MAX_HELD) else { return Some(item) };
-        item.make_room();
-        let sequence = item.sequence();
-        self.waiting_for.entry(item.logged.predecessor).or_default().push((chain.clone(), sequence));
+    pub(crate) fn hold(&mut self, mut delivery: Delivery, due: Instant) -> Option<Delivery> {
+        let Some(chain) = Chain::of(&delivery).filter(|_| self.count < MAX_HELD) else { return Some(delivery) };
+        delivery.make_room();
+        let sequence = delivery.sequence;
+        self.waiting_for.entry(delivery.predecessor).or_default().push((chain.clone(), sequence));
         match self.chains.entry(chain).or_default().entry(sequence) {
             Entry::Vacant(place) => {
-                place.insert((due, item));
+                place.insert((due, delivery));
                 self.count += 1;
             }
             // A copy that was fetched settles nothing: the delivery keeps its place.
-            Entry::Occupied(place) if item.ticket.is_none() && place.get().1.ticket.is_some() => {}
+            Entry::Occupied(place) if delivery.ack.is_none() && place.get().1.ack.is_some() => {}
             Entry::Occupied(mut place) => {
-                item.parkings = item.parkings.max(place.get().1.parkings);
-                drop(place.insert((due, item)));
+                delivery.parkings = delivery.parkings.max(place.get().1.parkings);
+                drop(place.insert((due, delivery)));
             }
         }
         None
     }
 
-    /// Holds an item that cannot be applied now; its chain is tried again after a while, each time a longer one.
+    /// Holds a delivery that cannot be applied now; its chain is tried again after a while, each time a longer one.
     #[must_use]
-    pub(crate) fn park(&mut self, mut item: Item, parked: &Parked, now: Instant) -> Option<Item> {
-        let Some(chain) = Chain::of(&item) else { return Some(item) };
-        let until = now + retry_delay(parked, item.parkings);
-        item.parkings = item.parkings.saturating_add(1);
+    pub(crate) fn park(&mut self, mut delivery: Delivery, parked: &Parked, now: Instant) -> Option<Delivery> {
+        let Some(chain) = Chain::of(&delivery) else { return Some(delivery) };
+        let until = now + retry_delay(parked, delivery.parkings);
+        delivery.parkings = delivery.parkings.saturating_add(1);
         let (alone, locked) = (matches!(parked, Parked::Failed(_)), *parked == Parked::Locked);
-        let refused = self.hold(item, until);
+        let refused = self.hold(delivery, until);
         if refused.is_none() {
             // The first command of the chain comes first and decides; what waits behind it changes nothing.
             let parking = self.parked.entry(chain).or_insert(Parking { until, alone, locked });
@@ -95,13 +95,13 @@ impl Held {
     }
 
     /// Whether a command of its resource is parked.
-    pub(crate) fn is_parked(&self, item: &Item) -> bool {
-        !self.parked.is_empty() && Chain::of(item).is_some_and(|chain| self.parked.contains_key(&chain))
+    pub(crate) fn is_parked(&self, delivery: &Delivery) -> bool {
+        !self.parked.is_empty() && Chain::of(delivery).is_some_and(|chain| self.parked.contains_key(&chain))
     }
 
-    /// Has the chain of an item tried now, unless it waits for a lock.
-    pub(crate) fn hurry(&mut self, item: &Item, now: Instant) {
-        let parking = Chain::of(item).and_then(|chain| self.parked.get_mut(&chain));
+    /// Has the chain of a delivery tried now, unless it waits for a lock.
+    pub(crate) fn hurry(&mut self, delivery: &Delivery, now: Instant) {
+        let parking = Chain::of(delivery).and_then(|chain| self.parked.get_mut(&chain));
         if let Some(parking) = parking.filter(|parking| !parking.locked) {
             parking.until = now;
         }
@@ -113,7 +113,7 @@ impl Held {
     }
 
     /// The commands that waited for a sequence which is settled now.
-    pub(crate) fn release(&mut self, settled: u64) -> Vec<Item> {
+    pub(crate) fn release(&mut self, settled: u64) -> Vec<Delivery> {
         let waiting = self.waiting_for.remove(&settled).unwrap_or_default();
         waiting.into_iter().filter_map(|(chain, sequence)| self.take(&chain, sequence)).collect()
     }
@@ -127,25 +127,25 @@ impl Held {
         enough: usize,
         admitted: impl Fn(Lane) -> bool,
         in_work: impl Fn(u64) -> bool,
-    ) -> Vec<Item> {
-        let is_due = |chain: &Chain, items: &BTreeMap<u64, (Instant, Item)>| {
-            let first = items.values().next().map(|(_, item)| item.logged.predecessor);
-            self.due_at(chain, items).is_some_and(|due| due <= now)
+    ) -> Vec<Delivery> {
+        let is_due = |chain: &Chain, deliveries: &BTreeMap<u64, (Instant, Delivery)>| {
+            let first = deliveries.values().next().map(|(_, delivery)| delivery.predecessor);
+            self.due_at(chain, deliveries).is_some_and(|due| due <= now)
                 && !first.is_some_and(&in_work)
-                && is_admitted(items, &admitted)
+                && is_admitted(deliveries, &admitted)
         };
-        let mut waiting: Vec<_> = self.chains.iter().filter(|(chain, items)| is_due(chain, items)).collect();
-        waiting.sort_by_cached_key(|(chain, items)| self.due_at(chain, items));
+        let mut waiting: Vec<_> = self.chains.iter().filter(|(chain, deliveries)| is_due(chain, deliveries)).collect();
+        waiting.sort_by_cached_key(|(chain, deliveries)| self.due_at(chain, deliveries));
         let few_failed = self.parked.values().filter(|parking| parking.alone).count() <= MAX_ALONE;
         let (mut due, mut commands) = (Vec::new(), 0);
-        for (chain, items) in waiting {
-            let suspect = items.values().any(|(_, item)| item.suspect);
+        for (chain, deliveries) in waiting {
+            let suspect = deliveries.values().any(|(_, delivery)| delivery.suspect);
             let alone = suspect || (few_failed && self.parked.get(chain).is_some_and(|parking| parking.alone));
-            if commands > 0 && (alone || commands + items.len() > enough) {
+            if commands > 0 && (alone || commands + deliveries.len() > enough) {
                 continue;
             }
             due.push(chain.clone());
-            commands += items.len();
+            commands += deliveries.len();
             if alone || commands >= enough {
                 break;
             }
@@ -154,46 +154,50 @@ impl Held {
     }
 
     /// A parked chain waits for its time, any other for the earliest of its commands.
-    fn due_at(&self, chain: &Chain, items: &BTreeMap<u64, (Instant, Item)>) -> Option<Instant> {
+    fn due_at(&self, chain: &Chain, deliveries: &BTreeMap<u64, (Instant, Delivery)>) -> Option<Instant> {
         match self.parked.get(chain) {
             Some(parking) => Some(parking.until),
-            None => items.values().map(|(due, _)| *due).min(),
+            None => deliveries.values().map(|(due, _)| *due).min(),
         }
     }
 
-    fn take_chain(&mut self, chain: &Chain) -> Vec<Item> {
+    fn take_chain(&mut self, chain: &Chain) -> Vec<Delivery> {
         self.parked.remove(chain);
-        let items = self.chains.remove(chain).unwrap_or_default();
-        self.count -= items.len();
-        for (sequence, (_, item)) in &items {
-            self.forget(item.logged.predecessor, *sequence);
+        let deliveries = self.chains.remove(chain).unwrap_or_default();
+        self.count -= deliveries.len();
+        for (sequence, (_, delivery)) in &deliveries {
+            self.forget(delivery.predecessor, *sequence);
         }
-        items.into_values().map(|(_, item)| item).collect()
+        deliveries.into_values().map(|(_, delivery)| delivery).collect()
     }
 
     /// When the next held command of a chain of an `admitted` lane is due; none while no such chain is held.
     pub(crate) fn next_due(&self, admitted: impl Fn(Lane) -> bool) -> Option<Instant> {
-        let chains = self.chains.iter().filter(|(_, items)| is_admitted(items, &admitted));
-        chains.filter_map(|(chain, items)| self.due_at(chain, items)).min()
+        let chains = self.chains.iter().filter(|(_, deliveries)| is_admitted(deliveries, &admitted));
+        chains.filter_map(|(chain, deliveries)| self.due_at(chain, deliveries)).min()
     }
 
     /// Everything that is held, for handing back.
-    pub(crate) fn take_all(&mut self) -> Vec<Item> {
+    pub(crate) fn take_all(&mut self) -> Vec<Delivery> {
         self.waiting_for.clear();
         self.parked.clear();
         self.count = 0;
-        std::mem::take(&mut self.chains).into_values().flat_map(BTreeMap::into_values).map(|(_, item)| item).collect()
+        std::mem::take(&mut self.chains)
+            .into_values()
+            .flat_map(BTreeMap::into_values)
+            .map(|(_, delivery)| delivery)
+            .collect()
     }
 
-    fn take(&mut self, chain: &Chain, sequence: u64) -> Option<Item> {
-        let items = self.chains.get_mut(chain)?;
-        let (_, item) = items.remove(&sequence)?;
-        if items.is_empty() {
+    fn take(&mut self, chain: &Chain, sequence: u64) -> Option<Delivery> {
+        let deliveries = self.chains.get_mut(chain)?;
+        let (_, delivery) = deliveries.remove(&sequence)?;
+        if deliveries.is_empty() {
             self.chains.remove(chain);
             self.parked.remove(chain);
         }
         self.count -= 1;
-        Some(item)
+        Some(delivery)
     }
 
     fn forget(&mut self, predecessor: u64, sequence: u64) {
@@ -208,9 +212,8 @@ impl Held {
 
 impl Chain {
     /// The chain of a command; none for what is no command.
-    fn of(item: &Item) -> Option<Self> {
-        let Reading::Command(accepted) = &item.logged.reading else { return None };
-        let envelope = &accepted.envelope;
+    fn of(delivery: &Delivery) -> Option<Self> {
+        let envelope = &delivery.command()?.envelope;
         Some(Self {
             workspace: envelope.workspace.clone(),
             resource_type: envelope.resource_type,
@@ -221,17 +224,10 @@ impl Chain {
 
 /// Whether a chain is of an admitted lane. What was fetched follows those that were delivered here: it was brought along by
 /// them. Only where there are none left, it counts by its own lane.
-fn is_admitted(items: &BTreeMap<u64, (Instant, Item)>, admitted: &impl Fn(Lane) -> bool) -> bool {
-    let delivered = || items.values().filter_map(|(_, item)| item.ticket.as_ref().map(|ticket| ticket.lane));
-    let fetched = || items.values().filter_map(|(_, item)| lane_of(item));
+fn is_admitted(deliveries: &BTreeMap<u64, (Instant, Delivery)>, admitted: &impl Fn(Lane) -> bool) -> bool {
+    let delivered = || deliveries.values().filter_map(|(_, delivery)| delivery.lane());
+    let fetched = || deliveries.values().filter_map(|(_, delivery)| Some(delivery.command()?.lane));
     if delivered().next().is_some() { delivered().any(admitted) } else { fetched().any(admitted) }
-}
-
-fn lane_of(item: &Item) -> Option<Lane> {
-    match &item.logged.reading {
-        Reading::Command(accepted) => Some(accepted.lane),
-        Reading::Late(_) | Reading::TooNew(_) | Reading::Unreadable { .. } => None,
-    }
 }
 
 /// How long a command is parked that was parked so often before.
@@ -289,12 +285,12 @@ mod tests {
             assert!(held.hold(first, now).is_none());
             assert!(held.hold(command(user, 10 * u64::try_from(user).unwrap() + 1, 6), now).is_none());
         }
-        let mut taken: Vec<Vec<Item>> = Vec::new();
+        let mut taken: Vec<Vec<Delivery>> = Vec::new();
         while held.next_due(|_| true).is_some() {
             taken.push(held.take_due(now, 4, |_| true, |_| false));
         }
-        assert!(taken.iter().all(|items| items.len() <= 4), "{taken:?}");
-        let suspect = taken.iter().find(|items| items.iter().any(|item| item.suspect)).unwrap();
+        assert!(taken.iter().all(|deliveries| deliveries.len() <= 4), "{taken:?}");
+        let suspect = taken.iter().find(|deliveries| deliveries.iter().any(|delivery| delivery.suspect)).unwrap();
         assert_eq!(sequences(suspect), [50, 51]);
         assert_eq!(taken.iter().map(Vec::len).sum::<usize>(), 10);
     }
@@ -310,7 +306,7 @@ mod tests {
         assert!(due > now && due <= now + LOCKED_RETRY.0);
         let again = held.take_due(due, 256, |_| true, |_| false);
         assert_eq!(sequences(&again), [7, 9]);
-        assert_eq!(again.iter().map(|item| item.parkings).collect::<Vec<_>>(), [1, 0]);
+        assert_eq!(again.iter().map(|delivery| delivery.parkings).collect::<Vec<_>>(), [1, 0]);
         assert!(!held.is_parked(&command(1, 9, 7)));
     }
 

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use async_nats::jetstream::AckKind;
 use protocol::failpoint::Failpoint;
-use runtime::connection::Connection;
 use runtime::failpoint;
 use tracing::{debug, warn};
 
-use crate::log::delivery::Ticket;
+use crate::log::Log;
+use crate::log::delivery::{AckHandle, Delivery};
 
 /// How the work on one delivery ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,18 +32,33 @@ pub(crate) const DATABASE_AWAY: Duration = Duration::from_secs(1);
 /// How long a message waits when its worker holds too many.
 pub(crate) const HELD_TOO_MANY: Duration = Duration::from_millis(250);
 
-/// Settles a delivery. The only place that acknowledges. Only on the connection of the delivery: a broker that came back
-/// without its newest messages would take it for another message's. What is not acknowledged comes again and finds the
-/// ledger.
-pub(crate) async fn settle(connection: &Connection, ticket: Ticket, ending: Settlement) {
-    if ticket.generation != connection.generation() || !connection.is_up() {
-        return debug!(?ending, "not acknowledged: the connection is another one now");
+impl Log {
+    /// Settles a delivery. The only place that acknowledges. Only on the connection of the delivery: a broker that came
+    /// back without its newest messages would take it for another message's. What is not acknowledged comes again and
+    /// finds the ledger.
+    pub(crate) async fn settle(&self, ack: AckHandle, ending: Settlement) {
+        if ack.generation != self.connection.generation() || !self.connection.is_up() {
+            return debug!(?ending, "not acknowledged: the connection is another one now");
+        }
+        failpoint::hit(Failpoint::WorkerAckBefore).await;
+        if let Err(error) = self.connection.client().publish(ack.reply.clone(), disposition(ending).into()).await {
+            warn!(?ending, %error, "an acknowledgement was not sent; the message will come again and find the ledger");
+        }
+        failpoint::hit(Failpoint::WorkerAckAfter).await;
     }
-    failpoint::hit(Failpoint::WorkerAckBefore).await;
-    if let Err(error) = connection.client().publish(ticket.reply.clone(), disposition(ending).into()).await {
-        warn!(?ending, %error, "an acknowledgement was not sent; the message will come again and find the ledger");
+
+    /// Gives deliveries back to the broker.
+    pub(crate) async fn hand_back(&self, deliveries: Vec<Delivery>, ending: Settlement) {
+        for ack in deliveries.into_iter().filter_map(|delivery| delivery.ack) {
+            self.settle(ack, ending).await;
+        }
     }
-    failpoint::hit(Failpoint::WorkerAckAfter).await;
+
+    /// The same in a task of its own.
+    pub(crate) fn hand_back_soon(&self, deliveries: Vec<Delivery>, ending: Settlement) {
+        let log = self.clone();
+        tokio::spawn(async move { log.hand_back(deliveries, ending).await });
+    }
 }
 
 /// The acknowledgement for an ending (ARCHITECTURE, "Failure classes").

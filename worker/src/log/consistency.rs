@@ -11,17 +11,16 @@ use std::time::Duration;
 
 use async_nats::jetstream;
 use async_nats::jetstream::message::StreamMessage;
-use async_nats::jetstream::stream::{InfoError, LastRawMessageErrorKind, RawMessageError, State, Stream};
+use async_nats::jetstream::stream::{InfoError, RawMessageError, State};
 use protocol::message::header;
-use runtime::clock::Clock;
-use runtime::connection::Connection;
 use runtime::telemetry::error_chain;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use crate::store::{Newest, Numbering, Store, StoreError};
+use crate::log::Log;
+use crate::store::{Newest, Numbering, StoreError};
 
 /// How long a check may take before it is made again: a lost reply would hold up everything.
 const VERIFY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -55,17 +54,9 @@ impl ConsistencyError {
     }
 }
 
-/// The log as seen on one connection.
-#[derive(Clone)]
-pub(crate) struct Consistency {
-    pub(crate) stream: Stream,
-    pub(crate) store: Store,
-    pub(crate) clock: Clock,
-}
-
-impl Consistency {
-    /// Compares the log with SQL, and renumbers it if it is behind.
-    pub(crate) async fn verify(&self) -> Result<Numbering, ConsistencyError> {
+impl Log {
+    /// Compares the log with SQL, and renumbers it if it is behind. How it is numbered now.
+    pub(super) async fn verify(&self) -> Result<Numbering, ConsistencyError> {
         for _ in 0..RENUMBERINGS {
             let numbering = self.store.numbering().await?;
             let newest = self.store.newest().await?;
@@ -83,40 +74,34 @@ impl Consistency {
         Err(ConsistencyError::Behind)
     }
 
-    /// Renumbers the log, unless another worker did since `ended`.
-    pub(crate) async fn renumber(&self, ended: Numbering) -> Result<(), ConsistencyError> {
+    /// Renumbers the log, unless another worker did.
+    pub(crate) async fn renumber(&self) -> Result<(), ConsistencyError> {
         let state = self.stream.get_info().await?.state;
         error!("the log holds a message under the number of another one: it is renumbered");
-        Ok(self.store.renumber(ended, first(&state), state.last_sequence, self.clock.now()).await?)
+        Ok(self.store.renumber(self.numbering, first(&state), state.last_sequence, self.clock.now()).await?)
     }
 
-    /// Verifies again at every new connection and every doubt, and says so in `sound`; ends `session` if the log has
-    /// another numbering now.
-    pub(crate) async fn watch(
-        self,
-        numbering: Numbering,
-        connection: Connection,
-        sound: watch::Sender<u64>,
-        ends: Ends,
-    ) {
-        let mut verified = *sound.borrow();
+    /// Verifies again at every new connection and every doubt, and says so in `verified_on`; ends the session if the log
+    /// has another numbering now.
+    pub(crate) async fn watch(self, verified_on: watch::Sender<u64>, ends: Ends) {
+        let mut verified = *verified_on.borrow();
         loop {
             tokio::select! {
                 () = ends.session.cancelled() => return,
-                () = connection.later_than(verified) => {}
+                () = self.connection.later_than(verified) => {}
             }
-            let seen = connection.generation();
+            let seen = self.connection.generation();
             let verified_in_time = tokio::select! {
                 () = ends.session.cancelled() => return,
                 // The answer went to the connection that is gone.
-                () = connection.later_than(seen) => continue,
+                () = self.connection.later_than(seen) => continue,
                 verified = timeout(VERIFY_TIMEOUT, self.verify()) => verified,
             };
             let Ok(found) = verified_in_time else { continue };
             match found {
-                Ok(found) if found == numbering => {
+                Ok(found) if found == self.numbering => {
                     verified = seen;
-                    sound.send_replace(seen);
+                    verified_on.send_replace(seen);
                 }
                 Ok(_) => {
                     ends.renumbered.cancel();
@@ -148,11 +133,8 @@ impl Consistency {
             return Ok(true);
         };
         // No worker pulls before this check: a message that was stored after the loss is still there.
-        match self.stream.get_raw_message(sequence).await {
-            Ok(message) => Ok(names(&message, &operation.to_string())),
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(true),
-            Err(error) => Err(error.into()),
-        }
+        let message = self.stored(sequence).await?;
+        Ok(message.is_none_or(|message| names(&message, &operation.to_string())))
     }
 }
 

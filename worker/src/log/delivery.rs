@@ -2,187 +2,174 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::message::StreamMessage;
 use async_nats::{HeaderMap, Subject, jetstream};
 use protocol::access::Arrival;
-use protocol::id::{IngressId, Namespace, WorkspaceId};
+use protocol::id::{IngressId, WorkspaceId};
 use protocol::message::attempt::{AttemptId, LateCopy};
 use protocol::message::command::Command;
 use protocol::message::envelope::{DecodeError, Envelope};
 use protocol::message::header;
 use protocol::message::lane::Lane;
-use protocol::message::subject::CommandSubject;
+use protocol::message::subject::{CommandSubject, InvalidSubject};
 use protocol::time::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::accepted::{Accepted, RawMessage};
-use crate::log::progress::{KeptAlive, Progress};
-use crate::store::{CopyReason, Numbering, SettledCopy};
+use crate::log::Log;
+use crate::log::keep_alive::{KeepAlive, KeptAlive};
 
 /// From this delivery on, a command is a suspect: workers may have crashed on it.
 const SUSPECT_FROM: i64 = 3;
 
-/// How the log is read: whose it is, and how it is numbered.
-#[derive(Debug, Clone)]
-pub(crate) struct LogView {
-    pub(crate) namespace: Namespace,
-    pub(crate) numbering: Numbering,
-}
-
-/// A message of the log, however it was come by.
+/// A message that this worker works on. With an acknowledgement to send it was delivered here and has to be settled;
+/// without one it was fetched as the predecessor of another, and its own delivery will find the ledger later.
 #[derive(Debug)]
-pub(crate) struct Logged {
+pub(crate) struct Delivery {
     /// Its number: the sequence in the stream, unless the log was renumbered.
     pub(crate) sequence: u64,
     /// The number of its predecessor, 0 for none.
     pub(crate) predecessor: u64,
     /// When the broker stored it.
     pub(crate) accepted_at: Timestamp,
+    /// The workspace of its subject.
+    pub(crate) workspace: Option<WorkspaceId>,
     /// What it says.
-    pub(crate) reading: Reading,
-}
-
-/// What a message says.
-#[derive(Debug)]
-pub(crate) enum Reading {
-    /// A command to apply.
-    Command(Box<Accepted>),
-    /// A copy that was stored after its attempt had ended: its sequence is settled, its operation is not touched.
-    Late(Late),
-    /// Something that a newer worker can read.
-    TooNew(u16),
-    /// Something that no worker can read, with the workspace of its subject.
-    Unreadable { raw: RawMessage, workspace: Option<WorkspaceId>, reason: String },
-}
-
-/// A copy that was stored too late.
-#[derive(Debug)]
-pub(crate) struct Late {
-    pub(crate) copy: SettledCopy,
-    /// What its ingress hears of it.
-    pub(crate) notice: LateCopy,
-    pub(crate) ingress: IngressId,
-}
-
-/// A message that this worker works on. With a ticket it was delivered here and has to be settled; without one it was
-/// fetched as the predecessor of another, and its own delivery will find the ledger later.
-#[derive(Debug)]
-pub(crate) struct Item {
-    /// The message.
-    pub(crate) logged: Logged,
+    pub(crate) content: Content,
     /// The duty to settle it.
-    pub(crate) ticket: Option<Ticket>,
+    pub(crate) ack: Option<AckHandle>,
     /// It may be a command that crashes workers: it is applied alone.
     pub(crate) suspect: bool,
     /// How often in a row it was parked.
     pub(crate) parkings: u32,
 }
 
-/// The duty to settle one delivery. The delivery is kept alive for as long as the ticket exists.
+/// What a message says.
 #[derive(Debug)]
-pub(crate) struct Ticket {
+pub(crate) enum Content {
+    /// A command to apply.
+    Command(Box<Accepted>),
+    /// A copy that was stored after its attempt had ended: its sequence is settled, its operation is not touched. What its
+    /// ingress hears of it.
+    Late { notice: LateCopy, ingress: IngressId },
+    /// Something that a newer worker can read.
+    TooNew(u16),
+    /// Something that no worker can read.
+    Unreadable { raw: RawMessage, reason: String },
+}
+
+/// The duty to settle one delivery. The delivery is kept alive for as long as this exists.
+#[derive(Debug)]
+pub(crate) struct AckHandle {
     /// The lane that delivered it.
     pub(crate) lane: Lane,
     /// Where its acknowledgement goes.
     pub(crate) reply: Subject,
     /// The connection on which it was delivered.
     pub(crate) generation: u64,
+    /// Room in the lane; none for a command that is held.
     room: Option<OwnedSemaphorePermit>,
     _kept_alive: KeptAlive,
 }
 
-impl Item {
-    /// Reads a message from a lane. None if it is no JetStream delivery at all.
-    pub(crate) fn delivered(
-        message: jetstream::Message,
+impl AckHandle {
+    pub(super) fn new(
         lane: Lane,
-        log: &LogView,
+        reply: Subject,
         generation: u64,
-        progress: &Progress,
-        room: OwnedSemaphorePermit,
-    ) -> Option<Self> {
-        let info = message.info().ok()?;
-        let (sequence, stored) = (info.stream_sequence, time_of(info.published));
-        let delivered = info.delivered;
-        let reply = message.reply.clone()?;
-        let async_nats::Message { subject, payload, headers, .. } = message.message;
-        let raw = RawMessage { subject: subject.to_string(), headers: pairs(headers.as_ref()), payload };
-        let logged = log.read(sequence, stored, raw);
-        let kept_alive = progress.keep(&reply);
-        let ticket = Ticket { lane, reply, generation, room: Some(room), _kept_alive: kept_alive };
-        Some(Self { logged, ticket: Some(ticket), suspect: delivered >= SUSPECT_FROM, parkings: 0 })
+        keep_alive: &KeepAlive,
+        room: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        let kept_alive = keep_alive.keep(&reply);
+        Self { lane, reply, generation, room, _kept_alive: kept_alive }
+    }
+}
+
+impl Delivery {
+    /// The command, if it is one.
+    pub(crate) fn command(&self) -> Option<&Accepted> {
+        match &self.content {
+            Content::Command(accepted) => Some(accepted),
+            Content::Late { .. } | Content::TooNew(_) | Content::Unreadable { .. } => None,
+        }
     }
 
-    /// A message that was fetched from the stream by its sequence.
-    pub(crate) fn fetched(log: &LogView, message: jetstream::message::StreamMessage) -> Self {
-        let headers = pairs(Some(&message.headers));
-        let raw = RawMessage { subject: message.subject.to_string(), headers, payload: message.payload };
-        let logged = log.read(message.sequence, time_of(message.time), raw);
-        Self { logged, ticket: None, suspect: false, parkings: 0 }
-    }
-
-    /// Its number in the log.
-    pub(crate) const fn sequence(&self) -> u64 {
-        self.logged.sequence
+    /// The lane that delivered it; none if it was fetched.
+    pub(crate) fn lane(&self) -> Option<Lane> {
+        self.ack.as_ref().map(|ack| ack.lane)
     }
 
     /// Lets the lane pull another in its place: called when this one is held for its predecessor.
     pub(crate) fn make_room(&mut self) {
-        if let Some(ticket) = &mut self.ticket {
-            ticket.room = None;
+        if let Some(ack) = &mut self.ack {
+            ack.room = None;
         }
     }
 }
 
-#[cfg(test)]
-impl Ticket {
-    /// Of a delivery that takes no room from others.
-    pub(crate) fn without_room(lane: Lane, reply: Subject, kept_alive: KeptAlive) -> Self {
-        Self { lane, reply, generation: 0, room: None, _kept_alive: kept_alive }
+impl Log {
+    /// Reads a message from a lane. None if it is no JetStream delivery at all.
+    pub(super) fn delivered(
+        &self,
+        message: jetstream::Message,
+        lane: Lane,
+        generation: u64,
+        keep_alive: &KeepAlive,
+        room: OwnedSemaphorePermit,
+    ) -> Option<Delivery> {
+        let info = message.info().ok()?;
+        let (sequence, stored, deliveries) = (info.stream_sequence, time_of(info.published), info.delivered);
+        let reply = message.reply.clone()?;
+        let async_nats::Message { subject, payload, headers, .. } = message.message;
+        let raw = RawMessage { subject: subject.to_string(), headers: pairs(headers.as_ref()), payload };
+        let ack = AckHandle::new(lane, reply, generation, keep_alive, Some(room));
+        Some(Delivery { ack: Some(ack), suspect: deliveries >= SUSPECT_FROM, ..self.read(sequence, stored, raw) })
     }
-}
 
-impl LogView {
-    fn read(&self, in_stream: u64, stored: Timestamp, raw: RawMessage) -> Logged {
+    /// A message that was fetched from the stream by its sequence.
+    pub(super) fn fetched(&self, message: StreamMessage) -> Delivery {
+        let headers = pairs(Some(&message.headers));
+        let raw = RawMessage { subject: message.subject.to_string(), headers, payload: message.payload };
+        self.read(message.sequence, time_of(message.time), raw)
+    }
+
+    fn read(&self, in_stream: u64, accepted_at: Timestamp, raw: RawMessage) -> Delivery {
         let predecessor = header_of(&raw, header::PREDECESSOR).and_then(|text| text.parse().ok()).unwrap_or(0);
         let (sequence, predecessor) = (self.numbering.number(in_stream), self.numbering.number(predecessor));
-        let reading = match decode(&self.namespace, &raw) {
-            Ok((_, envelope)) if stored > valid_until(&raw, &envelope) => {
-                let attempt = attempt_of(&raw);
-                let notice =
-                    LateCopy { operation: envelope.operation, attempt, sequence: in_stream, stored_at: stored };
-                let (workspace, operation) = (Some(envelope.workspace), Some(envelope.operation));
-                let copy = SettledCopy { sequence, reason: CopyReason::Late, workspace, operation };
-                Reading::Late(Late { copy, notice, ingress: envelope.ingress })
+        let subject = CommandSubject::parse(&self.namespace, &raw.subject);
+        let workspace = subject.as_ref().ok().map(|subject| subject.workspace.clone());
+        let content = match decode(subject, &raw) {
+            Ok((_, envelope)) if accepted_at > valid_until(&raw, &envelope) => {
+                let (operation, attempt) = (envelope.operation, attempt_of(&raw));
+                let notice = LateCopy { operation, attempt, sequence: in_stream, stored_at: accepted_at };
+                Content::Late { notice, ingress: envelope.ingress }
             }
-            Ok((subject, envelope)) => {
-                let lane = subject.lane;
-                let epoch = self.numbering.epoch;
-                let arrival = arrival_of(&raw, stored);
-                let accepted =
-                    Accepted { epoch, sequence, predecessor, lane, accepted_at: stored, arrival, envelope, raw };
-                Reading::Command(Box::new(accepted))
+            Ok((lane, envelope)) => {
+                let (epoch, arrival) = (self.numbering.epoch, arrival_of(&raw, accepted_at));
+                let accepted = Accepted { epoch, sequence, predecessor, lane, accepted_at, arrival, envelope, raw };
+                Content::Command(Box::new(accepted))
             }
-            Err(DecodeError::TooNew(version)) => Reading::TooNew(version),
-            Err(error @ DecodeError::Undecodable(_)) => {
-                let reason = error.to_string();
-                let subject = CommandSubject::parse(&self.namespace, &raw.subject);
-                Reading::Unreadable { raw, workspace: subject.ok().map(|subject| subject.workspace), reason }
-            }
+            Err(DecodeError::TooNew(version)) => Content::TooNew(version),
+            Err(error @ DecodeError::Undecodable(_)) => Content::Unreadable { raw, reason: error.to_string() },
         };
-        Logged { sequence, predecessor, accepted_at: stored, reading }
+        let (ack, suspect, parkings) = (None, false, 0);
+        Delivery { sequence, predecessor, accepted_at, workspace, content, ack, suspect, parkings }
     }
 }
 
 /// Subject and envelope say the same thing twice; a message in which they differ was not made by an ingress.
-fn decode(namespace: &Namespace, raw: &RawMessage) -> Result<(CommandSubject, Envelope<Command>), DecodeError> {
+fn decode(
+    subject: Result<CommandSubject, InvalidSubject>,
+    raw: &RawMessage,
+) -> Result<(Lane, Envelope<Command>), DecodeError> {
     let refused = |reason: String| DecodeError::Undecodable(reason);
-    let subject = CommandSubject::parse(namespace, &raw.subject).map_err(|error| refused(error.to_string()))?;
+    let subject = subject.map_err(|error| refused(error.to_string()))?;
     let envelope = Envelope::decode(&raw.payload)?;
     let same = subject.workspace == envelope.workspace
         && subject.resource_type == envelope.resource_type
         && subject.resource == envelope.resource;
     if same {
-        Ok((subject, envelope))
+        Ok((subject.lane, envelope))
     } else {
         Err(refused("subject and envelope name different resources".to_owned()))
     }

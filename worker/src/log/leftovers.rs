@@ -11,14 +11,14 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use async_nats::jetstream::context::ConsumerInfoError;
-use async_nats::jetstream::stream::{ConsumerResetError, LastRawMessageErrorKind, RawMessageError, Stream};
-use protocol::id::Namespace;
+use async_nats::jetstream::stream::{ConsumerResetError, LastRawMessageErrorKind, RawMessageError};
 use protocol::message::lane::Lane;
-use runtime::connection::Connection;
 use runtime::telemetry::error_chain;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
+
+use crate::log::Log;
 
 /// How often each lane is looked at.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -30,9 +30,7 @@ const MAX_PAUSE: u32 = 64;
 
 /// Looks for leftovers of each lane.
 pub(crate) struct Leftovers {
-    connection: Connection,
-    stream: Stream,
-    namespace: Namespace,
+    log: Log,
     lanes: HashMap<Lane, Looked>,
 }
 
@@ -60,8 +58,8 @@ enum LookError {
 
 impl Leftovers {
     /// Of this log.
-    pub(crate) fn new(connection: Connection, stream: Stream, namespace: Namespace) -> Self {
-        Self { connection, stream, namespace, lanes: HashMap::new() }
+    pub(crate) fn new(log: Log) -> Self {
+        Self { log, lanes: HashMap::new() }
     }
 
     /// Looks until `end`.
@@ -90,9 +88,10 @@ impl Leftovers {
     }
 
     async fn look(&self, lane: Lane, looked: &mut Looked) -> Result<(), LookError> {
-        let (name, generation) = (lane.to_string(), self.connection.generation());
-        let floor = self.stream.consumer_info(&name).await?.ack_floor.stream_sequence;
-        let first = match self.stream.get_next_raw_message_by_subject(self.namespace.lane_commands(lane)).await {
+        let Log { stream, connection, namespace, .. } = &self.log;
+        let (name, generation) = (lane.to_string(), connection.generation());
+        let floor = stream.consumer_info(&name).await?.ack_floor.stream_sequence;
+        let first = match stream.get_next_raw_message_by_subject(namespace.lane_commands(lane)).await {
             Ok(message) => Some(message.sequence).filter(|first| *first <= floor),
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => None,
             Err(error) => return Err(error.into()),
@@ -102,9 +101,9 @@ impl Leftovers {
             return Ok(());
         };
         // What was seen on a connection says nothing about the log behind the next one.
-        let is_same = self.connection.is_up() && self.connection.generation() == generation;
+        let is_same = connection.is_up() && connection.generation() == generation;
         if looked.found.replace(first) == Some(first) && is_same {
-            self.stream.reset_consumer(&name, Some(first)).await?;
+            stream.reset_consumer(&name, Some(first)).await?;
             looked.rest();
             warn!(%lane, first, floor, "the broker kept messages that were acknowledged; they are delivered again");
         }

@@ -9,7 +9,6 @@ use futures::StreamExt;
 use protocol::failpoint::Failpoint;
 use protocol::message::lane::Lane;
 use runtime::backoff;
-use runtime::connection::Connection;
 use runtime::failpoint;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::Instant;
@@ -17,9 +16,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use self::stall::{Seen, Stall};
+use crate::log::Log;
 use crate::log::declare::LaneConsumer;
-use crate::log::delivery::{Item, LogView};
-use crate::log::progress::Progress;
+use crate::log::delivery::Delivery;
+use crate::log::keep_alive::KeepAlive;
 
 /// How long one pull waits. Short, so that a drain loses no message that is on its way here: the last pull ends by
 /// itself.
@@ -35,16 +35,13 @@ const FAILURES_UNTIL_LOST: u32 = 8;
 pub(crate) struct LanePull {
     pub(crate) lane: Lane,
     pub(crate) consumer: LaneConsumer,
-    pub(crate) log: LogView,
-    pub(crate) progress: Progress,
+    pub(crate) log: Log,
+    pub(crate) keep_alive: KeepAlive,
     /// Room for deliveries that are neither settled nor held.
     pub(crate) room: Arc<Semaphore>,
     /// Closed while the database is away.
     pub(crate) open: watch::Receiver<bool>,
-    pub(crate) connection: Connection,
-    /// The connection on which the log was last found sound.
-    pub(crate) sound: watch::Receiver<u64>,
-    pub(crate) items: mpsc::Sender<Item>,
+    pub(crate) deliveries: mpsc::Sender<Delivery>,
 }
 
 impl LanePull {
@@ -61,10 +58,10 @@ impl LanePull {
                 open = gate => open,
             };
             let Some(room) = self.room(&stop).await.filter(|_| may_pull) else { return };
-            let Some(generation) = self.sound(&stop).await else { return };
+            let Some(generation) = self.log.verified(&stop).await else { return };
             if let Err(error) = self.pull(room, generation, &mut stall).await {
                 failures += 1;
-                self.connection.doubt();
+                self.log.connection.doubt();
                 warn!(lane = %self.lane, failures, error, "pulling from lane {} failed, trying again", self.lane);
                 tokio::time::sleep(delays.next().unwrap_or(PULL_EXPIRES)).await;
             } else {
@@ -73,7 +70,7 @@ impl LanePull {
             }
             if self.is_stalled(&mut stall).await {
                 warn!(lane = %self.lane, "messages wait in lane {} and none is delivered, connecting anew", self.lane);
-                drop(self.connection.client().force_reconnect().await);
+                drop(self.log.connection.client().force_reconnect().await);
                 return;
             }
         }
@@ -103,18 +100,6 @@ impl LanePull {
         Some(room)
     }
 
-    /// Waits until the log is known to be sound on the present connection; its generation.
-    async fn sound(&mut self, stop: &CancellationToken) -> Option<u64> {
-        loop {
-            let generation = self.connection.generation();
-            tokio::select! {
-                () = stop.cancelled() => return None,
-                sound = self.sound.wait_for(|sound| *sound == generation) => return sound.is_ok().then_some(generation),
-                () = self.connection.later_than(generation) => {}
-            }
-        }
-    }
-
     async fn pull(&mut self, mut room: OwnedSemaphorePermit, generation: u64, stall: &mut Stall) -> Result<(), String> {
         let began = Instant::now();
         let batch = self.consumer.batch().max_messages(room.num_permits()).expires(PULL_EXPIRES).messages().await;
@@ -123,7 +108,7 @@ impl LanePull {
             let message = tokio::select! {
                 biased;
                 // The broker that had this pull is gone, and its successor knows nothing of it.
-                () = self.connection.later_than(generation) => break,
+                () = self.log.connection.later_than(generation) => break,
                 message = messages.next() => message,
             };
             let Some(message) = message else {
@@ -133,12 +118,10 @@ impl LanePull {
             let message = message.map_err(|error| error.to_string())?;
             stall.delivered(Instant::now());
             let Some(own_room) = room.split(1) else { break };
-            let Some(item) = Item::delivered(message, self.lane, &self.log, generation, &self.progress, own_room)
-            else {
-                continue;
-            };
+            let delivery = self.log.delivered(message, self.lane, generation, &self.keep_alive, own_room);
+            let Some(delivery) = delivery else { continue };
             failpoint::hit(Failpoint::WorkerDelivered).await;
-            if self.items.send(item).await.is_err() {
+            if self.deliveries.send(delivery).await.is_err() {
                 break;
             }
         }

@@ -15,11 +15,11 @@ use protocol::scim::schema::Extensions;
 use protocol::time::Timestamp;
 
 use crate::accepted::{Accepted, RawMessage};
-use crate::log::delivery::{Item, Logged, Reading, Ticket};
-use crate::log::progress::Progress;
+use crate::log::delivery::{AckHandle, Content, Delivery};
+use crate::log::keep_alive::KeepAlive;
 
 /// A command on a user, with its place in the log; not delivered.
-pub(crate) fn command(user: u128, sequence: u64, predecessor: u64) -> Item {
+pub(crate) fn command(user: u128, sequence: u64, predecessor: u64) -> Delivery {
     let envelope = Envelope {
         version: FORMAT_VERSION,
         operation: format!("01900000-0000-7000-8000-{sequence:012}").parse().unwrap(),
@@ -39,23 +39,19 @@ pub(crate) fn command(user: u128, sequence: u64, predecessor: u64) -> Item {
     let accepted_at = Timestamp::from_millis(0);
     let arrival = Arrival::new(accepted_at, Duration::ZERO);
     let lane = Lane::Interactive;
+    let workspace = Some(envelope.workspace.clone());
     let accepted = Accepted { epoch: 0, sequence, predecessor, lane, accepted_at, arrival, envelope, raw };
-    Item {
-        logged: Logged { sequence, predecessor, accepted_at, reading: Reading::Command(Box::new(accepted)) },
-        ticket: None,
-        suspect: false,
-        parkings: 0,
-    }
+    let content = Content::Command(Box::new(accepted));
+    Delivery { sequence, predecessor, accepted_at, workspace, content, ack: None, suspect: false, parkings: 0 }
 }
 
-/// The item as a delivery of a lane.
-pub(crate) fn delivered(item: Item, lane: Lane) -> Item {
-    let reply = async_nats::Subject::from(format!("reply.{}", item.sequence()));
-    let kept_alive = Progress::default().keep(&reply);
-    Item { ticket: Some(Ticket::without_room(lane, reply, kept_alive)), ..item }
+/// The command as one that a lane delivered.
+pub(crate) fn delivered(command: Delivery, lane: Lane) -> Delivery {
+    let reply = async_nats::Subject::from(format!("reply.{}", command.sequence));
+    Delivery { ack: Some(AckHandle::new(lane, reply, 0, &KeepAlive::default(), None)), ..command }
 }
 
-/// The sequences of items.
-pub(crate) fn sequences(items: &[Item]) -> Vec<u64> {
-    items.iter().map(Item::sequence).collect()
+/// The sequences of deliveries.
+pub(crate) fn sequences(deliveries: &[Delivery]) -> Vec<u64> {
+    deliveries.iter().map(|delivery| delivery.sequence).collect()
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use protocol::id::{OperationId, WorkspaceId};
 use protocol::message::query::{Answer, Fate, Query};
 use tokio::time::timeout;
 
 use crate::answer;
-use crate::log::delivery::{Item, Reading};
+use crate::log::Found;
+use crate::log::delivery::Content;
 use crate::rpc::queries::Queries;
 
 /// How long the ledger is waited for before the log is asked: while the database is away, what waits is still known.
@@ -46,15 +46,15 @@ impl Queries {
     }
 
     async fn in_log(&self, operation: OperationId, sequence: u64) -> InLog {
-        match self.consistency.stream.get_raw_message(sequence).await {
-            Ok(message) => match Item::fetched(&self.log, message).logged.reading {
-                Reading::Command(accepted) if accepted.envelope.operation == operation => InLog::Valid,
+        match self.log.get(self.log.numbering.number(sequence)).await {
+            Found::Pending(message) => match message.content {
+                Content::Command(accepted) if accepted.envelope.operation == operation => InLog::Valid,
                 // A newer worker can say.
-                Reading::TooNew(_) => InLog::Unknown,
-                Reading::Command(_) | Reading::Late(_) | Reading::Unreadable { .. } => InLog::Otherwise,
+                Content::TooNew(_) => InLog::Unknown,
+                Content::Command(_) | Content::Late { .. } | Content::Unreadable { .. } => InLog::Otherwise,
             },
-            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => InLog::Otherwise,
-            Err(_) => InLog::Unknown,
+            Found::Gone => InLog::Otherwise,
+            Found::Unknown => InLog::Unknown,
         }
     }
 }

@@ -2,12 +2,11 @@
 
 use protocol::failpoint::Failpoint;
 use protocol::id::{IngressId, Namespace, OperationId};
+use protocol::message::attempt::LateCopy;
 use protocol::message::outcome::{Outcome, OutcomeMessage};
 use runtime::connection::Connection;
 use runtime::failpoint;
 use tracing::{debug, warn};
-
-use crate::log::delivery::Late;
 
 /// Where outcomes are sent.
 #[derive(Debug, Clone)]
@@ -35,13 +34,13 @@ impl Outcomes {
     }
 
     /// Tells the ingress that one of its attempts was stored too late: if it still waits, it appends another.
-    pub(crate) async fn late(&self, late: &Late) {
-        let operation = late.notice.operation;
-        let Ok(payload) = serde_json::to_vec(&late.notice) else { return };
+    pub(crate) async fn late(&self, ingress: &IngressId, notice: &LateCopy) {
+        let operation = notice.operation;
+        let Ok(payload) = serde_json::to_vec(notice) else { return };
         if !self.connection.is_up() {
             return debug!(%operation, "a late copy is not told of: the broker is away; the ingress will ask");
         }
-        let subject = self.namespace.late_copies(&late.ingress);
+        let subject = self.namespace.late_copies(ingress);
         if let Err(error) = self.connection.client().publish(subject, payload.into()).await {
             warn!(%operation, %error, "a late copy of {operation} was not told of; the ingress will ask");
         }

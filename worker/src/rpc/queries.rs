@@ -28,8 +28,7 @@ use tracing::{debug, error, warn};
 
 use self::turns::{Attempt, Limits, Turns};
 use crate::answer;
-use crate::log::consistency::Consistency;
-use crate::log::delivery::LogView;
+use crate::log::Log;
 use crate::rpc::balance::balance;
 use crate::rpc::credential_projection::CredentialProjection;
 use crate::rpc::operator;
@@ -53,10 +52,9 @@ const PART: usize = 512 * 1024;
 /// What answering needs.
 pub(crate) struct Queries {
     pub(crate) client: Client,
-    pub(crate) log: LogView,
+    pub(crate) log: Log,
     pub(crate) store: Store,
     pub(crate) projection: Arc<CredentialProjection>,
-    pub(crate) consistency: Consistency,
     pub(crate) clock: Clock,
     /// Whether the lanes are pulled; they are not while the database is away.
     pub(crate) open: watch::Receiver<bool>,
@@ -172,7 +170,7 @@ impl Queries {
         let call: AdminCall = serde_json::from_slice(payload)
             .map_err(|error| AdminError::Invalid { detail: format!("the call cannot be decoded: {error}") })?;
         if call == AdminCall::AuditBalance {
-            return balance(&self.consistency, &self.log).await;
+            return balance(&self.log).await;
         }
         let changes_credentials = matches!(
             call,

@@ -68,7 +68,7 @@ impl Store {
     }
 
     /// Whether SQL knows another operation under the number of one of these commands.
-    pub(crate) async fn takes_numbers_of_others(&self, commands: &[Accepted]) -> Result<bool, StoreError> {
+    pub(crate) async fn takes_numbers_of_others(&self, commands: &[&Accepted]) -> Result<bool, StoreError> {
         let doing = "reading which numbers are taken";
         let numbers = operation::Column::Sequence.is_in(commands.iter().map(|command| column(command.sequence)));
         let rows = operation::Entity::find()
@@ -78,7 +78,7 @@ impl Store {
             .into_tuple::<(i64, Uuid)>();
         let rows = with_timeout(doing, async { rows.all(self.reader()).await.context(doing) }).await?;
         let other = |(number, operation): &(i64, Uuid)| {
-            let same = |command: &&Accepted| column(command.sequence) == *number;
+            let same = |command: &&&Accepted| column(command.sequence) == *number;
             commands.iter().find(same).is_some_and(|command| command.envelope.operation.0 != *operation)
         };
         Ok(rows.iter().any(other))

@@ -15,21 +15,21 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The deliveries that this worker has and has not settled: their reply subjects, and since when.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Progress(Arc<Mutex<HashMap<String, Instant>>>);
+pub(crate) struct KeepAlive(Arc<Mutex<HashMap<String, Instant>>>);
 
 /// Keeps one delivery alive until it is dropped.
 #[derive(Debug)]
 pub(crate) struct KeptAlive {
-    progress: Progress,
+    registry: KeepAlive,
     reply: String,
 }
 
-impl Progress {
+impl KeepAlive {
     /// Keeps a delivery alive from now on.
     pub(crate) fn keep(&self, reply: &Subject) -> KeptAlive {
         let reply = reply.to_string();
         self.with(|kept| kept.insert(reply.clone(), Instant::now()));
-        KeptAlive { progress: self.clone(), reply }
+        KeptAlive { registry: self.clone(), reply }
     }
 
     /// Sends progress acks until cancelled.
@@ -64,6 +64,6 @@ impl Progress {
 
 impl Drop for KeptAlive {
     fn drop(&mut self) {
-        self.progress.with(|kept| kept.remove(&self.reply));
+        self.registry.with(|kept| kept.remove(&self.reply));
     }
 }
