@@ -2,30 +2,21 @@
 
 use futures::future::BoxFuture;
 use protocol::credential::Credential;
-use protocol::id::{OperationId, ResourceId, TokenId, WorkspaceId};
-use protocol::message::outcome::Outcome;
+use protocol::id::{ResourceId, TokenId, WorkspaceId};
 use protocol::message::query::{Answer, Fate, Query};
 use protocol::profile::Profile;
-use protocol::scim::attributes::Attributes;
 use protocol::scim::error::ScimError;
 use protocol::scim::list::Include;
 use protocol::scim::precondition::Precondition;
-use protocol::scim::resource::{Meta, Ownership, Resource, Version};
 use protocol::scim::resource_type::ResourceType;
-use protocol::time::Timestamp;
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter};
-use serde_json::Map;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use tracing::warn;
 
 use self::list::Search;
-use crate::store::entity::{credential, group, operation, user, workspace};
-use crate::store::fence::Fence;
-use crate::store::ledger::{self, State};
-use crate::store::lookup::{Lock, look_up_rows};
-use crate::store::stored_resource::StoredResource;
-use crate::store::{Context, Store, StoreError, credentials, profiles, with_timeout};
+use crate::store::entity::{credential, workspace};
+use crate::store::resources::{complete, find};
+use crate::store::{Context, Store, StoreError, credentials, profiles, recall, with_timeout};
 
-mod duplicates;
 mod filter;
 mod list;
 mod member_pages;
@@ -53,7 +44,7 @@ async fn answered(store: &Store, workspace: &WorkspaceId, query: &Query) -> Answ
                 member_pages::page(store, workspace, page).await
             }
             Query::Fate { operation, .. } => {
-                let outcome = outcome(store, workspace, *operation).await?;
+                let outcome = recall::outcome(store, workspace, *operation).await?;
                 Ok(Answer::Fate { fate: outcome.map_or(Fate::Unknown, Fate::Ended) })
             }
             Query::Profile => Ok(Answer::Profile { profile: profile(store, workspace).await? }),
@@ -90,106 +81,6 @@ async fn get(
     }
     let resource = complete(&snapshot, workspace, image, joined).await?;
     Ok(Answer::Resource { resource: Some(Box::new(resource)) })
-}
-
-/// One resource's row.
-async fn find(
-    snapshot: &DatabaseTransaction,
-    workspace: &WorkspaceId,
-    (resource_type, id): (ResourceType, ResourceId),
-) -> Result<Option<StoredResource>, StoreError> {
-    let doing = "reading a resource";
-    let keys = [[workspace.as_str().into(), id.0.into()]];
-    match resource_type {
-        ResourceType::User => {
-            let key = [user::Column::Workspace, user::Column::Id];
-            let rows = look_up_rows::<user::Entity, 2>(snapshot, key, &keys, Lock::None).await.context(doing)?;
-            rows.into_iter().find(|row| Fence::of(row).is_none()).map(StoredResource::of_user).transpose()
-        }
-        ResourceType::Group => {
-            let key = [group::Column::Workspace, group::Column::Id];
-            let rows = look_up_rows::<group::Entity, 2>(snapshot, key, &keys, Lock::None).await.context(doing)?;
-            rows.into_iter().next().map(StoredResource::of_group).transpose()
-        }
-    }
-}
-
-/// A group with its members, if they are not too many, a user with its groups, at the moment of the row.
-async fn complete(
-    snapshot: &DatabaseTransaction,
-    workspace: &WorkspaceId,
-    image: StoredResource,
-    joined: Include,
-) -> Result<Resource, StoreError> {
-    let StoredResource { mut resource, member_count, .. } = image;
-    resource.members_apart = joined.members && member_count > member_pages::MAX_TOGETHER;
-    list::read_joined(snapshot, workspace, joined, std::slice::from_mut(&mut resource)).await?;
-    Ok(resource)
-}
-
-/// What became of an operation of this workspace.
-async fn outcome(
-    store: &Store,
-    workspace: &WorkspaceId,
-    operation: OperationId,
-) -> Result<Option<Outcome>, StoreError> {
-    let rows = ledger::find(store.reader(), &[operation.0]).await?;
-    match rows.iter().find(|row| row.workspace == workspace.as_str()) {
-        Some(row) => outcome_of(store, row).await.map(Some),
-        None => Ok(None),
-    }
-}
-
-/// The outcome that a ledger row remembers, with the resource as it is now.
-pub(crate) async fn outcome_of(store: &Store, row: &operation::Model) -> Result<Outcome, StoreError> {
-    match State::of(row)? {
-        State::Applied => {}
-        State::Superseded => return Ok(Outcome::Superseded),
-        State::Rejected => return duplicates::refused(store, row).await,
-        State::Dead => return Ok(Outcome::Rejected { error: ledger::error_of(row) }),
-    }
-    match (row.status, row.version) {
-        (204, Some(version)) => Ok(Outcome::UpdatedWithoutBody { version: Version::from_number(version) }),
-        (204, None) => Ok(Outcome::Deleted),
-        (status, _) => {
-            let (workspace, target) = place_of(row)?;
-            let snapshot = store.snapshot().await?;
-            let resource = match find(&snapshot, &workspace, target).await? {
-                Some(image) => Some(complete(&snapshot, &workspace, image, Include::ALL).await?),
-                None => None,
-            };
-            Ok(match resource.map(Box::new) {
-                Some(resource) if status == 201 => Outcome::Created { resource },
-                Some(resource) => Outcome::Updated { resource },
-                // It was done, and a later command deleted the resource before this answer: still no refusal.
-                None if status == 201 => Outcome::Created { resource: Box::new(gone(row, target.0)) },
-                None => Outcome::UpdatedWithoutBody { version: Version::from_number(row.version.unwrap_or_default()) },
-            })
-        }
-    }
-}
-
-/// The resource that a ledger row names.
-fn place_of(row: &operation::Model) -> Result<(WorkspaceId, (ResourceType, ResourceId)), StoreError> {
-    let unknown = || StoreError::broken("reading the ledger", "a row has an unknown resource type");
-    let resource_type = ResourceType::ALL.into_iter().find(|kind| kind.name() == row.resource_type);
-    let workspace = WorkspaceId::try_from(row.workspace.clone());
-    let workspace = workspace.map_err(|error| StoreError::broken("reading the ledger", error))?;
-    Ok((workspace, (resource_type.ok_or_else(unknown)?, ResourceId(row.resource))))
-}
-
-/// What the ledger alone knows of a resource that it saw created.
-fn gone(row: &operation::Model, resource_type: ResourceType) -> Resource {
-    let created = Timestamp::from_millis(row.applied_at);
-    let version = Version::from_number(row.version.unwrap_or_default());
-    Resource {
-        resource_type,
-        id: ResourceId(row.resource),
-        attributes: Attributes::from_stored(Map::new()),
-        members_apart: false,
-        meta: Meta { created, last_modified: created, version },
-        ownership: Ownership::default(),
-    }
 }
 
 /// A token that is not revoked, of a workspace that is enabled. Whether it has expired is decided by the ingress, which knows the time.

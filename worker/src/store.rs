@@ -28,6 +28,9 @@ pub(crate) mod lookup;
 pub(crate) mod members;
 mod numbering;
 pub(crate) mod profiles;
+pub(crate) mod recall;
+pub(crate) mod resource_table;
+pub(crate) mod resources;
 pub(crate) mod retry;
 pub(crate) mod settled;
 pub(crate) mod stored_resource;
@@ -233,7 +236,7 @@ pub(crate) fn sequence(column: i64) -> u64 {
     u64::try_from(column).unwrap_or(0)
 }
 
-/// A length as a count of rows or messages.
-pub(crate) fn count(length: usize) -> u64 {
+/// A length as a number. No collection is too long for one.
+pub(crate) fn to_u64(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }

@@ -3,7 +3,7 @@
 mod keyset;
 pub(super) mod plan;
 
-use protocol::id::{ResourceId, WorkspaceId};
+use protocol::id::WorkspaceId;
 use protocol::message::query::Answer;
 use protocol::scim::filter::TypeFilter;
 use protocol::scim::list::{Include, Page, Paging};
@@ -20,9 +20,9 @@ use sea_orm::{
 use super::filter::{Scope, condition, narrowing, nothing, sort_key};
 use super::member_pages;
 use crate::store::entity::{group, user};
-use crate::store::fence::no_fence;
-use crate::store::stored_resource::{StoredResource, set_groups, set_members};
-use crate::store::{Context, Store, StoreError, members};
+use crate::store::resource_table::ResourceTable;
+use crate::store::resources::read_joined;
+use crate::store::{Context, Store, StoreError, sequence, to_u64};
 
 /// What a list is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -51,29 +51,6 @@ pub(super) async fn list(store: &Store, workspace: &WorkspaceId, search: Search<
     Ok(Answer::List { total, resources, next })
 }
 
-/// Reads what is neither in the resources' own rows nor left apart: one statement for all members, one for all groups of
-/// users.
-pub(super) async fn read_joined(
-    connection: &impl ConnectionTrait,
-    workspace: &WorkspaceId,
-    joined: Include,
-    resources: &mut [Resource],
-) -> Result<(), StoreError> {
-    let ids = |kind: ResourceType, wanted: bool| -> Vec<ResourceId> {
-        let here = |one: &&Resource| wanted && one.resource_type == kind && !one.members_apart;
-        resources.iter().filter(here).map(|one| one.id).collect()
-    };
-    let mut members = members::of_groups(connection, workspace, &ids(ResourceType::Group, joined.members)).await?;
-    let mut groups = members::groups_of(connection, workspace, &ids(ResourceType::User, joined.groups)).await?;
-    for resource in resources {
-        match resource.resource_type {
-            ResourceType::User => set_groups(resource, &groups.remove(&resource.id).unwrap_or_default()),
-            ResourceType::Group => set_members(resource, &members.remove(&resource.id).unwrap_or_default()),
-        }
-    }
-    Ok(())
-}
-
 struct Reader<'a> {
     connection: &'a DatabaseTransaction,
     scope: Scope<'a>,
@@ -82,14 +59,8 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn matching(&self, list: &TypeFilter) -> Condition {
-        let own = Condition::all();
-        let own = match list.resource_type {
-            ResourceType::User => {
-                own.add(user::Column::Workspace.eq(self.workspace.as_str())).add(no_fence(user::Entity))
-            }
-            ResourceType::Group => own.add(group::Column::Workspace.eq(self.workspace.as_str())),
-        };
+    fn matching<E: ResourceTable>(&self, list: &TypeFilter) -> Condition {
+        let own = Condition::all().add(in_workspace::<E>(self.workspace)).add_option(E::no_fence());
         let Some(filter) = &list.filter else { return own };
         let narrowing = narrowing(self.scope, self.workspace, filter).into_iter();
         let narrowed = narrowing.fold(own, Condition::add);
@@ -99,25 +70,16 @@ impl Reader<'_> {
     /// How many resources of one kind match, and some of them.
     async fn of_kind(&self, list: &TypeFilter, offset: u64, count: u64) -> Result<(u64, Vec<Resource>), StoreError> {
         match list.resource_type {
-            ResourceType::User => {
-                let (total, rows) = part(self.connection, self.users(list), offset, count, "listing users").await?;
-                Ok((total, resources(rows, StoredResource::of_user)?))
-            }
-            ResourceType::Group => {
-                let (total, rows) = part(self.connection, self.groups(list), offset, count, "listing groups").await?;
-                Ok((total, resources(rows, StoredResource::of_group)?))
-            }
+            ResourceType::User => part(self.connection, self.all::<user::Entity>(list), offset, count).await,
+            ResourceType::Group => part(self.connection, self.all::<group::Entity>(list), offset, count).await,
         }
     }
 
-    fn users(&self, list: &TypeFilter) -> Select<user::Entity> {
-        let matching = user::Entity::find().filter(self.matching(list));
-        ordered(matching, self.order(list.resource_type)).order_by_asc(user::Column::Id)
-    }
-
-    fn groups(&self, list: &TypeFilter) -> Select<group::Entity> {
-        let matching = group::Entity::find().filter(self.matching(list));
-        ordered(matching, self.order(list.resource_type)).order_by_asc(group::Column::Id)
+    fn all<E: ResourceTable>(&self, list: &TypeFilter) -> Select<E> {
+        let [_, id] = E::KEY;
+        let order = self.order(E::KIND).into_iter();
+        let matching = E::find().filter(self.matching::<E>(list));
+        order.fold(matching, |select, (key, order)| select.order_by(key, order)).order_by_asc(id)
     }
 
     /// What rows of one kind are sorted by, before their ids: whether there is a value, and the value.
@@ -148,7 +110,7 @@ impl Reader<'_> {
         let (mut total, mut found) = (0_u64, Vec::new());
         for list in self.search.lists {
             let offset = page.offset().saturating_sub(total);
-            let room = page.count().saturating_sub(u64::try_from(found.len()).unwrap_or(u64::MAX));
+            let room = page.count().saturating_sub(to_u64(found.len()));
             let (of_kind, resources) = self.of_kind(list, offset, room).await?;
             total = total.saturating_add(of_kind);
             found.extend(resources);
@@ -167,24 +129,26 @@ impl Reader<'_> {
     }
 
     async fn rows_of(&self, page: &[Place]) -> Result<Vec<Resource>, StoreError> {
-        let ids = |kind| page.iter().filter(move |(of, _)| *of == kind).map(|(_, id)| *id);
-        let users = user::Entity::find()
-            .filter(user::Column::Workspace.eq(self.workspace.as_str()))
-            .filter(user::Column::Id.is_in(ids(ResourceType::User)));
-        let groups = group::Entity::find()
-            .filter(group::Column::Workspace.eq(self.workspace.as_str()))
-            .filter(group::Column::Id.is_in(ids(ResourceType::Group)));
-        let doing = "reading a page";
-        let mut found = resources(users.all(self.connection).await.context(doing)?, StoredResource::of_user)?;
-        found.extend(resources(groups.all(self.connection).await.context(doing)?, StoredResource::of_group)?);
+        let mut found = self.rows_of_kind::<user::Entity>(page).await?;
+        found.extend(self.rows_of_kind::<group::Entity>(page).await?);
         let place = |one: &Resource| page.iter().position(|place| *place == (one.resource_type, one.id.0));
         found.sort_by_cached_key(place);
         Ok(found)
     }
 
+    async fn rows_of_kind<E: ResourceTable>(&self, page: &[Place]) -> Result<Vec<Resource>, StoreError> {
+        let [_, id] = E::KEY;
+        let ids = page.iter().filter(|(kind, _)| *kind == E::KIND).map(|(_, id)| *id);
+        let rows = E::find().filter(in_workspace::<E>(self.workspace)).filter(id.is_in(ids));
+        resources::<E>(rows.all(self.connection).await.context("reading a page")?)
+    }
+
     /// The places of all that match, in order: `kind` and `id`. `sort_key` may be asked for, too.
     fn ordered_places(&self, sort: &Sort) -> Option<SelectStatement> {
-        let mut parts = self.search.lists.iter().map(|list| self.keys(list, sort));
+        let mut parts = self.search.lists.iter().map(|list| match list.resource_type {
+            ResourceType::User => self.keys::<user::Entity>(list, sort),
+            ResourceType::Group => self.keys::<group::Entity>(list, sort),
+        });
         let mut all = parts.next()?;
         for part in parts {
             all.union(UnionType::All, part);
@@ -199,23 +163,23 @@ impl Reader<'_> {
     }
 
     /// What of one kind matches, each with its sort key.
-    fn keys(&self, list: &TypeFilter, sort: &Sort) -> SelectStatement {
-        let kind = sort.key_kind();
-        let key = sort.of(list.resource_type).filter(|path| KeyKind::of(path) == kind);
-        let key =
-            key.map_or_else(|| nothing(kind, self.scope.kind), |path| sort_key(self.scope, list.resource_type, path));
+    fn keys<E: ResourceTable>(&self, list: &TypeFilter, sort: &Sort) -> SelectStatement {
+        let (kind, [_, id]) = (sort.key_kind(), E::KEY);
+        let path = sort.of(E::KIND).filter(|path| KeyKind::of(path) == kind);
+        let key = path.map_or_else(|| nothing(kind, self.scope.kind), |path| sort_key(self.scope, E::KIND, path));
         let mut part = Query::select();
-        part.expr_as(Expr::val(number(list.resource_type)), "kind");
-        match list.resource_type {
-            ResourceType::User => {
-                part.expr_as(Expr::col((user::Entity, user::Column::Id)), "id").from(user::Entity);
-            }
-            ResourceType::Group => {
-                part.expr_as(Expr::col((group::Entity, group::Column::Id)), "id").from(group::Entity);
-            }
-        }
-        part.expr_as(key, "sort_key").cond_where(self.matching(list)).to_owned()
+        part.expr_as(Expr::val(number(E::KIND)), "kind")
+            .expr_as(Expr::col((E::default(), id)), "id")
+            .from(E::default())
+            .expr_as(key, "sort_key")
+            .cond_where(self.matching::<E>(list));
+        part
     }
+}
+
+fn in_workspace<E: ResourceTable>(workspace: &WorkspaceId) -> Expr {
+    let [of_workspace, _] = E::KEY;
+    of_workspace.eq(workspace.as_str())
 }
 
 /// Which resource of a workspace.
@@ -242,34 +206,26 @@ fn by(key: Expr, descending: bool) -> Vec<(Expr, Order)> {
     vec![(key.clone().is_null(), order()), (key, order())]
 }
 
-fn ordered<E: EntityTrait>(select: Select<E>, order: Vec<(Expr, Order)>) -> Select<E> {
-    order.into_iter().fold(select, |select, (key, order)| select.order_by(key, order))
-}
-
 /// How many rows there are, and some of them. What shows its own end need not be counted.
-async fn part<E>(
+async fn part<E: ResourceTable>(
     connection: &DatabaseTransaction,
     select: Select<E>,
     offset: u64,
-    count: u64,
-    doing: &'static str,
-) -> Result<(u64, Vec<E::Model>), StoreError>
-where
-    E: EntityTrait,
-    E::Model: Send + Sync,
-{
-    let rows = if count == 0 {
+    limit: u64,
+) -> Result<(u64, Vec<Resource>), StoreError> {
+    let doing = "listing resources";
+    let rows = if limit == 0 {
         Vec::new()
     } else {
-        paged(select.clone(), offset, count).all(connection).await.context(doing)?
+        paged(select.clone(), offset, limit).all(connection).await.context(doing)?
     };
-    let found = u64::try_from(rows.len()).unwrap_or(u64::MAX);
-    if found < count && (found > 0 || offset == 0) {
-        return Ok((offset.saturating_add(found), rows));
+    let found = to_u64(rows.len());
+    if found < limit && (found > 0 || offset == 0) {
+        return Ok((offset.saturating_add(found), resources::<E>(rows)?));
     }
     let counted = connection.query_one(&counted(select)).await.context(doing)?;
     let total = counted.map(|row| row.try_get_by_index::<i64>(0)).transpose().context(doing)?;
-    Ok((total.and_then(|total| u64::try_from(total).ok()).unwrap_or_default(), rows))
+    Ok((total.map_or(0, sequence), resources::<E>(rows)?))
 }
 
 fn paged<E: EntityTrait>(select: Select<E>, offset: u64, count: u64) -> Select<E> {
@@ -284,6 +240,6 @@ fn counted<E: EntityTrait>(select: Select<E>) -> SelectStatement {
     counted
 }
 
-fn resources<M>(rows: Vec<M>, read: fn(M) -> Result<StoredResource, StoreError>) -> Result<Vec<Resource>, StoreError> {
-    rows.into_iter().map(|row| read(row).map(|image| image.resource)).collect()
+fn resources<E: ResourceTable>(rows: Vec<E::Model>) -> Result<Vec<Resource>, StoreError> {
+    rows.into_iter().map(|row| E::read(row).map(|stored| stored.resource)).collect()
 }

@@ -16,10 +16,9 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, Order, QueryFilter, Que
 use crate::store::entity::{group, group_member, user};
 use crate::store::fence::no_fence;
 use crate::store::members::{column, column_of};
-use crate::store::{Context, Store, StoreError, sequence};
+use crate::store::resources::MAX_TOGETHER;
+use crate::store::{Context, Store, StoreError, sequence, to_u64};
 
-/// The most member rows that one answer reads with its resources.
-pub(crate) const MAX_TOGETHER: u64 = 2_000;
 /// The most member rows of a page, whatever is asked for.
 const MAX_OF_A_PAGE: u64 = 5_000;
 
@@ -70,7 +69,7 @@ pub(super) async fn page(store: &Store, workspace: &WorkspaceId, page: Page) -> 
     let rows = rows(workspace, Page { count, ..page });
     let rows =
         store.reader().query_all(&joined(workspace, rows, page.display)).await.context("reading a page of members")?;
-    let is_full = u64::try_from(rows.len()) == Ok(count);
+    let is_full = to_u64(rows.len()) == count;
     let last = rows.last().filter(|_| is_full).map(|row| column(row, 0)).transpose()?;
     let mut members = Vec::with_capacity(rows.len());
     for row in &rows {

@@ -18,13 +18,12 @@ use super::load::load;
 use super::working::{Ended, WorkingSet};
 use super::{Ending, effects};
 use crate::accepted::Accepted;
-use crate::answer;
 use crate::store::entity::operation;
 use crate::store::ledger::State;
 use crate::store::members::groups_of;
 use crate::store::settled::{CopyReason, SettledCopy, insert_copies};
 use crate::store::stored_resource::set_groups;
-use crate::store::{Store, StoreError, column, commit, ledger};
+use crate::store::{Store, StoreError, column, commit, ledger, recall};
 
 /// Applies the whole batch or nothing of it.
 pub(super) async fn together(
@@ -188,7 +187,7 @@ async fn ending_of(store: &Store, row: &operation::Model) -> Result<Ending, Stor
     match State::of(row)? {
         State::Dead => Ok(Ending::Dead(row.detail.clone().unwrap_or_default())),
         State::Applied | State::Rejected | State::Superseded => {
-            answer::outcome_of(store, row).await.map(Ending::Answered)
+            recall::outcome_of(store, row).await.map(Ending::Answered)
         }
     }
 }

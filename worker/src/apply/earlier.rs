@@ -9,9 +9,10 @@ use sea_orm::DatabaseTransaction;
 
 use super::creates::{Request, created, is_held};
 use super::holders::Holders;
-use super::lock::{lock_groups, lock_users};
+use super::lock::lock;
 use super::working::{Name, WorkingSet};
 use crate::accepted::Accepted;
+use crate::store::entity::{group, user};
 use crate::store::stored_resource::{Key, StoredResource};
 use crate::store::{StoreError, answered, ledger};
 
@@ -46,7 +47,7 @@ pub(super) async fn read_creates(
         originals.get(&conflict.created_by).is_some_and(|request| request.as_ref() == Some(&conflict.request))
     };
     let repeated: Vec<&Conflict> = conflicts.iter().filter(repeats).collect();
-    lock(transaction, &repeated, set).await?;
+    lock_repeated(transaction, &repeated, set).await?;
     let operations: BTreeSet<_> = repeated.iter().map(|conflict| conflict.created_by).collect();
     for operation in answered::find(transaction, &operations.into_iter().collect::<Vec<_>>()).await? {
         set.creates.answered(operation);
@@ -64,7 +65,7 @@ fn conflict(accepted: &Accepted, holders: &Holders) -> Option<Conflict> {
 }
 
 /// What is answered stays as it is until the commit.
-async fn lock(
+async fn lock_repeated(
     transaction: &DatabaseTransaction,
     repeated: &[&Conflict],
     set: &mut WorkingSet,
@@ -78,8 +79,8 @@ async fn lock(
             ResourceType::User | ResourceType::Group => false,
         };
     }
-    lock_users(transaction, &users, set).await?;
-    lock_groups(transaction, &groups, set).await?;
+    lock::<user::Entity>(transaction, &users, set).await?;
+    lock::<group::Entity>(transaction, &groups, set).await?;
     for Conflict { name: (workspace, resource_type, name), holder, .. } in repeated {
         let key = Key { workspace: workspace.clone(), id: *holder };
         let image = set.current(*resource_type, &key);

@@ -11,11 +11,12 @@ use sea_orm::{ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFil
 use super::conditions::{keys_in, portions};
 use super::emails::Emails;
 use super::membership::Membership;
-use super::upsert::{BySteps, all_written, update_groups, update_users};
+use super::upsert::{BySteps, all_written, update};
 use super::working::{Entry, WorkingSet};
 use crate::store::bulk_insert::{insert, one_of};
 use crate::store::entity::{group, group_member, user};
 use crate::store::fence::reserved_name;
+use crate::store::resource_table::ResourceTable;
 use crate::store::stored_resource::{Key, StoredResource};
 use crate::store::{Context, MAX_GROUPS, MAX_ROWS, MAX_VALUES, StoreError};
 
@@ -23,11 +24,15 @@ use crate::store::{Context, MAX_GROUPS, MAX_ROWS, MAX_VALUES, StoreError};
 pub(super) async fn write(transaction: &DatabaseTransaction, set: &WorkingSet) -> Result<(), StoreError> {
     let (users, groups) = (Difference::of(&set.users), Difference::of(&set.groups));
     let mut emails = Emails::of(&set.users);
-    delete_users(transaction, users.deleted.union(&users.lifted).cloned().collect(), &mut emails).await?;
-    delete_groups(transaction, &groups.deleted).await?;
-    write_users(transaction, &users, &mut emails).await?;
+    let gone = users.deleted.union(&users.lifted).cloned().collect();
+    delete::<user::Entity>(transaction, &gone).await?;
+    for key in &gone {
+        emails.deleted(key);
+    }
+    delete::<group::Entity>(transaction, &groups.deleted).await?;
+    write_rows::<user::Entity>(transaction, &users, |key, row| emails.written(key, row)).await?;
     emails.write(transaction).await?;
-    write_groups(transaction, &groups).await?;
+    write_rows::<group::Entity>(transaction, &groups, |_, _| {}).await?;
     write_members(transaction, set, &users, &groups).await
 }
 
@@ -92,80 +97,50 @@ fn unless_there() -> OnConflict {
     OnConflict::new().do_nothing().to_owned()
 }
 
-async fn delete_users(
-    transaction: &DatabaseTransaction,
-    keys: BTreeSet<Key>,
-    emails: &mut Emails<'_>,
-) -> Result<(), StoreError> {
-    for key in &keys {
-        emails.deleted(key);
-    }
-    for some in portions(&keys) {
-        let any = keys_in(transaction, user::Column::Workspace, user::Column::Id, &some);
-        let deleted = user::Entity::delete_many().filter(any).exec(transaction).await.context("deleting users")?;
-        all_written(deleted.rows_affected, some.len(), "deleting users")?;
-    }
-    Ok(())
-}
-
-async fn delete_groups(transaction: &DatabaseTransaction, keys: &BTreeSet<Key>) -> Result<(), StoreError> {
+async fn delete<E: ResourceTable>(transaction: &DatabaseTransaction, keys: &BTreeSet<Key>) -> Result<(), StoreError> {
+    let (doing, [workspace, id]) = ("deleting resources", E::KEY);
     for some in portions(keys) {
-        let any = keys_in(transaction, group::Column::Workspace, group::Column::Id, &some);
-        let deleted = group::Entity::delete_many().filter(any).exec(transaction).await.context("deleting groups")?;
-        all_written(deleted.rows_affected, some.len(), "deleting groups")?;
+        let any = keys_in(transaction, workspace, id, &some);
+        let deleted = E::delete_many().filter(any).exec(transaction).await.context(doing)?;
+        all_written(deleted.rows_affected, some.len(), doing)?;
     }
     Ok(())
 }
 
-async fn write_users(
+/// Writes what changed and what is new; `note` sees each row.
+async fn write_rows<'a, E: ResourceTable>(
     transaction: &DatabaseTransaction,
-    users: &Difference<'_>,
-    emails: &mut Emails<'_>,
+    difference: &Difference<'a>,
+    mut note: impl FnMut(&'a Key, &E::Model),
 ) -> Result<(), StoreError> {
-    for key in users.handing_over() {
-        let update = user::Entity::update_many()
-            .col_expr(user::Column::UserNameKey, reserved_name(key).into())
-            .filter(keys_in(transaction, user::Column::Workspace, user::Column::Id, std::slice::from_ref(key)));
-        update.exec(transaction).await.context("giving up a userName")?;
+    let [workspace, id] = E::KEY;
+    for key in difference.handing_over() {
+        let update = E::update_many().col_expr(E::NAME, reserved_name(key).into()).filter(keys_in(
+            transaction,
+            workspace,
+            id,
+            std::slice::from_ref(key),
+        ));
+        update.exec(transaction).await.context("giving up a name")?;
     }
+    let mut row = |key: &'a Key, stored: &StoredResource| -> Result<E::Model, StoreError> {
+        let row = E::write(stored, &key.workspace)?;
+        note(key, &row);
+        Ok(row)
+    };
     let mut updates = BySteps::new();
-    for (key, stored, now) in &users.updated {
-        let row = now.user_row(&key.workspace)?;
-        emails.written(key, &row);
-        updates.entry(Difference::steps(stored, now)).or_default().push(row);
+    for (key, stored, now) in &difference.updated {
+        updates.entry(Difference::steps(stored, now)).or_default().push(row(key, now)?);
     }
-    for (key, now) in &users.unfenced {
-        let row = now.user_row(&key.workspace)?;
-        emails.written(key, &row);
-        updates.entry(row.version).or_default().push(row);
+    for (key, now) in &difference.unfenced {
+        // The version of a fence is 0.
+        updates.entry(now.resource.meta.version.number()).or_default().push(row(key, now)?);
     }
-    update_users(transaction, updates).await?;
-    let mut rows = Vec::with_capacity(users.created.len());
-    for (key, image) in &users.created {
-        let row = image.user_row(&key.workspace)?;
-        emails.written(key, &row);
-        rows.push(row);
-    }
-    let inserted = insert::<user::Entity>(transaction, rows, Some(unless_there()), "inserting users").await?;
-    all_written(inserted, users.created.len(), "inserting users")
-}
-
-async fn write_groups(transaction: &DatabaseTransaction, groups: &Difference<'_>) -> Result<(), StoreError> {
-    for key in groups.handing_over() {
-        let update = group::Entity::update_many()
-            .col_expr(group::Column::DisplayNameKey, reserved_name(key).into())
-            .filter(keys_in(transaction, group::Column::Workspace, group::Column::Id, std::slice::from_ref(key)));
-        update.exec(transaction).await.context("giving up a displayName")?;
-    }
-    let mut updates = BySteps::new();
-    for (key, stored, now) in &groups.updated {
-        updates.entry(Difference::steps(stored, now)).or_default().push(now.group_row(&key.workspace)?);
-    }
-    update_groups(transaction, updates).await?;
-    let rows = groups.created.iter().map(|(key, image)| image.group_row(&key.workspace));
-    let rows = rows.collect::<Result<Vec<_>, _>>()?;
-    let inserted = insert::<group::Entity>(transaction, rows, Some(unless_there()), "inserting groups").await?;
-    all_written(inserted, groups.created.len(), "inserting groups")
+    update::<E>(transaction, updates).await?;
+    let doing = "inserting resources";
+    let rows = difference.created.iter().map(|(key, now)| row(key, now)).collect::<Result<Vec<_>, _>>()?;
+    let inserted = insert::<E>(transaction, rows, Some(unless_there()), doing).await?;
+    all_written(inserted, difference.created.len(), doing)
 }
 
 async fn write_members(

@@ -19,8 +19,8 @@ use sea_orm::sea_query::OnConflict;
 use serde_json::Value;
 
 use super::apart::LOCK_TIMEOUT;
-use super::lock::lock_users;
-use super::upsert::{BySteps, all_written, update_users};
+use super::lock::lock;
+use super::upsert::{BySteps, all_written, update};
 use super::working::WorkingSet;
 use crate::accepted::Accepted;
 use crate::store::bulk_insert::insert;
@@ -73,7 +73,7 @@ async fn take_access(
     let transaction = store.begin_batch().await?;
     store.set_in(&transaction, "lock_timeout", LOCK_TIMEOUT).await?;
     let mut set = WorkingSet::default();
-    lock_users(&transaction, &BTreeSet::from([key.clone()]), &mut set).await?;
+    lock::<user::Entity>(&transaction, &BTreeSet::from([key.clone()]), &mut set).await?;
     // After the lock: a worker that has applied the command meanwhile had it before.
     let (epoch, known) = ledger::claim(&transaction, &[envelope.operation.0], &[]).await?;
     if epoch != accepted.epoch {
@@ -123,7 +123,7 @@ async fn deactivate(
         after.provider_sequence = accepted.sequence;
     }
     let rows = vec![after.user_row(&key.workspace)?];
-    update_users(transaction, BySteps::from([(i64::from(was_active), rows)])).await?;
+    update::<user::Entity>(transaction, BySteps::from([(i64::from(was_active), rows)])).await?;
     Ok(true)
 }
 
@@ -140,7 +140,7 @@ async fn raise_fence(
     }
     let row = Fence { standing: standing(accepted), provider_sequence: accepted.sequence }.row(key, now);
     if set.users.get(key).is_some_and(|entry| entry.fence.is_some()) {
-        update_users(transaction, BySteps::from([(0, vec![row])])).await?;
+        update::<user::Entity>(transaction, BySteps::from([(0, vec![row])])).await?;
         return Ok(true);
     }
     let unless_there = OnConflict::new().do_nothing().to_owned();

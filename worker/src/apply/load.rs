@@ -15,10 +15,10 @@ use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect};
 use super::conditions::{keys_in, portions};
 use super::earlier::read_creates;
 use super::holders::Holders;
-use super::lock::{lock_groups, lock_users};
+use super::lock::lock;
 use super::working::{MAX_SHOWN, WorkingSet};
 use crate::accepted::Accepted;
-use crate::store::entity::group_member;
+use crate::store::entity::{group, group_member, user};
 use crate::store::lookup::{Lock, look_up_rows};
 use crate::store::members::find_live;
 use crate::store::stored_resource::Key;
@@ -51,8 +51,8 @@ pub(super) async fn load(transaction: &DatabaseTransaction, commands: &[&Accepte
     named.groups.extend(groups_of_deleted.into_iter().map(|(group, _)| group));
 
     let mut set = WorkingSet::default();
-    lock_users(transaction, &named.users, &mut set).await?;
-    lock_groups(transaction, &named.groups, &mut set).await?;
+    lock::<user::Entity>(transaction, &named.users, &mut set).await?;
+    lock::<group::Entity>(transaction, &named.groups, &mut set).await?;
 
     for (group, member) in memberships_of(transaction, &named.deleted).await? {
         if !named.groups.contains(&group) {

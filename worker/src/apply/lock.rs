@@ -1,52 +1,28 @@
-//! Locks the rows of users and groups.
+//! Locks the rows of resources.
 
 use std::collections::BTreeSet;
 
 use sea_orm::{DatabaseTransaction, Value};
 
 use super::working::{Entry, WorkingSet};
-use crate::store::emails::listed;
-use crate::store::entity::{group, user};
-use crate::store::fence::Fence;
 use crate::store::lookup::{Lock, look_up_rows};
-use crate::store::stored_resource::{Key, StoredResource};
+use crate::store::resource_table::ResourceTable;
+use crate::store::stored_resource::Key;
 use crate::store::{Context, StoreError};
 
-/// Locks users, and reads what they are.
-pub(super) async fn lock_users(
+/// Locks resources of one kind, and reads what they are.
+pub(super) async fn lock<E: ResourceTable>(
     transaction: &DatabaseTransaction,
     keys: &BTreeSet<Key>,
     set: &mut WorkingSet,
 ) -> Result<(), StoreError> {
-    set.users.extend(keys.iter().map(|key| (key.clone(), Entry::default())));
-    let key = [user::Column::Workspace, user::Column::Id];
-    let rows = look_up_rows::<user::Entity, 2>(transaction, key, &values(keys), Lock::Exclusive).await;
-    for row in rows.context("locking users")? {
-        let key = Key::of(row.workspace.clone(), row.id)?;
-        if let Some(fence) = Fence::of(&row) {
-            set.users.insert(key, Entry { fence: Some(fence), ..Entry::default() });
-            continue;
-        }
-        let emails = listed(&row.search);
-        let image = StoredResource::of_user(row)?;
-        set.users.insert(key, Entry { stored: Some(image.clone()), now: Some(image), emails, ..Entry::default() });
-    }
-    Ok(())
-}
-
-/// Locks groups, and reads what they are.
-pub(super) async fn lock_groups(
-    transaction: &DatabaseTransaction,
-    keys: &BTreeSet<Key>,
-    set: &mut WorkingSet,
-) -> Result<(), StoreError> {
-    set.groups.extend(keys.iter().map(|key| (key.clone(), Entry::default())));
-    let key = [group::Column::Workspace, group::Column::Id];
-    let rows = look_up_rows::<group::Entity, 2>(transaction, key, &values(keys), Lock::Exclusive).await;
-    for row in rows.context("locking groups")? {
-        let key = Key::of(row.workspace.clone(), row.id)?;
-        let image = StoredResource::of_group(row)?;
-        set.groups.insert(key, Entry { stored: Some(image.clone()), now: Some(image), ..Entry::default() });
+    let entries = set.entries(E::KIND);
+    entries.extend(keys.iter().map(|key| (key.clone(), Entry::default())));
+    let rows = look_up_rows::<E, 2>(transaction, E::KEY, &values(keys), Lock::Exclusive).await;
+    for row in rows.context("locking resources")? {
+        let (key, fence, emails) = (E::key(&row)?, E::fence(&row), E::emails(&row));
+        let stored = if fence.is_none() { Some(E::read(row)?) } else { None };
+        entries.insert(key, Entry { stored: stored.clone(), now: stored, fence, emails, ..Entry::default() });
     }
     Ok(())
 }

@@ -5,13 +5,14 @@ use std::collections::{BTreeSet, HashSet};
 use protocol::id::OperationId;
 use protocol::scim::resource_type::ResourceType;
 use sea_orm::prelude::Uuid;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, Value};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend};
 
 use super::load::{Named, memberships_of};
 use super::lock::values;
 use crate::accepted::Accepted;
 use crate::store::entity::{group, user};
 use crate::store::lookup::{Lock, look_up};
+use crate::store::resource_table::ResourceTable;
 use crate::store::stored_resource::Key;
 use crate::store::{Context, StoreError};
 
@@ -31,10 +32,8 @@ pub(super) async fn find_locked(
     let mut groups = named.groups;
     groups.extend(memberships.iter().map(|(group, _)| group.clone()));
 
-    let key = [user::Column::Workspace, user::Column::Id];
-    let users = held_by_others::<user::Entity>(transaction, key, &named.users).await?;
-    let key = [group::Column::Workspace, group::Column::Id];
-    let groups = held_by_others::<group::Entity>(transaction, key, &groups).await?;
+    let users = held_by_others::<user::Entity>(transaction, &named.users).await?;
+    let groups = held_by_others::<group::Entity>(transaction, &groups).await?;
     // A member of a locked group cannot be deleted now.
     let members = memberships.into_iter().filter(|(group, _)| groups.contains(group));
     let members: BTreeSet<Key> = members.map(|(group, member)| Key { id: member, ..group }).collect();
@@ -49,25 +48,23 @@ pub(super) async fn find_locked(
 }
 
 /// Of these rows, those that exist and that others have locked.
-async fn held_by_others<E: EntityTrait>(
+async fn held_by_others<E: ResourceTable>(
     transaction: &DatabaseTransaction,
-    key: [E::Column; 2],
     keys: &BTreeSet<Key>,
 ) -> Result<BTreeSet<Key>, StoreError> {
-    let free = find::<E>(transaction, key, &values(keys), Lock::Free).await?;
+    let free = find::<E>(transaction, keys, Lock::Free).await?;
     let others: BTreeSet<Key> = keys.difference(&free).cloned().collect();
-    if others.is_empty() { Ok(others) } else { find::<E>(transaction, key, &values(&others), Lock::None).await }
+    if others.is_empty() { Ok(others) } else { find::<E>(transaction, &others, Lock::None).await }
 }
 
-async fn find<E: EntityTrait>(
+async fn find<E: ResourceTable>(
     transaction: &DatabaseTransaction,
-    key: [E::Column; 2],
-    keys: &[[Value; 2]],
+    keys: &BTreeSet<Key>,
     lock: Lock,
 ) -> Result<BTreeSet<Key>, StoreError> {
     let doing = "finding locked rows";
     let mut found = BTreeSet::new();
-    for row in look_up::<E, 2>(transaction, &key, key, keys, lock).await.context(doing)? {
+    for row in look_up::<E, 2>(transaction, &E::KEY, E::KEY, &values(keys), lock).await.context(doing)? {
         let workspace: String = row.try_get_by_index(0).context(doing)?;
         found.insert(Key::of(workspace, row.try_get_by_index::<Uuid>(1).context(doing)?)?);
     }

@@ -287,7 +287,7 @@ impl WorkingSet {
         entries.get(key)?.now.as_ref()
     }
 
-    fn entries(&mut self, resource_type: ResourceType) -> &mut BTreeMap<Key, Entry> {
+    pub(super) fn entries(&mut self, resource_type: ResourceType) -> &mut BTreeMap<Key, Entry> {
         match resource_type {
             ResourceType::User => &mut self.users,
             ResourceType::Group => &mut self.groups,

@@ -7,7 +7,7 @@ use protocol::message::admin::{AdminError, AdminReply, AdminResult, Balance};
 use runtime::telemetry::error_chain;
 
 use crate::log::{Found, Log};
-use crate::store::{StoreError, count};
+use crate::store::{StoreError, to_u64};
 
 /// The most sequences that are looked for in the log.
 const MAX_UNSETTLED: usize = 10_000;
@@ -61,7 +61,7 @@ async fn draw(log: &Log) -> Result<Option<Balance>, BalanceError> {
     // What was settled while the log was being read is not missing.
     let settled_meanwhile = store.settled(&absent).await?;
     absent.retain(|sequence| *sequence > numbering.inherited() && !settled_meanwhile.contains(sequence));
-    let missing = count(absent.len());
+    let missing = to_u64(absent.len());
     absent.truncate(MAX_LISTED);
     Ok(Some(Balance {
         epoch: numbering.epoch,

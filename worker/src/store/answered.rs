@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::bulk_insert::{insert, one_of};
 use super::entity::answered_create;
-use super::{Context, MAX_ROWS, Store, StoreError, commit, with_timeout};
+use super::{Context, MAX_ROWS, Store, StoreError, commit, to_u64, with_timeout};
 
 /// How long they are remembered: longer than a create can be repeated.
 const KEPT: Duration = Duration::from_hours(25);
@@ -37,7 +37,7 @@ impl Store {
     pub async fn forget_answered(&self, now: Timestamp) -> Result<u64, StoreError> {
         use answered_create::Column::{AnsweredAt, Operation};
         let doing = "forgetting answered creates";
-        let most = u64::try_from(MAX_ROWS).unwrap_or(u64::MAX);
+        let most = to_u64(MAX_ROWS);
         with_timeout(doing, async {
             let transaction = self.begin().await?;
             let old = answered_create::Entity::find()

@@ -7,13 +7,13 @@ use protocol::id::{ResourceId, WorkspaceId};
 use protocol::scim::members::Member;
 use protocol::scim::resource_type::ResourceType;
 use sea_orm::prelude::Uuid;
-use sea_orm::sea_query::{Expr, ExprTrait, Func, IntoColumnRef, Query, SelectStatement, UnionType};
+use sea_orm::sea_query::{Expr, ExprTrait, IntoColumnRef, Query, SelectStatement, UnionType};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, QueryResult, Statement};
 use serde_json::json;
 
 use crate::store::bulk_insert::one_of;
 use crate::store::entity::{group, group_member, user};
-use crate::store::fence::no_fence;
+use crate::store::resource_table::ResourceTable;
 use crate::store::stored_resource::Key;
 use crate::store::{Context, StoreError};
 
@@ -27,8 +27,8 @@ pub(crate) async fn of_groups(
     if groups.is_empty() {
         return Ok(members);
     }
-    let mut query = rows_of_users(workspace, groups);
-    query.union(UnionType::All, rows_of_groups(workspace, groups));
+    let mut query = members_in::<user::Entity>(workspace, groups);
+    query.union(UnionType::All, members_in::<group::Entity>(workspace, groups));
     for row in connection.query_all(&query).await.context("reading members")? {
         let group: Uuid = column(&row, 0)?;
         members.entry(ResourceId(group)).or_default().push(member(&row, 1)?);
@@ -81,7 +81,7 @@ fn groups_by_list(workspace: &WorkspaceId, users: &[ResourceId]) -> SelectStatem
         .and(column_of(group::Entity, group::Column::Id).equals((group_member::Entity, group_member::Column::GroupId)));
     let mut query = Query::select();
     query.column((group_member::Entity, group_member::Column::MemberId));
-    select_group(&mut query)
+    select::<group::Entity>(&mut query)
         .from(group_member::Entity)
         .inner_join(group::Entity, same)
         .and_where(group_member::Column::Workspace.eq(workspace.as_str()))
@@ -100,22 +100,9 @@ pub(crate) async fn find_live(
         by_workspace.entry(&key.workspace).or_default().push(key.id.0);
     }
     for (workspace, ids) in by_workspace {
-        let mut users = Query::select();
-        select_user(&mut users).from(user::Entity);
-        users.and_where(user::Column::Workspace.eq(workspace.as_str())).and_where(one_of(
-            connection,
-            user::Column::Id,
-            ids.clone(),
-        ));
-        let mut groups = Query::select();
-        select_group(&mut groups).from(group::Entity);
-        groups.and_where(group::Column::Workspace.eq(workspace.as_str())).and_where(one_of(
-            connection,
-            group::Column::Id,
-            ids,
-        ));
-        let query = users.union(UnionType::All, groups);
-        for row in connection.query_all(query).await.context("reading named members")? {
+        let mut query = live_in::<user::Entity>(connection, workspace, &ids);
+        query.union(UnionType::All, live_in::<group::Entity>(connection, workspace, &ids));
+        for row in connection.query_all(&query).await.context("reading named members")? {
             let member = member(&row, 0)?;
             live.insert(Key { workspace: workspace.clone(), id: member.id }, member);
         }
@@ -123,49 +110,38 @@ pub(crate) async fn find_live(
     Ok(live)
 }
 
-fn rows_of_users(workspace: &WorkspaceId, groups: &[ResourceId]) -> SelectStatement {
-    let same = column_of(user::Entity, user::Column::Workspace)
-        .equals((group_member::Entity, group_member::Column::Workspace))
-        .and(column_of(user::Entity, user::Column::Id).equals((group_member::Entity, group_member::Column::MemberId)));
+fn live_in<E: ResourceTable>(
+    connection: &impl ConnectionTrait,
+    workspace: &WorkspaceId,
+    ids: &[Uuid],
+) -> SelectStatement {
+    let [of_workspace, id] = E::KEY;
     let mut query = Query::select();
-    query.column((group_member::Entity, group_member::Column::GroupId));
-    select_user(&mut query).from(group_member::Entity).inner_join(user::Entity, same);
-    of_these(&mut query, workspace, groups)
-}
-
-fn rows_of_groups(workspace: &WorkspaceId, groups: &[ResourceId]) -> SelectStatement {
-    let same = column_of(group::Entity, group::Column::Workspace)
-        .equals((group_member::Entity, group_member::Column::Workspace))
-        .and(
-            column_of(group::Entity, group::Column::Id).equals((group_member::Entity, group_member::Column::MemberId)),
-        );
-    let mut query = Query::select();
-    query.column((group_member::Entity, group_member::Column::GroupId));
-    select_group(&mut query).from(group_member::Entity).inner_join(group::Entity, same);
-    of_these(&mut query, workspace, groups)
-}
-
-fn of_these(query: &mut SelectStatement, workspace: &WorkspaceId, groups: &[ResourceId]) -> SelectStatement {
-    let ids = groups.iter().map(|group| group.0);
+    select::<E>(&mut query).from(E::default());
+    query.and_where(of_workspace.eq(workspace.as_str())).and_where(one_of(connection, id, ids.iter().copied()));
     query
-        .and_where(group_member::Column::Workspace.eq(workspace.as_str()))
-        .and_where(group_member::Column::GroupId.is_in(ids))
+}
+
+/// The members of one kind of these groups.
+fn members_in<E: ResourceTable>(workspace: &WorkspaceId, groups: &[ResourceId]) -> SelectStatement {
+    use group_member::Column::{GroupId, MemberId, Workspace};
+    let [of_workspace, id] = E::KEY.map(|column| column_of(E::default(), column));
+    let same = of_workspace.equals((group_member::Entity, Workspace)).and(id.equals((group_member::Entity, MemberId)));
+    let mut query = Query::select();
+    query.column((group_member::Entity, GroupId));
+    select::<E>(&mut query)
+        .from(group_member::Entity)
+        .inner_join(E::default(), same)
+        .and_where(Workspace.eq(workspace.as_str()))
+        .and_where(GroupId.is_in(groups.iter().map(|group| group.0)))
         .to_owned()
 }
 
-/// Id, kind and display of a user; of no fence.
-fn select_user(query: &mut SelectStatement) -> &mut SelectStatement {
-    let names = [user::Column::DisplayName, user::Column::UserName].map(|name| column_of(user::Entity, name));
-    query.column((user::Entity, user::Column::Id)).expr(Expr::cust("'User'")).expr(Func::coalesce(names));
-    query.and_where(no_fence(user::Entity))
-}
-
-/// Id, kind and display of a group.
-fn select_group(query: &mut SelectStatement) -> &mut SelectStatement {
-    query
-        .column((group::Entity, group::Column::Id))
-        .expr(Expr::cust("'Group'"))
-        .column((group::Entity, group::Column::DisplayName))
+/// Id, kind and display; of no fence.
+fn select<E: ResourceTable>(query: &mut SelectStatement) -> &mut SelectStatement {
+    let [_, id] = E::KEY;
+    let kind = Expr::cust(format!("'{}'", E::KIND.name()));
+    query.column((E::default(), id)).expr(kind).expr(E::display()).and_where_option(E::no_fence())
 }
 
 pub(crate) fn column_of<T: sea_orm::sea_query::IntoIden, C: sea_orm::sea_query::IntoIden>(table: T, column: C) -> Expr {

@@ -11,12 +11,12 @@ use protocol::scim::resource::Resource;
 use protocol::scim::resource_type::ResourceType;
 use protocol::scim::sort::{KeyKind, Sort};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, SelectStatement};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect, Select};
+use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect, Select};
 
 use super::{Place, Reader, number, place, resources};
 use crate::store::entity::{group, user};
-use crate::store::stored_resource::StoredResource;
-use crate::store::{Context, StoreError};
+use crate::store::resource_table::ResourceTable;
+use crate::store::{Context, StoreError, to_u64};
 
 /// A page and, if there is another one, the place of its last resource.
 type Stretch = (Vec<Resource>, Option<(Place, Option<SortKey>)>);
@@ -36,7 +36,7 @@ impl Reader<'_> {
         };
         let total = match (after, &last) {
             (Some(after), _) => after.total,
-            (None, None) if count > 0 => u64::try_from(resources.len()).unwrap_or(u64::MAX),
+            (None, None) if count > 0 => to_u64(resources.len()),
             (None, None | Some(_)) => self.count().await?,
         };
         let position = |((resource_type, id), key)| Position { total, resource_type, id: ResourceId(id), key };
@@ -50,7 +50,7 @@ impl Reader<'_> {
         for list in self.search.lists.iter().skip_while(came_before) {
             let after = after.filter(|after| after.resource_type == list.resource_type);
             let more = self.next_of_kind(list, after, room).await?;
-            room = room.saturating_sub(u64::try_from(more.len()).unwrap_or(u64::MAX));
+            room = room.saturating_sub(to_u64(more.len()));
             found.extend(more);
         }
         let more = cut(&mut found, count);
@@ -64,33 +64,23 @@ impl Reader<'_> {
         after: Option<&Position>,
         limit: u64,
     ) -> Result<Vec<Resource>, StoreError> {
+        let doing = "walking through resources";
         match list.resource_type {
             ResourceType::User => {
-                let users = self.users_after(list, after, limit).all(self.connection);
-                resources(users.await.context("walking through users")?, StoredResource::of_user)
+                let rows = self.after::<user::Entity>(list, after, limit).all(self.connection);
+                resources::<user::Entity>(rows.await.context(doing)?)
             }
             ResourceType::Group => {
-                let groups = self.groups_after(list, after, limit).all(self.connection);
-                resources(groups.await.context("walking through groups")?, StoredResource::of_group)
+                let rows = self.after::<group::Entity>(list, after, limit).all(self.connection);
+                resources::<group::Entity>(rows.await.context(doing)?)
             }
         }
     }
 
-    pub(super) fn users_after(&self, list: &TypeFilter, after: Option<&Position>, limit: u64) -> Select<user::Entity> {
-        let beyond = after.map(|after| user::Column::Id.gt(after.id.0));
-        let users = user::Entity::find().filter(self.matching(list).add_option(beyond));
-        users.order_by_asc(user::Column::Id).limit(limit)
-    }
-
-    pub(super) fn groups_after(
-        &self,
-        list: &TypeFilter,
-        after: Option<&Position>,
-        limit: u64,
-    ) -> Select<group::Entity> {
-        let beyond = after.map(|after| group::Column::Id.gt(after.id.0));
-        let groups = group::Entity::find().filter(self.matching(list).add_option(beyond));
-        groups.order_by_asc(group::Column::Id).limit(limit)
+    pub(super) fn after<E: ResourceTable>(&self, list: &TypeFilter, after: Option<&Position>, limit: u64) -> Select<E> {
+        let [_, id] = E::KEY;
+        let beyond = after.map(|after| id.gt(after.id.0));
+        E::find().filter(self.matching::<E>(list).add_option(beyond)).order_by_asc(id).limit(limit)
     }
 
     /// All kinds in one order: the places of the page first, then their rows.

@@ -6,10 +6,12 @@ use protocol::message::query::Query;
 use protocol::scim::filter::TypeFilter;
 use protocol::scim::list::Paging;
 use protocol::scim::resource_type::ResourceType;
-use sea_orm::{ConnectionTrait, EntityTrait, QueryTrait, Select, Statement};
+use sea_orm::{ConnectionTrait, QueryTrait, Statement};
 
 use super::{Reader, Search, counted, paged};
 use crate::answer::filter::Scope;
+use crate::store::entity::{group, user};
+use crate::store::resource_table::ResourceTable;
 use crate::store::{Context, DatabaseKind, Store, StoreError};
 
 /// The database's plan for the resources of one kind, in its own words, line by line.
@@ -32,7 +34,10 @@ pub async fn plan(store: &Store, workspace: &WorkspaceId, query: &Query) -> Resu
     let reader = Reader { connection: &snapshot, scope, workspace, search };
     let mut plans = Vec::with_capacity(lists.len());
     for list in lists {
-        let [rows, count] = reader.statements(list);
+        let [rows, count] = match list.resource_type {
+            ResourceType::User => reader.statements::<user::Entity>(list),
+            ResourceType::Group => reader.statements::<group::Entity>(list),
+        };
         plans.push(Plan { rows: reader.explained(rows).await?, count: reader.explained(count).await? });
     }
     Ok(plans)
@@ -40,25 +45,13 @@ pub async fn plan(store: &Store, workspace: &WorkspaceId, query: &Query) -> Resu
 
 impl Reader<'_> {
     /// The rows of a page, and how many there are in all.
-    fn statements(&self, list: &TypeFilter) -> [Statement; 2] {
-        let users = list.resource_type == ResourceType::User;
-        match self.search.paging {
-            Paging::Index(page) if users => {
-                self.both(&paged(self.users(list), page.offset(), page.count()), self.users(list))
-            }
-            Paging::Index(page) => self.both(&paged(self.groups(list), page.offset(), page.count()), self.groups(list)),
-            Paging::Cursor { after, count } if users => {
-                self.both(&self.users_after(list, after.as_ref(), count.saturating_add(1)), self.users(list))
-            }
-            Paging::Cursor { after, count } => {
-                self.both(&self.groups_after(list, after.as_ref(), count.saturating_add(1)), self.groups(list))
-            }
-        }
-    }
-
-    fn both<E: EntityTrait>(&self, page: &Select<E>, all: Select<E>) -> [Statement; 2] {
+    fn statements<E: ResourceTable>(&self, list: &TypeFilter) -> [Statement; 2] {
+        let page = match self.search.paging {
+            Paging::Index(page) => paged(self.all::<E>(list), page.offset(), page.count()),
+            Paging::Cursor { after, count } => self.after::<E>(list, after.as_ref(), count.saturating_add(1)),
+        };
         let backend = self.connection.get_database_backend();
-        [page.build(backend), backend.build(&counted(all))]
+        [page.build(backend), backend.build(&counted(self.all::<E>(list)))]
     }
 
     async fn explained(&self, statement: Statement) -> Result<Vec<String>, StoreError> {
