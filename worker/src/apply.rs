@@ -71,37 +71,10 @@ pub const MAX_BATCH: usize = 256;
 pub fn apply<'a>(
     store: &'a Store,
     policy: &'a OwnershipPolicy,
-    batch: &'a [&'a Accepted],
+    commands: &'a [&'a Accepted],
     clock: Clock,
 ) -> BoxFuture<'a, Result<Vec<Ending>, StoreError>> {
-    Box::pin(async move {
-        let failure = match Box::pin(together(store, policy, batch, clock)).await {
-            Ok(endings) => return Ok(endings),
-            Err(failure) => failure,
-        };
-        warn!(
-            reason = failure.reason(),
-            commands = batch.len(),
-            "a batch fails as a whole, applying what can be applied"
-        );
-        match failure.class() {
-            Class::Renumber => Err(failure),
-            Class::Locked | Class::Raced | Class::Poison => apply_parked(store, policy, batch, clock).await,
-            Class::Unknown => {
-                check(store, failure).await?;
-                // The connection may have been to blame.
-                let failure = match Box::pin(together(store, policy, batch, clock)).await {
-                    Ok(endings) => return Ok(endings),
-                    Err(failure) => failure,
-                };
-                match failure.class() {
-                    Class::Renumber => Err(failure),
-                    Class::Unknown => Box::pin(isolate(store, policy, batch, clock, failure)).await,
-                    Class::Locked | Class::Raced | Class::Poison => apply_parked(store, policy, batch, clock).await,
-                }
-            }
-        }
-    })
+    Box::pin(Batch { store, policy, commands, clock }.apply())
 }
 
 /// Applies a batch of which commands were parked: waits for no row, and finds out whose a failure is.
@@ -109,64 +82,84 @@ pub fn apply<'a>(
 pub fn apply_parked<'a>(
     store: &'a Store,
     policy: &'a OwnershipPolicy,
-    batch: &'a [&'a Accepted],
+    commands: &'a [&'a Accepted],
     clock: Clock,
 ) -> BoxFuture<'a, Result<Vec<Ending>, StoreError>> {
-    Box::pin(async move {
-        let attempt =
-            || with_timeout("applying what can be applied", apart::by_savepoints(store, policy, batch, clock.now()));
+    Box::pin(Batch { store, policy, commands, clock }.apply_what_can_be())
+}
+
+/// Commands, and what they are applied with.
+#[derive(Clone, Copy)]
+struct Batch<'a> {
+    store: &'a Store,
+    policy: &'a OwnershipPolicy,
+    commands: &'a [&'a Accepted],
+    clock: Clock,
+}
+
+impl Batch<'_> {
+    async fn apply(self) -> Result<Vec<Ending>, StoreError> {
+        let failure = match Box::pin(self.apply_together()).await {
+            Ok(endings) => return Ok(endings),
+            Err(failure) => failure,
+        };
+        let (reason, commands) = (failure.reason(), self.commands.len());
+        warn!(reason, commands, "a batch fails as a whole, applying what can be applied");
+        let failure = match failure.class() {
+            Class::Unknown => {
+                self.check(failure).await?;
+                // The connection may have been to blame.
+                match Box::pin(self.apply_together()).await {
+                    Ok(endings) => return Ok(endings),
+                    Err(failure) if failure.class() == Class::Unknown => return Box::pin(self.isolate(failure)).await,
+                    Err(failure) => failure,
+                }
+            }
+            Class::Locked | Class::Raced | Class::Poison | Class::Renumber => failure,
+        };
+        if failure.class() == Class::Renumber { Err(failure) } else { Box::pin(self.apply_what_can_be()).await }
+    }
+
+    async fn apply_together(self) -> Result<Vec<Ending>, StoreError> {
+        match retry_contended(|| with_timeout("applying a batch", self.together())).await {
+            Ok(endings) => Ok(endings),
+            Err(failure) => Err(self.of_numbers(failure).await?),
+        }
+    }
+
+    async fn apply_what_can_be(self) -> Result<Vec<Ending>, StoreError> {
+        let attempt = || with_timeout("applying what can be applied", self.by_savepoints());
         let failure = match Box::pin(retry_contended(attempt)).await {
             Ok(endings) => return Ok(endings),
-            Err(failure) => of_numbers(store, batch, failure).await?,
+            Err(failure) => self.of_numbers(failure).await?,
         };
         match failure.class() {
             Class::Renumber | Class::Locked => Err(failure),
-            Class::Unknown | Class::Raced | Class::Poison => {
-                Box::pin(isolate(store, policy, batch, clock, failure)).await
-            }
+            Class::Unknown | Class::Raced | Class::Poison => Box::pin(self.isolate(failure)).await,
         }
-    })
-}
-
-/// Finds out whose a failure of the batch is.
-async fn isolate(
-    store: &Store,
-    policy: &OwnershipPolicy,
-    batch: &[&Accepted],
-    clock: Clock,
-    failure: StoreError,
-) -> Result<Vec<Ending>, StoreError> {
-    let reason = failure.reason();
-    check(store, failure).await?;
-    match batch {
-        [_] => Ok(vec![Ending::Parked(Parked::Failed(reason))]),
-        batch => Box::pin(apart::by_halves(store, policy, batch, clock)).await,
     }
-}
 
-async fn together(
-    store: &Store,
-    policy: &OwnershipPolicy,
-    batch: &[&Accepted],
-    clock: Clock,
-) -> Result<Vec<Ending>, StoreError> {
-    match retry_contended(|| with_timeout("applying a batch", batch::together(store, policy, batch, clock.now()))).await
-    {
-        Ok(endings) => Ok(endings),
-        Err(failure) => Err(of_numbers(store, batch, failure).await?),
+    /// Finds out whose a failure of the batch is.
+    async fn isolate(self, failure: StoreError) -> Result<Vec<Ending>, StoreError> {
+        let reason = failure.reason();
+        self.check(failure).await?;
+        match self.commands {
+            [_] => Ok(vec![Ending::Parked(Parked::Failed(reason))]),
+            _ => Box::pin(self.by_halves()).await,
+        }
     }
-}
 
-/// A race that is lost again and again may be one for the number in the log.
-async fn of_numbers(store: &Store, batch: &[&Accepted], failure: StoreError) -> Result<StoreError, StoreError> {
-    if failure.class() == Class::Raced && store.takes_numbers_of_others(batch).await? {
-        return Ok(StoreError::number_taken("applying a batch"));
+    /// A race that is lost again and again may be one for the number in the log.
+    async fn of_numbers(self, failure: StoreError) -> Result<StoreError, StoreError> {
+        if failure.class() == Class::Raced && self.store.takes_numbers_of_others(self.commands).await? {
+            return Ok(StoreError::number_taken("applying a batch"));
+        }
+        Ok(failure)
     }
-    Ok(failure)
-}
 
-/// Passes if the database takes writes, on a new connection; gives the failure back if it is an outage.
-async fn check(store: &Store, failure: StoreError) -> Result<(), StoreError> {
-    store.doubt_connections();
-    if store.probe().await.is_ok() { Ok(()) } else { Err(failure.outage()) }
+    /// Passes if the database takes writes, on a new connection; gives the failure back if it is an outage.
+    async fn check(self, failure: StoreError) -> Result<(), StoreError> {
+        self.store.doubt_connections();
+        if self.store.probe().await.is_ok() { Ok(()) } else { Err(failure.outage()) }
+    }
 }

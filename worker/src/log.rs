@@ -17,7 +17,7 @@ use runtime::clock::Clock;
 use runtime::connection::Connection;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::debug;
 
 use self::consistency::ConsistencyError;
 use self::delivery::Delivery;
@@ -48,7 +48,7 @@ pub(crate) enum Found {
 }
 
 impl Log {
-    /// Compares the log with SQL, and renumbers it if it is behind. Who verifies it again says so by the sender.
+    /// Compares the log with SQL, and renumbers it if it is behind. The sender is for [`Self::watch`].
     pub(crate) async fn open(
         stream: Stream,
         store: Store,
@@ -69,7 +69,7 @@ impl Log {
             Ok(Some(message)) => Found::Pending(Box::new(self.fetched(message))),
             Ok(None) => Found::Gone,
             Err(error) => {
-                warn!(sequence = number, %error, "message {number} cannot be read from the log now");
+                debug!(sequence = number, %error, "message {number} cannot be read from the log now");
                 Found::Unknown
             }
         }

@@ -9,7 +9,7 @@ use protocol::message::lane::Lane;
 use protocol::ownership::OwnershipPolicy;
 use runtime::clock::Clock;
 use runtime::connection::Connection;
-use tokio::sync::{RwLock, Semaphore, mpsc, watch};
+use tokio::sync::{Mutex, RwLock, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,8 +19,7 @@ use crate::config::Config;
 use crate::dispatch::batch_runner::BatchRunner;
 use crate::dispatch::dispatcher::Dispatcher;
 use crate::dispatch::failures::Failures;
-use crate::dispatch::first_effect::FirstEffects;
-use crate::dispatch::settled::RecentlySettled;
+use crate::dispatch::recent_sequences::RecentSequences;
 use crate::log::Log;
 use crate::log::consistency::{ConsistencyError, Ends};
 use crate::log::declare::{self, DeclareError, LaneConsumer};
@@ -29,7 +28,6 @@ use crate::log::leftovers::Leftovers;
 use crate::log::pull::LanePull;
 use crate::rpc::answered::AnsweredCreates;
 use crate::rpc::credential_projection::CredentialProjection;
-use crate::rpc::outcomes::Outcomes;
 use crate::rpc::queries::Queries;
 use crate::store::Store;
 
@@ -90,7 +88,7 @@ impl Session {
             lanes.spawn(pull.run(session.clone()));
         }
         drop((deliveries, gate));
-        let dispatcher = Dispatcher::new(work, self.slots, usize::from(self.config.batch), open, renumbered);
+        let dispatcher = Dispatcher::new(work, self.slots, open, renumbered);
         ready();
         let (lost, ()) = tokio::join!(until_first_ends(lanes, &session), dispatcher.run(received));
         if lost {
@@ -123,17 +121,15 @@ impl Session {
     }
 
     fn work(&self, log: Log) -> Arc<BatchRunner> {
-        let outcomes =
-            Outcomes { connection: self.connection.clone(), namespace: self.config.broker.namespace.clone() };
         Arc::new(BatchRunner {
             store: self.store.for_settling(),
-            outcomes,
             log,
             clock: Clock::System,
             policy: OwnershipPolicy::default(),
-            settled: RecentlySettled::default(),
+            settled: RecentSequences::default(),
             failures: Failures::over(Duration::from_secs(self.config.dead_letter_after)),
-            first_effects: FirstEffects::default(),
+            first_effects: RecentSequences::default(),
+            first_effects_turn: Mutex::new(()),
             alone: RwLock::new(()),
             batch: usize::from(self.config.batch),
         })

@@ -162,7 +162,7 @@ async fn an_attempt_that_was_not_applied_as_it_asked_is_not_shared() {
         }
         let first = log.user(1, set("title", json!("Boss")));
         let retry = again(&first, log.user(1, set("title", json!("Boss"))));
-        let dead = DeadMessage::Command { accepted: Box::new(first), reason: "a test".to_owned() };
+        let dead = DeadMessage::of(&first, "a test");
         db.store.bury(&[dead], NOW).await.unwrap();
         assert_eq!(resource(&db.apply_one(retry).await).attributes.string("title"), Some("Boss"));
     })

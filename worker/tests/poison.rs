@@ -52,8 +52,8 @@ async fn an_unreadable_message_is_kept_byte_for_byte_and_settles_its_sequence() 
         let payload = Bytes::from_static(b"\0not json \xff");
         let headers = vec![("Nats-Msg-Id".to_owned(), "x\0".to_owned())];
         let raw = RawMessage { subject: "rosterd.cmd.bulk.acme.Users.1".to_owned(), headers, payload };
-        let reason = "not an envelope".to_owned();
-        let dead = DeadMessage::Unreadable { sequence: 9, workspace: None, raw, reason };
+        let reason = "not an envelope";
+        let dead = DeadMessage { sequence: 9, workspace: None, command: None, raw: &raw, reason };
         for _ in 0..2 {
             db.store.bury(std::slice::from_ref(&dead), NOW).await.unwrap();
         }
@@ -74,8 +74,8 @@ async fn a_command_that_crashes_workers_is_buried_with_its_operation() {
         for n in 1..=3 {
             assert_eq!(db.store.record_attempt(operation, NOW).await.unwrap(), n);
         }
-        let reason = "three attempts ended in a crash".to_owned();
-        let dead = DeadMessage::Command { accepted: Box::new(accepted.clone()), reason };
+        let reason = "three attempts ended in a crash";
+        let dead = DeadMessage::of(&accepted, reason);
         db.store.bury(&[dead], NOW).await.unwrap();
         db.store.clear_attempts(operation).await.unwrap();
         assert_eq!(db.store.record_attempt(operation, NOW).await.unwrap(), 1);

@@ -8,17 +8,17 @@ use std::collections::{HashMap, HashSet};
 use protocol::id::OperationId;
 use protocol::ownership::OwnershipPolicy;
 use protocol::time::Timestamp;
-use runtime::clock::Clock;
 use sea_orm::{DatabaseTransaction, TransactionTrait};
 
 use super::attach::Attempts;
 use super::batch::{Claim, apply_new};
 use super::locked::find_locked;
-use super::{Ending, Parked};
+use super::{Batch, Ending, Parked};
 use crate::accepted::Accepted;
 use crate::store::dead::{self, DeadMessage};
 use crate::store::retry::retry_contended;
 use crate::store::settled::insert_copies;
+use crate::store::stored_resource::Key;
 use crate::store::{Class, Context, Store, StoreError, commit, with_timeout};
 
 /// How long a command of a batch may wait for a row, or for another transaction that inserts the same name: the others
@@ -31,42 +31,99 @@ const FAILING_ALIKE: usize = 3;
 
 type Endings = HashMap<OperationId, Ending>;
 
-/// Applies a batch in one transaction. A command whose row is locked is parked, one that is poison becomes a dead letter.
-pub(super) async fn by_savepoints(
-    store: &Store,
-    policy: &OwnershipPolicy,
-    batch: &[&Accepted],
-    now: Timestamp,
-) -> Result<Vec<Ending>, StoreError> {
-    let transaction = store.begin_batch().await?;
-    store.set_in(&transaction, "lock_timeout", LOCK_TIMEOUT).await?;
-    let mut claim = Claim::of(&transaction, batch).await?;
-    let locked = find_locked(&transaction, &claim.new).await?;
-    let mut blocked = Blocked::default();
-    let (parked, free): (Vec<&Accepted>, Vec<&Accepted>) = claim.new.iter().copied().partition(|accepted| {
-        let parked = blocked.contains(accepted) || locked.contains(&accepted.envelope.operation);
-        if parked {
-            blocked.add(accepted);
-        }
-        parked
-    });
-    let mut endings: Endings =
-        parked.into_iter().map(|accepted| (accepted.envelope.operation, Ending::Parked(Parked::Locked))).collect();
-    endings.extend(apply_free(&transaction, policy, &free, &mut claim.attempts, now).await?);
+impl Batch<'_> {
+    /// Applies a batch in one transaction. A command whose row is locked is parked, one that is poison becomes a dead
+    /// letter.
+    pub(super) async fn by_savepoints(self) -> Result<Vec<Ending>, StoreError> {
+        let now = self.clock.now();
+        let transaction = self.store.begin_batch().await?;
+        self.store.set_in(&transaction, "lock_timeout", LOCK_TIMEOUT).await?;
+        let mut claim = Claim::of(&transaction, self.commands).await?;
+        let locked = find_locked(&transaction, &claim.new).await?;
+        let mut blocked = Blocked::default();
+        let (parked, free): (Vec<&Accepted>, Vec<&Accepted>) = claim.new.iter().copied().partition(|accepted| {
+            let parked = blocked.contains(accepted) || locked.contains(&accepted.envelope.operation);
+            if parked {
+                blocked.add(accepted);
+            }
+            parked
+        });
+        let parked = parked.into_iter().map(|accepted| (accepted.envelope.operation, Ending::Parked(Parked::Locked)));
+        let mut endings: Endings = parked.collect();
+        endings.extend(apply_free(&transaction, self.policy, &free, &mut claim.attempts, now).await?);
 
-    // What comes after a parked command of its resource is not settled before it, also if it is only a copy.
-    let behind = behind_parked(batch, &endings);
-    claim.copies.retain(|copy| !behind.contains(&copy.sequence));
-    insert_copies(&transaction, &claim.copies, now).await?;
-    commit(transaction).await?;
-    tell_dead(&endings);
-    let mut answers = claim.answers(store, batch, endings).await?;
-    for (accepted, answer) in batch.iter().zip(&mut answers) {
-        if behind.contains(&accepted.sequence) {
-            *answer = Ending::Parked(Parked::Waiting);
+        // What comes after a parked command of its resource is not settled before it, also if it is only a copy.
+        let behind = behind_parked(self.commands, &endings);
+        claim.copies.retain(|copy| !behind.contains(&copy.sequence));
+        insert_copies(&transaction, &claim.copies, now).await?;
+        commit(transaction).await?;
+        tell_dead(&endings);
+        let mut answers = claim.answers(self.store, self.commands, endings).await?;
+        for (accepted, answer) in self.commands.iter().zip(&mut answers) {
+            if behind.contains(&accepted.sequence) {
+                *answer = Ending::Parked(Parked::Waiting);
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Applies the commands of a batch of which it is not known whose failure it is: by halves, until what fails is alone.
+    pub(super) async fn by_halves(self) -> Result<Vec<Ending>, StoreError> {
+        let mut endings: Vec<Ending> = Vec::with_capacity(self.commands.len());
+        let (mut blocked, mut alike) = (Blocked::default(), Alike::default());
+        let (left, right) = self.commands.split_at(self.commands.len() / 2);
+        let mut parts = vec![right, left];
+        while let Some(part) = parts.pop() {
+            let (left, right) = part.split_at(part.len() / 2);
+            let waits = part.iter().any(|accepted| blocked.contains(accepted));
+            let done = match part {
+                [] => continue,
+                part if alike.count >= FAILING_ALIKE || (waits && part.len() == 1) => all(part, Parked::Waiting),
+                _ if waits => {
+                    parts.extend([right, left]);
+                    continue;
+                }
+                part => match (Batch { commands: part, ..self }).attempt().await? {
+                    Ok(done) => done,
+                    Err(failure) if part.len() == 1 => {
+                        alike.add(&failure);
+                        all(part, Parked::Failed(failure))
+                    }
+                    Err(_) => {
+                        parts.extend([right, left]);
+                        continue;
+                    }
+                },
+            };
+            for (accepted, ending) in part.iter().zip(&done) {
+                match ending {
+                    Ending::Parked(_) => blocked.add(accepted),
+                    Ending::Answered(_) | Ending::Dead(_) | Ending::Committed => alike = Alike::default(),
+                }
+            }
+            endings.extend(done);
+        }
+        unless_all_failed(self.store, &alike, &mut endings).await?;
+        Ok(endings)
+    }
+
+    /// Some of a batch. The inner error is the reason why it cannot be applied now.
+    async fn attempt(self) -> Result<Result<Vec<Ending>, String>, StoreError> {
+        let attempt = || with_timeout("applying a part of a batch", self.by_savepoints());
+        let failure = match retry_contended(attempt).await {
+            Ok(endings) => return Ok(Ok(endings)),
+            Err(failure) => failure,
+        };
+        match failure.class() {
+            Class::Renumber => Err(failure),
+            Class::Locked => Ok(Ok(all(self.commands, Parked::Locked))),
+            // Also a race that is lost again and again: there is no other batch to lose it to.
+            Class::Unknown | Class::Raced | Class::Poison => {
+                self.store.doubt_connections();
+                Ok(Err(failure.reason()))
+            }
         }
     }
-    Ok(answers)
 }
 
 /// After the commit: until then they are no dead letters.
@@ -127,8 +184,7 @@ async fn alone(
         Err(failure) => failure,
     };
     let reason = failure.reason();
-    let message = DeadMessage::Command { accepted: Box::new(accepted.clone()), reason: reason.clone() };
-    dead::bury(transaction, &[message], now).await?;
+    dead::bury(transaction, &[DeadMessage::of(accepted, &reason)], now).await?;
     Ok(Ending::Dead(reason))
 }
 
@@ -158,51 +214,6 @@ async fn under_savepoint(
     }
 }
 
-/// Applies the commands of a batch of which it is not known whose failure it is: by halves, until what fails is alone.
-pub(super) async fn by_halves(
-    store: &Store,
-    policy: &OwnershipPolicy,
-    batch: &[&Accepted],
-    clock: Clock,
-) -> Result<Vec<Ending>, StoreError> {
-    let mut endings: Vec<Ending> = Vec::with_capacity(batch.len());
-    let (mut blocked, mut alike) = (Blocked::default(), Alike::default());
-    let (left, right) = batch.split_at(batch.len() / 2);
-    let mut parts = vec![right, left];
-    while let Some(part) = parts.pop() {
-        let (left, right) = part.split_at(part.len() / 2);
-        let waits = part.iter().any(|accepted| blocked.contains(accepted));
-        let done = match part {
-            [] => continue,
-            part if alike.count >= FAILING_ALIKE || (waits && part.len() == 1) => all(part, Parked::Waiting),
-            _ if waits => {
-                parts.extend([right, left]);
-                continue;
-            }
-            part => match part_of(store, policy, part, clock).await? {
-                Ok(done) => done,
-                Err(failure) if part.len() == 1 => {
-                    alike.add(&failure);
-                    all(part, Parked::Failed(failure))
-                }
-                Err(_) => {
-                    parts.extend([right, left]);
-                    continue;
-                }
-            },
-        };
-        for (accepted, ending) in part.iter().zip(&done) {
-            match ending {
-                Ending::Parked(_) => blocked.add(accepted),
-                Ending::Answered(_) | Ending::Dead(_) | Ending::Committed => alike = Alike::default(),
-            }
-        }
-        endings.extend(done);
-    }
-    unless_all_failed(store, &alike, &mut endings).await?;
-    Ok(endings)
-}
-
 /// Takes back what is held against commands if it was the database that failed.
 async fn unless_all_failed(store: &Store, alike: &Alike, endings: &mut [Ending]) -> Result<(), StoreError> {
     let failed = |ending: &&mut Ending| matches!(ending, Ending::Parked(Parked::Failed(_)));
@@ -216,29 +227,6 @@ async fn unless_all_failed(store: &Store, alike: &Alike, endings: &mut [Ending])
         }
     }
     Ok(())
-}
-
-/// Some of a batch. The inner error is the reason why it cannot be applied now.
-async fn part_of(
-    store: &Store,
-    policy: &OwnershipPolicy,
-    part: &[&Accepted],
-    clock: Clock,
-) -> Result<Result<Vec<Ending>, String>, StoreError> {
-    let attempt = || with_timeout("applying a part of a batch", by_savepoints(store, policy, part, clock.now()));
-    let failure = match retry_contended(attempt).await {
-        Ok(endings) => return Ok(Ok(endings)),
-        Err(failure) => failure,
-    };
-    match failure.class() {
-        Class::Renumber => Err(failure),
-        Class::Locked => Ok(Ok(all(part, Parked::Locked))),
-        // Also a race that is lost again and again: there is no other batch to lose it to.
-        Class::Unknown | Class::Raced | Class::Poison => {
-            store.doubt_connections();
-            Ok(Err(failure.reason()))
-        }
-    }
 }
 
 fn all(part: &[&Accepted], parked: Parked) -> Vec<Ending> {
@@ -261,20 +249,16 @@ fn behind_parked(batch: &[&Accepted], endings: &Endings) -> HashSet<u64> {
 
 /// Resources of which a command is parked: their later commands wait for it.
 #[derive(Default)]
-struct Blocked(HashSet<(String, uuid::Uuid)>);
+struct Blocked(HashSet<Key>);
 
 impl Blocked {
     fn add(&mut self, accepted: &Accepted) {
-        self.0.insert(resource(accepted));
+        self.0.insert(Key::of_command(accepted));
     }
 
     fn contains(&self, accepted: &Accepted) -> bool {
-        self.0.contains(&resource(accepted))
+        self.0.contains(&Key::of_command(accepted))
     }
-}
-
-fn resource(accepted: &Accepted) -> (String, uuid::Uuid) {
-    (accepted.envelope.workspace.to_string(), accepted.envelope.resource.0)
 }
 
 /// How many commands failed one after the other for the same reason.

@@ -16,7 +16,7 @@ use sea_orm::DatabaseTransaction;
 use super::attach::Attempts;
 use super::load::load;
 use super::working::{Ended, WorkingSet};
-use super::{Ending, effects};
+use super::{Batch, Ending, effects};
 use crate::accepted::Accepted;
 use crate::store::entity::operation;
 use crate::store::ledger::State;
@@ -25,19 +25,17 @@ use crate::store::settled::{CopyReason, SettledCopy, insert_copies};
 use crate::store::stored_resource::set_groups;
 use crate::store::{Store, StoreError, column, commit, ledger, recall};
 
-/// Applies the whole batch or nothing of it.
-pub(super) async fn together(
-    store: &Store,
-    policy: &OwnershipPolicy,
-    batch: &[&Accepted],
-    now: Timestamp,
-) -> Result<Vec<Ending>, StoreError> {
-    let transaction = store.begin_batch().await?;
-    let mut claim = Claim::of(&transaction, batch).await?;
-    let endings = apply_new(&transaction, policy, &claim.new, &mut claim.attempts, now).await?;
-    insert_copies(&transaction, &claim.copies, now).await?;
-    commit(transaction).await?;
-    claim.answers(store, batch, endings).await
+impl Batch<'_> {
+    /// Applies the whole batch or nothing of it.
+    pub(super) async fn together(self) -> Result<Vec<Ending>, StoreError> {
+        let now = self.clock.now();
+        let transaction = self.store.begin_batch().await?;
+        let mut claim = Claim::of(&transaction, self.commands).await?;
+        let endings = apply_new(&transaction, self.policy, &claim.new, &mut claim.attempts, now).await?;
+        insert_copies(&transaction, &claim.copies, now).await?;
+        commit(transaction).await?;
+        claim.answers(self.store, self.commands, endings).await
+    }
 }
 
 /// Locks, decides and writes commands that the ledger does not know.

@@ -69,7 +69,7 @@ async fn take_access(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let envelope = &accepted.envelope;
-    let key = Key { workspace: envelope.workspace.clone(), id: envelope.resource };
+    let key = Key::of_command(accepted);
     let transaction = store.begin_batch().await?;
     store.set_in(&transaction, "lock_timeout", LOCK_TIMEOUT).await?;
     let mut set = WorkingSet::default();

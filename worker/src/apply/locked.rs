@@ -40,7 +40,7 @@ pub(super) async fn find_locked(
 
     let is_locked = |accepted: &&&Accepted| {
         let envelope = &accepted.envelope;
-        let key = Key { workspace: envelope.workspace.clone(), id: envelope.resource };
+        let key = Key::of_command(accepted);
         let own = if envelope.resource_type == ResourceType::User { &users } else { &groups };
         own.contains(&key) || (named.deleted.contains(&key) && members.contains(&key))
     };

@@ -75,8 +75,7 @@ impl WorkingSet {
         attempt: Option<&operation::Model>,
         now: Timestamp,
     ) -> Ended {
-        let envelope = &accepted.envelope;
-        let key = Key { workspace: envelope.workspace.clone(), id: envelope.resource };
+        let key = Key::of_command(accepted);
         let verdict = self.verdict(&key, accepted);
         let attached = attempt.and_then(|attempt| self.attached(&key, verdict, accepted, attempt));
         let is_attached = attached.is_some();

@@ -42,7 +42,7 @@ impl BatchRunner {
         }
         let work = Arc::clone(self);
         tokio::spawn(async move {
-            let _turn = work.first_effects.turn.lock().await;
+            let _turn = work.first_effects_turn.lock().await;
             work.give_first_effects(&due).await;
         });
     }
@@ -52,7 +52,7 @@ impl BatchRunner {
         let settled = |sequence| self.settled.contains(sequence);
         let due = waiting.filter_map(|delivery| {
             let accepted = urgent(delivery).filter(|accepted| order.admits(accepted, settled))?;
-            let begun = self.first_effects.begin(accepted.sequence);
+            let begun = self.first_effects.insert(accepted.sequence);
             begun.then(|| Due { accepted: accepted.clone(), suspect: delivery.suspect })
         });
         due.collect()

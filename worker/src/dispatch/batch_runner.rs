@@ -8,31 +8,34 @@ use protocol::message::lane::Lane;
 use protocol::ownership::OwnershipPolicy;
 use runtime::clock::Clock;
 use runtime::telemetry::error_chain;
-use tokio::sync::RwLock;
+use tokio::sync::{Mutex, RwLock};
 use tokio::time::Instant;
 use tracing::{error, warn};
 
 use crate::apply::Parked;
 use crate::dispatch::failures::Failures;
-use crate::dispatch::first_effect::{FirstEffects, Order};
+use crate::dispatch::first_effect::Order;
 use crate::dispatch::held::{Held, RETRY};
-use crate::dispatch::settled::RecentlySettled;
+use crate::dispatch::recent_sequences::RecentSequences;
 use crate::log::Log;
 use crate::log::acknowledge::Settlement;
 use crate::log::delivery::{Content, Delivery};
-use crate::rpc::outcomes::Outcomes;
+use crate::rpc::outcomes;
 use crate::store::{Class, CopyReason, DeadMessage, SettledCopy, Store, StoreError};
 
 /// What a batch needs.
 pub(crate) struct BatchRunner {
     pub(crate) store: Store,
-    pub(crate) outcomes: Outcomes,
     pub(crate) log: Log,
     pub(crate) clock: Clock,
     pub(crate) policy: OwnershipPolicy,
-    pub(crate) settled: RecentlySettled,
+    /// Lately seen settled.
+    pub(crate) settled: RecentSequences,
     pub(crate) failures: Failures,
-    pub(crate) first_effects: FirstEffects,
+    /// The commands that have their first effect, now or since earlier, or cannot have one.
+    pub(crate) first_effects: RecentSequences,
+    /// Held by the task that gives first effects beside the batches, so that they take one connection at most.
+    pub(crate) first_effects_turn: Mutex<()>,
     /// Read by every batch that is applied, written by a suspect: it is alone in this process, so that a crash is its own.
     pub(crate) alone: RwLock<()>,
     /// The most commands in one transaction.
@@ -167,7 +170,7 @@ impl BatchRunner {
             end.settled.push(delivery.sequence);
             let ending = match &delivery.content {
                 Content::Late { notice, ingress } => {
-                    self.outcomes.late(ingress, notice).await;
+                    outcomes::tell_late(&self.log, ingress, notice).await;
                     Settlement::Settled
                 }
                 Content::Command(_) | Content::TooNew(_) | Content::Unreadable { .. } => Settlement::Dead,
@@ -181,15 +184,15 @@ impl BatchRunner {
     async fn record_aside(&self, aside: &[Delivery]) -> Result<(), StoreError> {
         let (mut copies, mut dead) = (Vec::new(), Vec::new());
         for Delivery { sequence, workspace, content, .. } in aside {
-            let (sequence, workspace) = (*sequence, workspace.clone());
+            let sequence = *sequence;
             match content {
                 Content::Late { notice, .. } => {
                     let (reason, operation) = (CopyReason::Late, Some(notice.operation));
-                    copies.push(SettledCopy { sequence, reason, workspace, operation });
+                    copies.push(SettledCopy { sequence, reason, workspace: workspace.clone(), operation });
                 }
                 Content::Unreadable { raw, reason } => {
-                    let (raw, reason) = (raw.clone(), reason.clone());
-                    dead.push(DeadMessage::Unreadable { sequence, workspace, raw, reason });
+                    let workspace = workspace.as_ref();
+                    dead.push(DeadMessage { sequence, workspace, command: None, raw, reason });
                 }
                 Content::Command(_) | Content::TooNew(_) => {}
             }

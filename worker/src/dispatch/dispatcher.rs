@@ -30,54 +30,67 @@ const PROBE: Duration = Duration::from_millis(250);
 pub(crate) struct Dispatcher {
     work: Arc<BatchRunner>,
     schedule: Schedule,
-    urgent: VecDeque<Delivery>,
-    interactive: VecDeque<Delivery>,
-    bulk: VecDeque<Delivery>,
+    queues: Queues,
     held: Held,
     running: JoinSet<BatchResult>,
     in_work: HashSet<u64>,
     /// What each running task has taken, also should it fail.
-    taken: HashMap<Id, Vec<u64>>,
-    /// The running tasks that bring predecessors along.
-    bringing: HashSet<Id>,
-    /// The running tasks that take no slot from others.
-    urgent_running: HashSet<Id>,
+    taken: HashMap<Id, Taken>,
     slots: usize,
-    batch: usize,
     /// Whether due chains go before what waits in the lanes.
     chains_turn: bool,
     open: watch::Sender<bool>,
     renumbered: CancellationToken,
 }
 
+/// What waits in each lane.
+#[derive(Default)]
+struct Queues {
+    urgent: VecDeque<Delivery>,
+    interactive: VecDeque<Delivery>,
+    bulk: VecDeque<Delivery>,
+}
+
+/// What a running task has taken.
+struct Taken {
+    sequences: Vec<u64>,
+    /// It brings predecessors along.
+    brings: bool,
+    /// It takes no slot from others.
+    urgent: bool,
+}
+
+impl Queues {
+    fn of(&mut self, lane: Lane) -> &mut VecDeque<Delivery> {
+        match lane {
+            Lane::Urgent => &mut self.urgent,
+            Lane::Interactive => &mut self.interactive,
+            Lane::Bulk => &mut self.bulk,
+        }
+    }
+
+    fn waiting(&self) -> Waiting {
+        Waiting { urgent: self.urgent.len(), interactive: self.interactive.len(), bulk: self.bulk.len() }
+    }
+
+    fn take_all(&mut self) -> impl Iterator<Item = Delivery> + use<> {
+        let Self { urgent, interactive, bulk } = std::mem::take(self);
+        [urgent, interactive, bulk].into_iter().flatten()
+    }
+}
+
 impl Dispatcher {
-    /// With `slots` transactions at once, and one more for what is urgent, each of at most `batch` commands. `open` stops
-    /// the lanes while it is false; `renumbered` drops what was not begun.
+    /// With `slots` transactions at once, and one more for what is urgent. `open` stops the lanes while it is false;
+    /// `renumbered` drops what was not begun.
     pub(crate) fn new(
         work: Arc<BatchRunner>,
         slots: usize,
-        batch: usize,
         open: watch::Sender<bool>,
         renumbered: CancellationToken,
     ) -> Self {
-        Self {
-            work,
-            schedule: Schedule::default(),
-            urgent: VecDeque::new(),
-            interactive: VecDeque::new(),
-            bulk: VecDeque::new(),
-            held: Held::default(),
-            running: JoinSet::new(),
-            in_work: HashSet::new(),
-            taken: HashMap::new(),
-            bringing: HashSet::new(),
-            urgent_running: HashSet::new(),
-            slots,
-            batch,
-            chains_turn: true,
-            open,
-            renumbered,
-        }
+        let (schedule, queues, held, running) = Default::default();
+        let (in_work, taken, chains_turn) = (HashSet::new(), HashMap::new(), true);
+        Self { work, schedule, queues, held, running, in_work, taken, slots, chains_turn, open, renumbered }
     }
 
     /// Works until all lanes have ended and everything that they delivered is settled or handed back.
@@ -111,8 +124,8 @@ impl Dispatcher {
     }
 
     fn has_work(&self) -> bool {
-        let queued = self.urgent.len() + self.interactive.len() + self.bulk.len();
-        queued + self.running.len() > 0
+        let Waiting { urgent, interactive, bulk } = self.queues.waiting();
+        urgent + interactive + bulk + self.running.len() > 0
     }
 
     /// Everything that is ready goes into the next batch; nothing waits to fill one.
@@ -133,11 +146,8 @@ impl Dispatcher {
             }
             return self.hold_back(delivery, Instant::now());
         }
-        match delivery.lane() {
-            Some(Lane::Urgent) => self.urgent.push_back(delivery),
-            Some(Lane::Interactive) => self.interactive.push_back(delivery),
-            Some(Lane::Bulk) => self.bulk.push_back(delivery),
-            None => {}
+        if let Some(lane) = delivery.lane() {
+            self.queues.of(lane).push_back(delivery);
         }
     }
 
@@ -161,7 +171,7 @@ impl Dispatcher {
     /// Of one slot more than there are for all, only what is urgent may take the last.
     fn free_slots(&self) -> FreeSlots {
         let urgent = (self.slots + 1).saturating_sub(self.running.len());
-        let others = self.running.len() - self.urgent_running.len();
+        let others = self.running.len() - self.taken.values().filter(|taken| taken.urgent).count();
         FreeSlots { urgent, ordinary: self.slots.saturating_sub(others).min(urgent) }
     }
 
@@ -171,58 +181,44 @@ impl Dispatcher {
             return false;
         }
         let (admitted, in_work) = (self.admitted_chains(free), &self.in_work);
-        let enough = self.batch.min(CHAINS_BATCH);
+        let enough = self.work.batch.min(CHAINS_BATCH);
         let due = self.held.take_due(Instant::now(), enough, admitted, |sequence| in_work.contains(&sequence));
         if due.is_empty() {
             return false;
         }
         let span = info_span!("chain", commands = due.len());
         span.in_scope(|| debug!("bringing predecessors along"));
-        let sequences = due.iter().map(|delivery| delivery.sequence).collect();
+        let (sequences, urgent) = (due.iter().map(|delivery| delivery.sequence).collect(), free.ordinary == 0);
         let task = self.running.spawn(Arc::clone(&self.work).chain(due).instrument(span)).id();
-        self.take(task, sequences);
-        self.bringing.insert(task);
-        if free.ordinary == 0 {
-            self.urgent_running.insert(task);
-        }
+        self.take(task, Taken { sequences, brings: true, urgent });
         true
     }
 
     /// The lanes whose chains may start now.
     fn admitted_chains(&self, free: FreeSlots) -> impl Fn(Lane) -> bool + use<> {
-        let (bringing, slots, urgent_waits) = (self.bringing.len(), self.slots, !self.urgent.is_empty());
+        let bringing = self.taken.values().filter(|taken| taken.brings).count();
+        let (slots, urgent_waits) = (self.slots, !self.queues.urgent.is_empty());
         move |lane| free.admit_chain(lane, bringing, slots, urgent_waits)
     }
 
     fn start_lane(&mut self, free: FreeSlots) -> bool {
         self.chains_turn = true;
-        let waiting = Waiting { urgent: self.urgent.len(), interactive: self.interactive.len(), bulk: self.bulk.len() };
-        let Some(lane) = self.schedule.next(waiting, free) else { return false };
-        let queue = match lane {
-            Lane::Urgent => &mut self.urgent,
-            Lane::Interactive => &mut self.interactive,
-            Lane::Bulk => &mut self.bulk,
-        };
-        let batch = first_of(queue, self.batch);
+        let Some(lane) = self.schedule.next(self.queues.waiting(), free) else { return false };
+        let batch = first_of(self.queues.of(lane), self.work.batch);
         let span = info_span!("batch", %lane, commands = batch.len());
         let sequences = batch.iter().map(|delivery| delivery.sequence).collect();
         let task = self.running.spawn(Arc::clone(&self.work).batch(batch).instrument(span)).id();
-        self.take(task, sequences);
-        if lane == Lane::Urgent {
-            self.urgent_running.insert(task);
-        }
+        self.take(task, Taken { sequences, brings: false, urgent: lane == Lane::Urgent });
         true
     }
 
-    fn take(&mut self, task: Id, sequences: Vec<u64>) {
-        self.in_work.extend(&sequences);
-        self.taken.insert(task, sequences);
+    fn take(&mut self, task: Id, taken: Taken) {
+        self.in_work.extend(&taken.sequences);
+        self.taken.insert(task, taken);
     }
 
     fn forget(&mut self, task: Id) {
-        self.bringing.remove(&task);
-        self.urgent_running.remove(&task);
-        for sequence in self.taken.remove(&task).unwrap_or_default() {
+        for sequence in self.taken.remove(&task).into_iter().flat_map(|taken| taken.sequences) {
             self.in_work.remove(&sequence);
         }
     }
@@ -269,9 +265,7 @@ impl Dispatcher {
     /// The database is away: everything goes back to the broker, and the lanes stay closed until it answers again.
     fn hand_back(&mut self) {
         let mut deliveries = self.held.take_all();
-        for queue in [&mut self.urgent, &mut self.interactive, &mut self.bulk] {
-            deliveries.extend(queue.drain(..));
-        }
+        deliveries.extend(self.queues.take_all());
         if self.open.send_replace(false) {
             warn!(handed_back = deliveries.len(), "the database is away, pulling nothing until it answers");
             tokio::spawn(reopen(Arc::clone(&self.work), self.open.clone()));
@@ -282,10 +276,7 @@ impl Dispatcher {
     /// The log was renumbered: what was not begun comes again from it, or was lost with it and is sent again by the
     /// ingress that waits.
     fn abandon(&mut self) {
-        drop(self.held.take_all());
-        for queue in [&mut self.urgent, &mut self.interactive, &mut self.bulk] {
-            queue.clear();
-        }
+        drop((self.held.take_all(), std::mem::take(&mut self.queues)));
     }
 
     fn wake_at(&self) -> Option<Instant> {

@@ -4,8 +4,7 @@
 //! at once, or a suspect that may crash this worker. The urgent commands in it get their first effect
 //! ([`crate::apply::first_effect()`]), once; they are applied and answered in their turn.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
 
 use protocol::id::{ResourceId, WorkspaceId};
 use protocol::message::lane::Lane;
@@ -13,34 +12,6 @@ use protocol::time::Timestamp;
 
 use crate::accepted::Accepted;
 use crate::log::delivery::Delivery;
-
-/// The most sequences that are remembered.
-const MAX_REMEMBERED: usize = 16_384;
-
-/// The commands that have their first effect, now or since earlier, or cannot have one. What is forgotten is only tried
-/// again.
-#[derive(Debug, Default)]
-pub(crate) struct FirstEffects {
-    begun: Mutex<BTreeSet<u64>>,
-    /// Held by the task that gives first effects beside the batches, so that they take one connection at most.
-    pub(super) turn: tokio::sync::Mutex<()>,
-}
-
-impl FirstEffects {
-    /// Whether the command is to have its first effect now: it was not begun.
-    pub(super) fn begin(&self, sequence: u64) -> bool {
-        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_new = begun.insert(sequence);
-        if begun.len() > MAX_REMEMBERED {
-            begun.pop_first();
-        }
-        is_new
-    }
-
-    pub(super) fn forget(&self, sequence: u64) {
-        self.begun.lock().unwrap_or_else(PoisonError::into_inner).remove(&sequence);
-    }
-}
 
 /// A command that is to have its first effect now.
 #[derive(Debug)]
@@ -149,23 +120,5 @@ mod tests {
             behind_suspects(&ready).into_iter().map(|delivery| delivery.sequence).collect::<Vec<_>>(),
             [4, 6, 7]
         );
-    }
-
-    #[test]
-    fn what_is_remembered_is_bounded() {
-        let effects = FirstEffects::default();
-        for sequence in 1..=20_000 {
-            assert!(effects.begin(sequence));
-        }
-        assert!(!effects.begin(20_000) && effects.begin(1));
-        assert_eq!(effects.begun.lock().unwrap().len(), MAX_REMEMBERED);
-    }
-
-    #[test]
-    fn a_first_effect_is_begun_once_until_it_fails() {
-        let effects = FirstEffects::default();
-        assert_eq!((effects.begin(7), effects.begin(7), effects.begin(8)), (true, false, true));
-        effects.forget(7);
-        assert_eq!((effects.begin(7), effects.begin(8)), (true, false));
     }
 }

@@ -32,16 +32,18 @@ impl BatchRunner {
             missing.extend(open.drain(links_left.min(open.len())..));
             links_left -= open.len();
             let round = stream::iter(std::mem::take(&mut open));
-            let mut round =
-                round.map(|sequence| async move { (sequence, self.fetch(sequence).await) }).buffered(CONCURRENCY);
+            let round = round.map(|sequence| async move { (sequence, self.log.get_verified(sequence).await) });
+            let mut round = round.buffered(CONCURRENCY);
             while let Some((sequence, predecessor)) = round.next().await {
                 match predecessor {
                     Found::Pending(delivery) => {
+                        failpoint::hit(Failpoint::WorkerFetched).await;
                         open.push(delivery.predecessor);
                         deliveries.push(*delivery);
                     }
                     Found::Gone => gone.push(sequence),
                     Found::Unknown => {
+                        warn!(sequence, "predecessor {sequence} cannot be read from the log now, trying again");
                         missing.insert(sequence);
                     }
                 }
@@ -49,14 +51,6 @@ impl BatchRunner {
         }
         self.must_be_settled(&gone).await?;
         Ok(missing)
-    }
-
-    async fn fetch(&self, sequence: u64) -> Found {
-        let found = self.log.get_verified(sequence).await;
-        if let Found::Pending(_) = found {
-            failpoint::hit(Failpoint::WorkerFetched).await;
-        }
-        found
     }
 
     /// A work queue removes only what was acknowledged, and that only after its commit; and a log that holds the successor

@@ -11,25 +11,17 @@ use tracing::{debug, error, warn};
 
 use crate::accepted::Accepted;
 use crate::apply::{self, Ending, Parked};
-use crate::dispatch::batch_runner::BatchRunner;
+use crate::dispatch::batch_runner::{BatchResult, BatchRunner};
 use crate::dispatch::held::RETRY;
 use crate::log::acknowledge::Settlement;
 use crate::log::delivery::Delivery;
+use crate::rpc::outcomes;
 use crate::store::{Class, DeadMessage, Store, StoreError};
 
 /// How many attempts that ended in a crash prove it.
 const CRASHES_PROVE: u32 = 3;
 /// How long a batch is retried while the database is away, before it is handed back.
 const OUTAGE_PATIENCE: Duration = Duration::from_secs(3);
-
-/// What a run came to.
-#[derive(Debug, Default)]
-pub(super) struct SegmentEnd {
-    /// The sequences that are settled now.
-    pub(super) settled: Vec<u64>,
-    /// What cannot be applied now, and why.
-    pub(super) parked: Vec<(Delivery, Parked)>,
-}
 
 /// What is done with a suspect.
 enum Attempt {
@@ -43,11 +35,11 @@ enum Attempt {
 
 impl BatchRunner {
     /// Applies one run of commands, answers, settles. In an outage it is handed back.
-    pub(super) async fn apply_segment(&self, segment: Vec<Delivery>) -> Result<SegmentEnd, Class> {
+    pub(super) async fn apply_segment(&self, segment: Vec<Delivery>) -> Result<BatchResult, Class> {
         let commands: Vec<&Accepted> = segment.iter().filter_map(Delivery::command).collect();
         let again = segment.iter().any(|delivery| delivery.parkings > 0);
         let applied = match segment.as_slice() {
-            [] => return Ok(SegmentEnd::default()),
+            [] => return Ok(BatchResult::default()),
             [suspect] if suspect.suspect => {
                 let _alone = self.alone.write().await;
                 self.apply_suspect(&commands, again).await
@@ -188,14 +180,13 @@ impl BatchRunner {
     }
 
     async fn bury(&self, command: &Accepted, reason: String) -> Result<Ending, StoreError> {
-        let dead = DeadMessage::Command { accepted: Box::new(command.clone()), reason: reason.clone() };
-        self.store.bury(&[dead], self.clock.now()).await?;
+        self.store.bury(&[DeadMessage::of(command, &reason)], self.clock.now()).await?;
         Ok(Ending::Dead(reason))
     }
 
     /// After the commit, never before it.
-    async fn answer_and_settle(&self, segment: Vec<Delivery>, endings: Vec<Ending>) -> SegmentEnd {
-        let mut end = SegmentEnd::default();
+    async fn answer_and_settle(&self, segment: Vec<Delivery>, endings: Vec<Ending>) -> BatchResult {
+        let mut end = BatchResult::default();
         for (delivery, ending) in segment.into_iter().zip(endings) {
             let (outcome, settled) = match ending {
                 Ending::Answered(outcome) => (Some(outcome), Settlement::Settled),
@@ -211,7 +202,7 @@ impl BatchRunner {
                 let (operation, trace) = (envelope.operation, envelope.trace.as_deref());
                 debug!(%operation, trace, sequence, kind = envelope.body.kind(), "settled");
                 if let Some(outcome) = outcome {
-                    self.outcomes.answer(&envelope.ingress, operation, outcome).await;
+                    outcomes::answer(&self.log, &envelope.ingress, operation, outcome).await;
                 }
             }
             if let Some(ack) = delivery.ack {

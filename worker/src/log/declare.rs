@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
-use async_nats::jetstream::context::{CreateKeyValueError, CreateStreamError, GetStreamErrorKind};
+use async_nats::jetstream::context::{CreateKeyValueError, CreateStreamError, GetStreamError, GetStreamErrorKind};
 use async_nats::jetstream::stream::{self, ConsumerError, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, kv};
 use protocol::id::Namespace;
@@ -22,53 +22,24 @@ pub(crate) const MAX_ACK_PENDING: i64 = 20_000;
 /// How long the broker remembers an operation id. A convenience: the ledger decides.
 const DUPLICATE_WINDOW: Duration = Duration::from_mins(2);
 
-/// Why the log cannot be used.
+/// Why the log cannot be used. Each names the stream, lane or bucket.
 #[derive(Debug, thiserror::Error)]
 pub enum DeclareError {
     /// The stream cannot be created.
-    #[error("creating stream {name}")]
-    CreateStream {
-        /// Its name.
-        name: String,
-        /// Why.
-        #[source]
-        source: CreateStreamError,
-    },
+    #[error("creating stream {0}")]
+    CreateStream(String, #[source] CreateStreamError),
     /// The stream cannot be read.
-    #[error("reading stream {name}")]
-    GetStream {
-        /// Its name.
-        name: String,
-        /// Why.
-        #[source]
-        source: jetstream::context::GetStreamError,
-    },
-    /// The stream exists and is not what the log needs.
-    #[error("stream {name} exists with other settings: {what}; repair it or use another ROSTERD_NAMESPACE")]
-    WrongStream {
-        /// Its name.
-        name: String,
-        /// Which setting, and what it must be.
-        what: &'static str,
-    },
+    #[error("reading stream {0}")]
+    GetStream(String, #[source] GetStreamError),
+    /// The stream exists and is not what the log needs: which setting, and what it must be.
+    #[error("stream {0} exists with other settings: {1}; repair it or use another ROSTERD_NAMESPACE")]
+    WrongStream(String, &'static str),
     /// A lane's consumer cannot be created.
-    #[error("creating the consumer of lane {lane}")]
-    Consumer {
-        /// The lane.
-        lane: Lane,
-        /// Why.
-        #[source]
-        source: ConsumerError,
-    },
+    #[error("creating the consumer of lane {0}")]
+    Consumer(Lane, #[source] ConsumerError),
     /// The bucket cannot be created.
-    #[error("creating bucket {name}")]
-    Bucket {
-        /// Its name.
-        name: String,
-        /// Why.
-        #[source]
-        source: CreateKeyValueError,
-    },
+    #[error("creating bucket {0}")]
+    Bucket(String, #[source] CreateKeyValueError),
 }
 
 /// The log: created if it is missing.
@@ -77,7 +48,7 @@ pub(crate) async fn log(context: &jetstream::Context, config: &Config) -> Result
     let existing = match context.get_stream(&name).await {
         Ok(stream) => stream,
         Err(error) if missing(&error) => create(context, config).await?,
-        Err(source) => return Err(DeclareError::GetStream { name, source }),
+        Err(error) => return Err(DeclareError::GetStream(name, error)),
     };
     let settings = &existing.cached_info().config;
     check(&name, settings)?;
@@ -109,7 +80,7 @@ pub(crate) async fn consumers(
             ..pull::Config::default()
         };
         let consumer = stream.create_consumer(settings).await;
-        consumers.push((lane, consumer.map_err(|source| DeclareError::Consumer { lane, source })?));
+        consumers.push((lane, consumer.map_err(|error| DeclareError::Consumer(lane, error))?));
     }
     Ok(consumers)
 }
@@ -124,10 +95,10 @@ pub(crate) async fn bucket(context: &jetstream::Context, config: &Config) -> Res
         num_replicas: usize::from(config.replicas),
         ..kv::Config::default()
     };
-    context.create_or_update_key_value(settings).await.map_err(|source| DeclareError::Bucket { name, source })
+    context.create_or_update_key_value(settings).await.map_err(|error| DeclareError::Bucket(name, error))
 }
 
-fn missing(error: &jetstream::context::GetStreamError) -> bool {
+fn missing(error: &GetStreamError) -> bool {
     matches!(error.kind(), GetStreamErrorKind::JetStream(error) if error.kind() == jetstream::ErrorCode::STREAM_NOT_FOUND)
 }
 
@@ -149,7 +120,7 @@ async fn create(context: &jetstream::Context, config: &Config) -> Result<stream:
     match context.create_stream(settings).await {
         Ok(stream) => Ok(stream),
         // Another worker was faster: the caller checks.
-        Err(source) => context.get_stream(&name).await.map_err(|_| DeclareError::CreateStream { name, source }),
+        Err(error) => context.get_stream(&name).await.map_err(|_| DeclareError::CreateStream(name, error)),
     }
 }
 
@@ -163,5 +134,5 @@ fn check(name: &str, settings: &stream::Config) -> Result<(), DeclareError> {
     } else {
         None
     };
-    wrong.map_or(Ok(()), |what| Err(DeclareError::WrongStream { name: name.to_owned(), what }))
+    wrong.map_or(Ok(()), |what| Err(DeclareError::WrongStream(name.to_owned(), what)))
 }

@@ -8,21 +8,11 @@ use tokio::time::timeout;
 
 use crate::answer;
 use crate::log::Found;
-use crate::log::delivery::Content;
+use crate::log::delivery::{Content, Delivery};
 use crate::rpc::queries::Queries;
 
 /// How long the ledger is waited for before the log is asked: while the database is away, what waits is still known.
 const LEDGER_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// What the log says of a sequence.
-enum InLog {
-    /// It holds this operation there, stored in time.
-    Valid,
-    /// It holds nothing there, or something else, or a copy that was stored too late.
-    Otherwise,
-    /// It did not answer.
-    Unknown,
-}
 
 impl Queries {
     /// Looks in the ledger, then in the log, then in the ledger again: what left the log in between is in it.
@@ -34,27 +24,22 @@ impl Queries {
         if matches!(ledger, Answer::Fate { fate: Fate::Ended(_) }) {
             return ledger;
         }
-        match self.in_log(operation, sequence).await {
+        let in_log = self.log.get(self.log.numbering.number(sequence)).await;
+        match &in_log {
             // Also while the database is away: it will be applied.
-            InLog::Valid => Answer::Fate { fate: Fate::Queued },
-            InLog::Unknown => Answer::Unavailable,
-            InLog::Otherwise => match answer::answer(&self.store, workspace, &query).await {
+            Found::Pending(message) if is_of(message, operation) => Answer::Fate { fate: Fate::Queued },
+            // Of what is too new, a newer worker can say.
+            Found::Pending(message) if matches!(message.content, Content::TooNew(_)) => Answer::Unavailable,
+            Found::Unknown => Answer::Unavailable,
+            Found::Pending(_) | Found::Gone => match answer::answer(&self.store, workspace, &query).await {
                 Answer::Fate { fate: Fate::Unknown } => Answer::Fate { fate: Fate::Gone },
                 ended => ended,
             },
         }
     }
+}
 
-    async fn in_log(&self, operation: OperationId, sequence: u64) -> InLog {
-        match self.log.get(self.log.numbering.number(sequence)).await {
-            Found::Pending(message) => match message.content {
-                Content::Command(accepted) if accepted.envelope.operation == operation => InLog::Valid,
-                // A newer worker can say.
-                Content::TooNew(_) => InLog::Unknown,
-                Content::Command(_) | Content::Late { .. } | Content::Unreadable { .. } => InLog::Otherwise,
-            },
-            Found::Gone => InLog::Otherwise,
-            Found::Unknown => InLog::Unknown,
-        }
-    }
+/// Whether it is a copy of this operation, stored in time.
+fn is_of(message: &Delivery, operation: OperationId) -> bool {
+    message.command().is_some_and(|accepted| accepted.envelope.operation == operation)
 }

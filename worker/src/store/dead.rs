@@ -17,31 +17,23 @@ use super::{Context, Store, StoreError, column, commit, ledger, with_timeout};
 use crate::accepted::{Accepted, RawMessage};
 
 /// A message that cannot be applied.
-#[derive(Debug, Clone)]
-pub enum DeadMessage {
-    /// Readable, but it cannot be applied.
-    Command {
-        /// The command.
-        accepted: Box<Accepted>,
-        /// Why; never quotes the message.
-        reason: String,
-    },
-    /// No worker can read it.
-    Unreadable {
-        /// Its sequence in the stream.
-        sequence: u64,
-        /// The workspace, if its subject names one.
-        workspace: Option<WorkspaceId>,
-        /// Its bytes.
-        raw: RawMessage,
-        /// Why; never quotes the message.
-        reason: String,
-    },
+#[derive(Debug, Clone, Copy)]
+pub struct DeadMessage<'a> {
+    /// Its number in the log.
+    pub sequence: u64,
+    /// The workspace, if the message or its subject names one.
+    pub workspace: Option<&'a WorkspaceId>,
+    /// The command, if it can be read.
+    pub command: Option<&'a Accepted>,
+    /// Its bytes.
+    pub raw: &'a RawMessage,
+    /// Why; never quotes the message.
+    pub reason: &'a str,
 }
 
 impl Store {
     /// Sets messages aside as dead letters and settles their sequences, in one transaction. Idempotent.
-    pub async fn bury(&self, messages: &[DeadMessage], now: Timestamp) -> Result<(), StoreError> {
+    pub async fn bury(&self, messages: &[DeadMessage<'_>], now: Timestamp) -> Result<(), StoreError> {
         with_timeout("burying dead letters", async {
             let transaction = self.begin().await?;
             bury(&transaction, messages, now).await?;
@@ -54,23 +46,26 @@ impl Store {
 /// Sets messages aside in a transaction: with a ledger row where the operation has none yet, else as settled copies.
 pub(crate) async fn bury(
     transaction: &impl ConnectionTrait,
-    messages: &[DeadMessage],
+    messages: &[DeadMessage<'_>],
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let operations: Vec<Uuid> =
-        messages.iter().filter_map(|message| Some(message.command()?.envelope.operation.0)).collect();
+        messages.iter().filter_map(|message| Some(message.command?.envelope.operation.0)).collect();
     let known = ledger::find(transaction, &operations).await?;
     let mut seen: HashSet<Uuid> = known.iter().map(|row| row.operation).collect();
     let known_sequences: HashSet<i64> = known.iter().map(|row| row.sequence).collect();
     let (mut rows, mut copies) = (Vec::new(), Vec::new());
     for message in messages {
-        match message.command() {
+        match message.command {
             Some(accepted) if seen.insert(accepted.envelope.operation.0) => {
                 rows.push(ledger::dead_row(accepted, now));
             }
             Some(accepted) if known_sequences.contains(&column(accepted.sequence)) => {}
             Some(accepted) => copies.push(SettledCopy::of(accepted, CopyReason::DeadLetter)),
-            None => copies.push(message.unread_copy()),
+            None => {
+                let (sequence, workspace) = (message.sequence, message.workspace.cloned());
+                copies.push(SettledCopy { sequence, reason: CopyReason::DeadLetter, workspace, operation: None });
+            }
         }
     }
     ledger::insert(transaction, rows).await?;
@@ -83,7 +78,7 @@ pub(crate) async fn bury(
 
 async fn insert_letter(
     transaction: &impl ConnectionTrait,
-    message: &DeadMessage,
+    message: &DeadMessage<'_>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let known = OnConflict::column(dead_letter::Column::Sequence).do_nothing().to_owned();
@@ -92,44 +87,24 @@ async fn insert_letter(
     Ok(())
 }
 
-impl DeadMessage {
-    fn command(&self) -> Option<&Accepted> {
-        match self {
-            Self::Command { accepted, .. } => Some(accepted),
-            Self::Unreadable { .. } => None,
-        }
-    }
-
-    fn unread_copy(&self) -> SettledCopy {
-        let workspace = match self {
-            Self::Command { accepted, .. } => Some(accepted.envelope.workspace.clone()),
-            Self::Unreadable { workspace, .. } => workspace.clone(),
-        };
-        SettledCopy { sequence: self.sequence(), reason: CopyReason::DeadLetter, workspace, operation: None }
-    }
-
-    fn sequence(&self) -> u64 {
-        match self {
-            Self::Command { accepted, .. } => accepted.sequence,
-            Self::Unreadable { sequence, .. } => *sequence,
-        }
+impl<'a> DeadMessage<'a> {
+    /// A command that can be read and not be applied.
+    pub fn of(command: &'a Accepted, reason: &'a str) -> Self {
+        let (workspace, raw) = (Some(&command.envelope.workspace), &command.raw);
+        Self { sequence: command.sequence, workspace, command: Some(command), raw, reason }
     }
 
     fn row(&self, now: Timestamp) -> dead_letter::ActiveModel {
-        let (workspace, raw, reason) = match self {
-            Self::Command { accepted, reason } => (Some(&accepted.envelope.workspace), &accepted.raw, reason),
-            Self::Unreadable { workspace, raw, reason, .. } => (workspace.as_ref(), raw, reason),
-        };
-        let operation = self.command().map(|accepted| accepted.envelope.operation.0);
+        let operation = self.command.map(|accepted| accepted.envelope.operation.0);
         dead_letter::ActiveModel {
-            sequence: Set(column(self.sequence())),
-            operation: Set(operation.or_else(|| message_id(raw))),
-            workspace: Set(workspace.map(ToString::to_string)),
-            subject: Set(storable(&raw.subject)),
-            headers: Set(headers(raw)),
-            payload: Set(raw.payload.to_vec()),
-            reason: Set(storable(reason)),
-            error_fingerprint: Set(fingerprint(reason)),
+            sequence: Set(column(self.sequence)),
+            operation: Set(operation.or_else(|| message_id(self.raw))),
+            workspace: Set(self.workspace.map(ToString::to_string)),
+            subject: Set(storable(&self.raw.subject)),
+            headers: Set(headers(self.raw)),
+            payload: Set(self.raw.payload.to_vec()),
+            reason: Set(storable(self.reason)),
+            error_fingerprint: Set(fingerprint(self.reason)),
             dead_at: Set(now.as_millis()),
         }
     }

@@ -1,6 +1,16 @@
 //! The tables, as sea-orm sees them. The schema itself is in the crate `migrations`.
 #![expect(unreachable_pub, reason = "sea-orm's derives make public items, whatever the module")]
 
+/// A table that sea-orm is told no relations of, and in whose writes it has no say.
+macro_rules! bare {
+    () => {
+        #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+        pub enum Relation {}
+
+        impl ActiveModelBehavior for ActiveModel {}
+    };
+}
+
 pub(crate) mod answered_create {
     use sea_orm::entity::prelude::*;
     use serde::Serialize;
@@ -13,10 +23,7 @@ pub(crate) mod answered_create {
         pub answered_at: i64,
     }
 
-    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
+    bare!();
 }
 
 pub(crate) mod attempt {
@@ -32,10 +39,7 @@ pub(crate) mod attempt {
         pub started_at: i64,
     }
 
-    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
+    bare!();
 }
 
 pub(crate) mod credential {
@@ -55,10 +59,7 @@ pub(crate) mod credential {
         pub revoked_at: Option<i64>,
     }
 
-    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
+    bare!();
 }
 
 pub(crate) mod dead_letter {
@@ -79,10 +80,7 @@ pub(crate) mod dead_letter {
         pub dead_at: i64,
     }
 
-    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
+    bare!();
 }
 
 pub(crate) mod group {
@@ -111,10 +109,7 @@ pub(crate) mod group {
         pub provider_sequence: i64,
     }
 
-    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
+    bare!();
 }
 
 pub(crate) mod group_member {
@@ -132,10 +127,7 @@ pub(crate) mod group_member {
         pub member_id: Uuid,
     }
 
-    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
+    bare!();
 }
 
 pub(crate) mod log_numbering {
@@ -153,10 +145,7 @@ pub(crate) mod log_numbering {
         pub began_at: i64,
     }
 
-    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
+    bare!();
 }
 
 pub(crate) mod operation {
@@ -189,10 +178,7 @@ pub(crate) mod operation {
         pub yielded: bool,
     }
 
-    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
+    bare!();
 }
 
 pub(crate) mod schema {
@@ -209,10 +195,7 @@ pub(crate) mod schema {
         pub changed_at: i64,
     }
 
-    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
+    bare!();
 }
 
 pub(crate) mod settled_copy {
@@ -230,10 +213,7 @@ pub(crate) mod settled_copy {
         pub operation: Option<Uuid>,
     }
 
-    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
+    bare!();
 }
 
 pub(crate) mod user {
@@ -266,10 +246,7 @@ pub(crate) mod user {
         pub provider_sequence: i64,
     }
 
-    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
+    bare!();
 }
 
 pub(crate) mod user_email {
@@ -287,10 +264,7 @@ pub(crate) mod user_email {
         pub user_id: Uuid,
     }
 
-    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
+    bare!();
 }
 
 pub(crate) mod workspace {
@@ -310,8 +284,5 @@ pub(crate) mod workspace {
         pub seen_dialect: Option<String>,
     }
 
-    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-    pub enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
+    bare!();
 }

@@ -23,20 +23,12 @@ pub(crate) async fn of_groups(
     workspace: &WorkspaceId,
     groups: &[ResourceId],
 ) -> Result<HashMap<ResourceId, Vec<Member>>, StoreError> {
-    let mut members: HashMap<ResourceId, Vec<Member>> = HashMap::new();
     if groups.is_empty() {
-        return Ok(members);
+        return Ok(HashMap::new());
     }
     let mut query = members_in::<user::Entity>(workspace, groups);
     query.union(UnionType::All, members_in::<group::Entity>(workspace, groups));
-    for row in connection.query_all(&query).await.context("reading members")? {
-        let group: Uuid = column(&row, 0)?;
-        members.entry(ResourceId(group)).or_default().push(member(&row, 1)?);
-    }
-    for members in members.values_mut() {
-        members.sort_unstable_by_key(|member| member.id);
-    }
-    Ok(members)
+    by_first(&connection.query_all(&query).await.context("reading members")?)
 }
 
 /// The live groups that each of these users belongs to directly, in the order of their ids.
@@ -45,22 +37,26 @@ pub(crate) async fn groups_of(
     workspace: &WorkspaceId,
     users: &[ResourceId],
 ) -> Result<HashMap<ResourceId, Vec<Member>>, StoreError> {
-    let mut groups: HashMap<ResourceId, Vec<Member>> = HashMap::new();
     if users.is_empty() {
-        return Ok(groups);
+        return Ok(HashMap::new());
     }
     let rows = match connection.get_database_backend() {
         DbBackend::Postgres => connection.query_all_raw(groups_by_document(workspace, users)).await,
         _ => connection.query_all(&groups_by_list(workspace, users)).await,
     };
-    for row in rows.context("reading the groups of users")? {
-        let user: Uuid = column(&row, 0)?;
-        groups.entry(ResourceId(user)).or_default().push(member(&row, 1)?);
+    by_first(&rows.context("reading the groups of users")?)
+}
+
+/// By the id in the first column: what the others say, in the order of its ids.
+fn by_first(rows: &[QueryResult]) -> Result<HashMap<ResourceId, Vec<Member>>, StoreError> {
+    let mut found: HashMap<ResourceId, Vec<Member>> = HashMap::new();
+    for row in rows {
+        found.entry(ResourceId(column(row, 0)?)).or_default().push(member(row, 1)?);
     }
-    for groups in groups.values_mut() {
-        groups.sort_unstable_by_key(|group| group.id);
+    for members in found.values_mut() {
+        members.sort_unstable_by_key(|member| member.id);
     }
-    Ok(groups)
+    Ok(found)
 }
 
 /// Each user is looked up by itself: see [`crate::store::lookup`]. `OFFSET 0` keeps the planner from turning it around.

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 use super::entity::{group, user};
 use super::{StoreError, column, sequence};
+use crate::accepted::Accepted;
 
 /// What a row holds: a resource without members, and what only the worker knows of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +48,11 @@ impl Key {
         let workspace = WorkspaceId::try_from(workspace);
         let workspace = workspace.map_err(|error| StoreError::unreadable("reading a row's workspace", error))?;
         Ok(Self { workspace, id: ResourceId(id) })
+    }
+
+    /// Of the resource that a command is for.
+    pub(crate) fn of_command(command: &Accepted) -> Self {
+        Self { workspace: command.envelope.workspace.clone(), id: command.envelope.resource }
     }
 }
 

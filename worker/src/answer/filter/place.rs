@@ -79,7 +79,7 @@ impl Scope<'_> {
             _ => {
                 let json = self.attribute(*kind, attribute);
                 if attribute.attribute().multi_valued {
-                    vec![(Rows::elements(self.kind, &json), Subject::Object("e.value".to_owned()))]
+                    vec![(Rows::elements(self.kind, &json, "e"), Subject::Object("e.value".to_owned()))]
                 } else {
                     vec![(Rows::Present(json.clone()), Subject::Object(json))]
                 }
@@ -113,7 +113,7 @@ impl Scope<'_> {
             return parts.collect();
         }
         if definition.multi_valued {
-            let rows = Rows::elements(self.kind, &self.attribute(kind, attribute));
+            let rows = Rows::elements(self.kind, &self.attribute(kind, attribute), "e");
             return vec![(rows, self.element_value("e"))];
         }
         let container = self.container(kind, attribute);
@@ -124,7 +124,7 @@ impl Scope<'_> {
     fn parts(self, subject: &Subject, sub: &AttributeDefinition) -> (Rows, Place) {
         match subject {
             Subject::Object(json) if sub.multi_valued => {
-                (Rows::parts(self.kind, &self.member(json, sub.name)), self.element_value("s"))
+                (Rows::elements(self.kind, &self.member(json, sub.name), "s"), self.element_value("s"))
             }
             subject => (Rows::None, self.part(subject, sub)),
         }
@@ -206,17 +206,18 @@ impl Scope<'_> {
 
     /// A member of an object, as JSON.
     fn member(self, object: &str, name: &str) -> String {
-        match self.kind {
-            DatabaseKind::Postgres => format!("({object} -> {})", quoted(name)),
-            DatabaseKind::Sqlite => format!("({object} -> {})", quoted(&format!("$.\"{name}\""))),
-        }
+        format!("({object} -> {})", self.step(name))
     }
 
     /// A member of an object, as a value.
     fn member_text(self, object: &str, name: &str) -> String {
+        format!("({object} ->> {})", self.step(name))
+    }
+
+    fn step(self, name: &str) -> String {
         match self.kind {
-            DatabaseKind::Postgres => format!("({object} ->> {})", quoted(name)),
-            DatabaseKind::Sqlite => format!("({object} ->> {})", quoted(&format!("$.\"{name}\""))),
+            DatabaseKind::Postgres => quoted(name),
+            DatabaseKind::Sqlite => quoted(&format!("$.\"{name}\"")),
         }
     }
 

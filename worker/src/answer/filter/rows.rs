@@ -29,20 +29,11 @@ pub(super) enum Rows {
 }
 
 impl Rows {
-    /// The elements of a list in JSON, as `e.value`.
-    pub(super) fn elements(kind: DatabaseKind, list: &str) -> Self {
+    /// The elements of a list in JSON, as `value` of this alias.
+    pub(super) fn elements(kind: DatabaseKind, list: &str, alias: &str) -> Self {
         let from = match kind {
-            DatabaseKind::Postgres => format!("jsonb_array_elements({list}) AS e(value)"),
-            DatabaseKind::Sqlite => format!("json_each({list}) AS e"),
-        };
-        Self::From { from, own: "TRUE".to_owned(), by: None }
-    }
-
-    /// The elements of a list within one value, as `s.value`.
-    pub(super) fn parts(kind: DatabaseKind, list: &str) -> Self {
-        let from = match kind {
-            DatabaseKind::Postgres => format!("jsonb_array_elements({list}) AS s(value)"),
-            DatabaseKind::Sqlite => format!("json_each({list}) AS s"),
+            DatabaseKind::Postgres => format!("jsonb_array_elements({list}) AS {alias}(value)"),
+            DatabaseKind::Sqlite => format!("json_each({list}) AS {alias}"),
         };
         Self::From { from, own: "TRUE".to_owned(), by: None }
     }
