@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use rosterd::servers::postgres::{PostgresSettings, start};
 use tokio::sync::{OnceCell, oneshot};
 
+/// What ends the server with this process.
+const GUARD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/guard.sh");
+
 /// The URL of the server, without a database.
 pub(crate) async fn server() -> &'static str {
     static SERVER: OnceCell<String> = OnceCell::const_new();
@@ -22,7 +25,7 @@ async fn given_or_started() -> String {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let settings = PostgresSettings { guard: PathBuf::from(env!("CARGO_BIN_EXE_rosterd")), fsync: false };
+            let settings = PostgresSettings { guard: PathBuf::from(GUARD), fsync: false };
             let server = start(&settings, |what| eprintln!("{what}")).await;
             let url = server.as_ref().map(|server| server.url("")).map_err(|error| format!("{error}: {error:?}"));
             sender.send(url).unwrap();
