@@ -16,8 +16,9 @@ FROM debian:trixie-slim
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /programs/ /usr/local/bin/
 COPY --chmod=755 deploy/healthcheck /usr/local/bin/healthcheck
-ENV ROSTERD_LISTEN=0.0.0.0:8080
-EXPOSE 8080
+# Providers on 8080; probes and Prometheus, of workers too, on 8081.
+ENV ROSTERD_LISTEN=0.0.0.0:8080 ROSTERD_OPERATIONS_LISTEN=0.0.0.0:8081
+EXPOSE 8080 8081
 USER 65532:65532
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s CMD ["healthcheck"]
