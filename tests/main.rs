@@ -22,6 +22,8 @@ mod dead_letters;
 #[cfg(test)]
 mod demonstration;
 #[cfg(test)]
+mod deployment;
+#[cfg(test)]
 mod dialects;
 #[cfg(test)]
 mod documentation;

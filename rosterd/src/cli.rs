@@ -34,9 +34,12 @@ Examples:
 Broker and database are found through ROSTERD_NATS_URL and ROSTERD_DATABASE_URL.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 unreachable.";
 
+/// The version, and the commit that was built.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("ROSTERD_COMMIT"), ")");
+
 /// SCIM 2.0 provisioning that loses nothing: HTTP edge, durable log, workers, SQL.
 #[derive(Debug, Parser)]
-#[command(name = "rosterd", version, after_help = EXAMPLES)]
+#[command(name = "rosterd", version = VERSION, after_help = EXAMPLES)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

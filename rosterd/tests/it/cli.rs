@@ -31,6 +31,16 @@ fn a_broker_url_that_cannot_be_read_is_wrong_usage() {
 }
 
 #[test]
+fn the_version_names_the_commit() {
+    let output = rosterd(&["--version"], &[]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    let commit = said.trim_end().strip_prefix(concat!("rosterd ", env!("CARGO_PKG_VERSION"), " ("));
+    let commit = commit.and_then(|rest| rest.strip_suffix(')')).unwrap_or_default();
+    let is_hash = commit.len() >= 7 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    assert!(is_hash || commit == "development build" || commit == "unknown", "{said}");
+}
+
+#[test]
 fn wrong_usage_is_exit_code_2() {
     assert_eq!(rosterd(&["workspace", "show", "No.Workspace"], &[]).status.code(), Some(2));
     assert_eq!(rosterd(&["token", "create"], &[]).status.code(), Some(2));
