@@ -4,12 +4,16 @@ mod audit;
 mod connection;
 mod dead_letters;
 mod failure;
+mod lane;
 pub mod management;
 mod migrate;
 pub mod output;
 mod schema;
+mod status;
+mod statuses;
 mod token;
 mod user;
+mod worker;
 mod workspace;
 
 use std::ffi::OsString;
@@ -50,6 +54,10 @@ enum Command {
     Dev(dev::DevArgs),
     /// Play an identity provider and verify the result.
     Simulate(simulate::SimulateArgs),
+    /// Say how the whole system is.
+    Status(status::Args),
+    /// List the lanes of the log, pause one, let it go on.
+    Lane(OperatorCommand<lane::Action>),
     /// Create, list, show and enable workspaces.
     Workspace(OperatorCommand<workspace::Action>),
     /// Create, list and revoke bearer tokens.
@@ -66,8 +74,8 @@ enum Command {
     Migrate(migrate::Args),
     /// Run one ingress.
     Ingress(Box<ingress::Config>),
-    /// Run one worker.
-    Worker(Box<worker::config::Config>),
+    /// Run one worker; list them, drain one.
+    Worker(Box<worker::Args>),
     /// Run a command that ends when standard input closes.
     #[command(name = "__guard", hide = true)]
     Guard(Guard),
@@ -103,10 +111,14 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(args) => return Ok(if demo::run(args).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
         Command::Simulate(args) => return Ok(args.execute().await?),
+        Command::Status(args) => {
+            return Ok(if status::run(args).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
         Command::Audit(args) => return Ok(if audit::run(args).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
         Command::Guard(Guard { uid, gid, remove, command }) => {
             return Ok(servers::guard::main(&command, uid.zip(gid), remove.as_deref()));
         }
+        Command::Lane(args) => lane::run(args).await?,
         Command::Dev(args) => dev::run(args).await?,
         Command::Workspace(args) => workspace::run(args).await?,
         Command::Token(args) => token::run(args).await?,
@@ -115,7 +127,7 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         Command::DeadLetters(args) => dead_letters::run(args).await?,
         Command::Migrate(args) => migrate::run(args).await?,
         Command::Ingress(config) => ingress::run(*config).await?,
-        Command::Worker(config) => worker::run(*config).await?,
+        Command::Worker(args) => worker::run(*args).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -83,6 +83,16 @@ impl Management {
         Ok(Self { client, namespace: broker.namespace.clone() })
     }
 
+    /// The connection, for questions that are no calls.
+    pub(super) const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Where the system is.
+    pub(super) const fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
     /// Makes a call.
     pub async fn call(&self, call: AdminCall) -> Result<AdminReply, CallError> {
         let payload = serde_json::to_vec(&call).map_err(|source| CallError::Message { source })?;
