@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use self::metrics::Metrics;
-use crate::harness::scim::user;
+use crate::harness::scim::{Answer, Scim, user};
 use crate::harness::{Database, Part, System, within};
 
 /// Within this both tell the truth. Here, with other tests on the same machine, they get more; `LAG` is what they may be old.
@@ -42,6 +42,10 @@ async fn told(
     panic!("not told: {what}\n{last_status:#}\n{last_page:#?}");
 }
 
+async fn create(scim: Scim, name: String) -> Answer {
+    scim.post("/Users", &user(&name)).await
+}
+
 fn lane<'a>(status: &'a Value, name: &str) -> &'a Value {
     let lanes = status["lanes"].as_array().unwrap();
     lanes.iter().find(|lane| lane["lane"] == name).unwrap()
@@ -52,7 +56,7 @@ async fn what_waits_while_workers_are_frozen_is_told_alike_by_status_and_metrics
     let system = System::plan(Database::Sqlite).measured().start().await;
     system.scim().post("/Users", &user("first")).await.expect(201);
     system.workers[0].pause();
-    let posts = (0..300).map(|number| system.scim().post_owned("/Users", user(&format!("person-{number}"))));
+    let posts = (0..300).map(|number| create(system.scim(), format!("person-{number}")));
     let posts = tokio::spawn(join_all(posts.collect::<Vec<_>>()));
     let waits = |status: &Value| {
         let interactive = lane(status, "interactive");
@@ -110,7 +114,7 @@ async fn a_paused_lane_is_not_pulled_and_others_are() {
     assert_eq!(told_paused["problems"], json!([format!("lane interactive is paused ({reason})")]));
     // A pull that was under way when the lane was paused has ended by then.
     tokio::time::sleep(Duration::from_millis(1200)).await;
-    let post = tokio::spawn(system.scim().post_owned("/Users", user("bob")));
+    let post = tokio::spawn(create(system.scim(), "bob".to_owned()));
     let off = json!([{ "op": "replace", "path": "active", "value": false }]);
     scim.patch(&format!("/Users/{id}"), off).await.expect(200);
     let waits = |status: &Value| lane(status, "interactive")["pending"] == 1;

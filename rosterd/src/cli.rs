@@ -1,6 +1,7 @@
 //! The command line: what there is, what it exits with.
 
 mod audit;
+mod check;
 mod connection;
 mod dead_letters;
 mod failure;
@@ -56,6 +57,8 @@ enum Command {
     Simulate(simulate::SimulateArgs),
     /// Say how the whole system is.
     Status(status::Args),
+    /// Say whether the system is set up as it has to be.
+    Check(check::Args),
     /// List the lanes of the log, pause one, let it go on.
     Lane(OperatorCommand<lane::Action>),
     /// Create, list, show and enable workspaces.
@@ -114,6 +117,7 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         Command::Status(args) => {
             return Ok(if status::run(args).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
+        Command::Check(args) => return Ok(if check::run(args).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
         Command::Audit(args) => return Ok(if audit::run(args).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
         Command::Guard(Guard { uid, gid, remove, command }) => {
             return Ok(servers::guard::main(&command, uid.zip(gid), remove.as_deref()));
@@ -144,6 +148,29 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// The commands by which operators see and steer a running system.
+    #[test]
+    fn the_help_of_each_command_for_a_running_system_has_an_example() {
+        for path in [
+            &["status"][..],
+            &["check"],
+            &["lane", "list"],
+            &["lane", "pause"],
+            &["lane", "resume"],
+            &["worker"],
+            &["worker", "list"],
+            &["worker", "drain"],
+        ] {
+            let mut command = Cli::command();
+            for name in path {
+                command = command.find_subcommand(name).unwrap().clone();
+            }
+            let help = command.render_long_help().to_string();
+            let example = format!("  rosterd {}", path.join(" "));
+            assert!(help.contains("Example") && help.contains(&example), "{help}");
+        }
+    }
+
     #[test]
     fn the_help_fits_on_one_screen() {
         let help = Cli::command().render_help().to_string();
@@ -157,6 +184,9 @@ mod tests {
               demo          Show everything at once, in a temporary folder
               dev           Keep a whole system running on this machine
               simulate      Play an identity provider and verify the result
+              status        Say how the whole system is
+              check         Say whether the system is set up as it has to be
+              lane          List the lanes of the log, pause one, let it go on
               workspace     Create, list, show and enable workspaces
               token         Create, list and revoke bearer tokens
               schema        Add a workspace's own schemas and list them
@@ -165,7 +195,7 @@ mod tests {
               audit         Prove that nothing was lost
               migrate       Bring the database's schema to a state
               ingress       Run one ingress
-              worker        Run one worker
+              worker        Run one worker; list them, drain one
               help          Print this message or the help of the given subcommand(s)
 
             Options:

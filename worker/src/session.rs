@@ -28,6 +28,7 @@ use crate::log::lane_pauses;
 use crate::log::leftovers::Leftovers;
 use crate::log::pull::LanePull;
 use crate::rpc::answered::AnsweredCreates;
+use crate::rpc::balance::draw_in_turn;
 use crate::rpc::credential_projection::CredentialProjection;
 use crate::rpc::lanes;
 use crate::rpc::outcomes::Outcomes;
@@ -83,6 +84,7 @@ impl Session {
 
         let (tell_paused, paused) = watch::channel(lane_pauses::read(&bucket).await?);
         services.tasks.spawn(lane_pauses::follow(bucket.clone(), tell_paused, session.clone()));
+        services.tasks.spawn(draw_in_turn(log.clone(), bucket.clone(), session.clone()));
         let (client, namespace) = (self.connection.client().clone(), self.config.broker.namespace.clone());
         lanes::answer(client, namespace, bucket, session.clone()).await?;
 

@@ -53,7 +53,9 @@ async fn follow(
 ) -> Result<(), WatchError> {
     let open = async {
         let bucket = context.get_key_value(namespace.config_bucket()).await?;
-        let is_empty = bucket.status().await?.values() == 0;
+        // The bucket has other keys, too.
+        let mut tokens = bucket.stream.info_with_subjects(format!("$KV.{}.{KEY_PREFIX}*", bucket.name)).await?;
+        let is_empty = tokens.next().await.is_none();
         let entries = bucket.watch_with_history(format!("{KEY_PREFIX}*")).await?;
         Ok::<_, WatchError>((entries, is_empty))
     };
