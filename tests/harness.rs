@@ -10,6 +10,7 @@ mod haproxy;
 mod part;
 mod postgresql;
 mod process;
+pub(crate) mod program;
 pub(crate) mod proxy;
 pub(crate) mod scim;
 mod servers;

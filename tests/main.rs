@@ -86,6 +86,8 @@ mod schemas;
 #[cfg(test)]
 mod shutdown;
 #[cfg(test)]
+mod status;
+#[cfg(test)]
 mod supervision;
 #[cfg(test)]
 mod timezone;

@@ -12,6 +12,7 @@ use protocol::profile::Profile;
 use protocol::scim::dialect::Dialect;
 
 use crate::error::ApiError;
+use crate::metrics::METRICS;
 use crate::state::AppState;
 
 /// The holder of a valid token.
@@ -45,7 +46,12 @@ pub(crate) async fn authenticate(State(state): State<AppState>, mut request: Req
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
-        Err(error) => error.into_response(),
+        Err(error) => {
+            if matches!(error, ApiError::Unauthorized) {
+                METRICS.unauthorized.add_one();
+            }
+            error.into_response()
+        }
     }
 }
 

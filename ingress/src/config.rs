@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use clap::Parser;
+use runtime::operations::OperationsSettings;
 use runtime::settings::BrokerSettings;
 use runtime::telemetry::LogFormat;
 
@@ -23,6 +24,10 @@ pub struct Config {
     /// What every location in an answer begins with, as providers reach this server [default: `http://` and the address].
     #[arg(long, env = "ROSTERD_PUBLIC_URL", value_parser = public_url)]
     pub public_url: Option<String>,
+
+    /// Where probes and metrics are served.
+    #[command(flatten)]
+    pub operations: OperationsSettings,
 
     /// Where the broker is.
     #[command(flatten)]

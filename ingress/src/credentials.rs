@@ -65,6 +65,11 @@ impl Credentials {
         }
     }
 
+    /// How many credentials are projected.
+    pub(crate) fn count(&self) -> u64 {
+        u64::try_from(locked(&self.watched).len()).unwrap_or(u64::MAX)
+    }
+
     /// Takes over a projected credential, unless a newer one is known.
     pub fn learn(&self, credential: Credential) {
         let mut watched = locked(&self.watched);

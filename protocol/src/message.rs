@@ -10,4 +10,5 @@ pub mod lane;
 pub mod operator;
 pub mod outcome;
 pub mod query;
+pub mod status;
 pub mod subject;

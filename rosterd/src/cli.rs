@@ -1,15 +1,20 @@
 //! The command line: what there is, what it exits with.
 
 mod audit;
+mod check;
 mod connection;
 mod dead_letters;
 mod failure;
+mod lane;
 pub mod management;
 mod migrate;
 pub mod output;
 mod schema;
+mod status;
+mod statuses;
 mod token;
 mod user;
+mod worker;
 mod workspace;
 
 use std::ffi::OsString;
@@ -53,6 +58,12 @@ enum Command {
     Dev(dev::DevArgs),
     /// Play an identity provider and verify the result.
     Simulate(simulate::SimulateArgs),
+    /// Say how the whole system is.
+    Status(status::Args),
+    /// Say whether the system is set up as it has to be.
+    Check(check::Args),
+    /// List the lanes of the log, pause one, let it go on.
+    Lane(OperatorCommand<lane::Action>),
     /// Create, list, show and enable workspaces.
     Workspace(OperatorCommand<workspace::Action>),
     /// Create, list and revoke bearer tokens.
@@ -69,8 +80,8 @@ enum Command {
     Migrate(migrate::Args),
     /// Run one ingress.
     Ingress(Box<ingress::Config>),
-    /// Run one worker.
-    Worker(Box<worker::config::Config>),
+    /// Run one worker; list them, drain one.
+    Worker(Box<worker::Args>),
     /// Run a command that ends when standard input closes.
     #[command(name = "__guard", hide = true)]
     Guard(Guard),
@@ -106,10 +117,15 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(args) => return Ok(if demo::run(args).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
         Command::Simulate(args) => return Ok(args.execute().await?),
+        Command::Status(args) => {
+            return Ok(if status::run(args).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Command::Check(args) => return Ok(if check::run(args).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
         Command::Audit(args) => return Ok(if audit::run(args).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
         Command::Guard(Guard { uid, gid, remove, command }) => {
             return Ok(servers::guard::main(&command, uid.zip(gid), remove.as_deref()));
         }
+        Command::Lane(args) => lane::run(args).await?,
         Command::Dev(args) => dev::run(args).await?,
         Command::Workspace(args) => workspace::run(args).await?,
         Command::Token(args) => token::run(args).await?,
@@ -118,7 +134,7 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         Command::DeadLetters(args) => dead_letters::run(args).await?,
         Command::Migrate(args) => migrate::run(args).await?,
         Command::Ingress(config) => ingress::run(*config).await?,
-        Command::Worker(config) => worker::run(*config).await?,
+        Command::Worker(args) => worker::run(*args).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -135,6 +151,29 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// The commands by which operators see and steer a running system.
+    #[test]
+    fn the_help_of_each_command_for_a_running_system_has_an_example() {
+        for path in [
+            &["status"][..],
+            &["check"],
+            &["lane", "list"],
+            &["lane", "pause"],
+            &["lane", "resume"],
+            &["worker"],
+            &["worker", "list"],
+            &["worker", "drain"],
+        ] {
+            let mut command = Cli::command();
+            for name in path {
+                command = command.find_subcommand(name).unwrap().clone();
+            }
+            let help = command.render_long_help().to_string();
+            let example = format!("  rosterd {}", path.join(" "));
+            assert!(help.contains("Example") && help.contains(&example), "{help}");
+        }
+    }
+
     #[test]
     fn the_help_fits_on_one_screen() {
         let help = Cli::command().render_help().to_string();
@@ -148,6 +187,9 @@ mod tests {
               demo          Show everything at once, in a temporary folder
               dev           Keep a whole system running on this machine
               simulate      Play an identity provider and verify the result
+              status        Say how the whole system is
+              check         Say whether the system is set up as it has to be
+              lane          List the lanes of the log, pause one, let it go on
               workspace     Create, list, show and enable workspaces
               token         Create, list and revoke bearer tokens
               schema        Add a workspace's own schemas and list them
@@ -156,7 +198,7 @@ mod tests {
               audit         Prove that nothing was lost
               migrate       Bring the database's schema to a state
               ingress       Run one ingress
-              worker        Run one worker
+              worker        Run one worker; list them, drain one
               help          Print this message or the help of the given subcommand(s)
 
             Options:

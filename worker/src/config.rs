@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use runtime::operations::OperationsSettings;
 use runtime::settings::{BrokerSettings, DatabaseSettings};
 use runtime::telemetry::LogFormat;
 
@@ -16,6 +17,10 @@ pub struct Config {
     /// Where the broker is.
     #[command(flatten)]
     pub broker: BrokerSettings,
+
+    /// Where probes and metrics are served.
+    #[command(flatten)]
+    pub operations: OperationsSettings,
 
     /// Where the database is.
     #[command(flatten)]

@@ -5,6 +5,7 @@ pub(crate) mod consistency;
 pub(crate) mod declare;
 pub(crate) mod delivery;
 pub(crate) mod keep_alive;
+pub(crate) mod lane_pauses;
 pub(crate) mod leftovers;
 pub(crate) mod pull;
 #[cfg(test)]

@@ -32,7 +32,9 @@ fn of_call(error: &CallError) -> u8 {
             | ConnectErrorKind::Io
             | ConnectErrorKind::MaxReconnects => UNREACHABLE,
         },
-        CallError::Unanswered { .. } | CallError::Refused(OperatorError::Unavailable { .. }) => UNREACHABLE,
+        CallError::Unanswered { .. }
+        | CallError::NoProcess { .. }
+        | CallError::Refused(OperatorError::Unavailable { .. }) => UNREACHABLE,
         CallError::Refused(OperatorError::NotFound { .. }) => NOT_FOUND,
         CallError::Refused(OperatorError::Conflict { .. } | OperatorError::Invalid { .. })
         | CallError::Settings(_)

@@ -48,6 +48,12 @@ pub enum CallError {
         /// Where it was asked.
         namespace: Namespace,
     },
+    /// No answer to a question that all processes answer.
+    #[error("no ingress and no worker answers in namespace {namespace}: is one running?")]
+    NoProcess {
+        /// Where they were asked.
+        namespace: Namespace,
+    },
     /// The call was refused.
     #[error(transparent)]
     Refused(#[from] OperatorError),
@@ -78,6 +84,16 @@ impl Management {
         let connected = options.connect(servers).await;
         let client = connected.map_err(|source| CallError::Connect { source })?;
         Ok(Self { client, namespace: broker.namespace.clone() })
+    }
+
+    /// The connection, for questions that are no calls.
+    pub(super) const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Where the system is.
+    pub(super) const fn namespace(&self) -> &Namespace {
+        &self.namespace
     }
 
     /// Makes a call.

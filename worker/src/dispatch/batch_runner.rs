@@ -20,8 +20,9 @@ use crate::dispatch::recent_sequences::RecentSequences;
 use crate::log::Log;
 use crate::log::acknowledge::Settlement;
 use crate::log::delivery::{Content, Delivery};
+use crate::metrics::METRICS;
 use crate::rpc::outcomes;
-use crate::store::{Class, CopyReason, DeadMessage, SettledCopy, Store, StoreError};
+use crate::store::{Class, CopyReason, DeadMessage, SettledCopy, Store, StoreError, to_u64};
 
 /// What a batch needs.
 pub(crate) struct BatchRunner {
@@ -58,7 +59,10 @@ pub(crate) struct BatchResult {
 impl BatchRunner {
     /// Applies deliveries of one lane. Those whose predecessor is not settled are held.
     pub(crate) async fn batch(self: Arc<Self>, deliveries: Vec<Delivery>) -> BatchResult {
-        let mut end = match self.unsettled_predecessors(&deliveries).await {
+        let began = Instant::now();
+        let missing = self.unsettled_predecessors(&deliveries).await;
+        METRICS.batch_duration.observe(["predecessors"], began.elapsed().as_secs_f64());
+        let mut end = match missing {
             Ok(missing) => self.carry_out(deliveries, missing).await,
             Err(error) => self.not_now(deliveries, &error).await,
         };
@@ -154,6 +158,7 @@ impl BatchRunner {
                 );
             }
         }
+        METRICS.too_new.add(to_u64(deliveries.len()));
         self.log.hand_back(deliveries, Settlement::TooNew).await;
     }
 

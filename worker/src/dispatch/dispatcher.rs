@@ -17,6 +17,7 @@ use crate::dispatch::held::Held;
 use crate::dispatch::schedule::{FreeSlots, Schedule, Waiting};
 use crate::log::acknowledge::Settlement;
 use crate::log::delivery::Delivery;
+use crate::metrics::METRICS;
 
 /// How many commands are enough to bring along together: with their predecessors they are many more, and what just came
 /// in waits for their transaction where the database has one writer.
@@ -44,6 +45,8 @@ pub(crate) struct Dispatcher {
     slots: usize,
     /// Whether due chains go before what waits in the lanes.
     chains_turn: bool,
+    /// Since when batches run that were not counted as busy time yet.
+    busy_since: Option<Instant>,
     open: watch::Sender<bool>,
     renumbered: CancellationToken,
 }
@@ -96,8 +99,8 @@ impl Dispatcher {
         renumbered: CancellationToken,
     ) -> Self {
         let (schedule, queues, held, running) = Default::default();
-        let (in_work, taken, chains_turn) = (HashSet::new(), HashMap::new(), true);
-        Self { work, schedule, queues, held, running, in_work, taken, slots, chains_turn, open, renumbered }
+        let (in_work, taken, chains_turn, busy_since) = (HashSet::new(), HashMap::new(), true, None);
+        Self { work, schedule, queues, held, running, in_work, taken, slots, chains_turn, busy_since, open, renumbered }
     }
 
     /// Works until all lanes have ended and everything that they delivered is settled or handed back.
@@ -123,11 +126,33 @@ impl Dispatcher {
                 () = sleep_until(wake) => {}
             }
             self.start_batches();
+            self.tell();
         }
         // What waits for a predecessor that cannot be had now would wait here for ever.
         let held = self.held.take_all();
         info!(handed_back = held.len(), "all deliveries are settled or handed back");
+        self.tell();
         self.work.log.hand_back(held, Settlement::Crowded).await;
+    }
+
+    /// Says what there is to do, for operators.
+    fn tell(&mut self) {
+        let Waiting { urgent, interactive, bulk } = self.queues.waiting();
+        let [failed, locked, waiting] = self.held.parked();
+        let metrics = &METRICS.dispatch;
+        metrics.queued.set_count(urgent + interactive + bulk);
+        metrics.in_flight.set_count(self.in_work.len());
+        metrics.held.set_count(self.held.count());
+        metrics.parked_failed.set_count(failed);
+        metrics.parked_locked.set_count(locked);
+        metrics.parked_waiting.set_count(waiting);
+        metrics.batches.set_count(self.running.len());
+        metrics.turned();
+        let now = Instant::now();
+        if let Some(since) = self.busy_since {
+            metrics.busy.add(u64::try_from(now.duration_since(since).as_micros()).unwrap_or(0));
+        }
+        self.busy_since = (!self.running.is_empty()).then_some(now);
     }
 
     fn has_work(&self) -> bool {

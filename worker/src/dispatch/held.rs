@@ -94,6 +94,25 @@ impl Held {
         refused
     }
 
+    /// How many commands are held.
+    pub(crate) const fn count(&self) -> usize {
+        self.count
+    }
+
+    /// How many chains are parked: those that failed by themselves, those that wait for a lock, all others.
+    pub(crate) fn parked(&self) -> [usize; 3] {
+        let mut parked = [0; 3];
+        let [failed, locked, waiting] = &mut parked;
+        for parking in self.parked.values() {
+            match parking {
+                Parking { alone: true, .. } => *failed += 1,
+                Parking { locked: true, .. } => *locked += 1,
+                Parking { .. } => *waiting += 1,
+            }
+        }
+        parked
+    }
+
     /// Whether a command of its resource is parked.
     pub(crate) fn is_parked(&self, delivery: &Delivery) -> bool {
         !self.parked.is_empty() && Chain::of(delivery).is_some_and(|chain| self.parked.contains_key(&chain))

@@ -19,7 +19,7 @@ const UNUSED: Duration = Duration::from_secs(1);
 /// anew all the time.
 const DOUBT_INTERVAL: Duration = Duration::from_secs(1);
 /// A frozen worker frees its rows after the first; the second keeps everybody's waits bounded.
-const POSTGRES_SETTINGS: [(&str, &str); 2] =
+pub(super) const POSTGRES_SETTINGS: [(&str, &str); 2] =
     [("idle_in_transaction_session_timeout", "3s"), ("statement_timeout", "10s")];
 /// How long a batch waits for a row: everything in it waits with it. Afterwards it is applied without the commands that
 /// need the row.
