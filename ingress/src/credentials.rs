@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use protocol::credential::{Credential, Token};
 use protocol::id::{TokenId, WorkspaceId};
-use protocol::message::query::{Answer, Query};
+use protocol::message::query::GetCredential;
 use protocol::profile::Profile;
 use protocol::time::Timestamp;
 use runtime::clock;
@@ -97,10 +97,8 @@ impl Credentials {
             // Another request may have asked while this one waited.
             known = self.recently_asked(&key);
             if known.is_none() {
-                let query = Query::Credential { token: token.id().clone() };
-                let Answer::Credential { credential } = gateway.ask(workspace, query).await? else {
-                    return Err(unanswered);
-                };
+                let query = GetCredential { token: token.id().clone() };
+                let Ok(credential) = gateway.ask(workspace, query).await else { return Err(unanswered) };
                 let asked = Asked { credential, at: Instant::now() };
                 self.remember(key, asked.clone());
                 known = Some(asked);

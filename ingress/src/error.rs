@@ -3,7 +3,6 @@
 use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
 use http::header::{HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
-use protocol::message::query::Answer;
 use protocol::scim::error::ScimError;
 
 use crate::gateway::GatewayError;
@@ -63,22 +62,8 @@ pub(crate) fn refusal_of(error: &GatewayError) -> ScimError {
         GatewayError::Timeout { .. } | GatewayError::LogFull | GatewayError::StoresNothing => 503,
         GatewayError::TooManyRequests => 429,
         GatewayError::TooLarge { .. } => 413,
-        GatewayError::Encode(_) | GatewayError::UnexpectedAnswer => 500,
+        GatewayError::Encode(_) => 500,
+        GatewayError::Refused(refused) => return refused.clone(),
     };
     ScimError::new(status, error.to_string())
-}
-
-/// An answer that is not the one that was asked for.
-pub(crate) fn refusal(answer: Answer) -> ApiError {
-    match answer {
-        Answer::Refused { error } => error.into(),
-        Answer::Unavailable => GatewayError::Timeout { queued: None }.into(),
-        Answer::Resource { .. }
-        | Answer::NotModified { .. }
-        | Answer::List { .. }
-        | Answer::Members { .. }
-        | Answer::Fate { .. }
-        | Answer::Profile { .. }
-        | Answer::Credential { .. } => GatewayError::UnexpectedAnswer.into(),
-    }
 }

@@ -9,7 +9,7 @@ use protocol::message::envelope::{Envelope, FORMAT_VERSION};
 use protocol::message::lane::Lane;
 use protocol::message::operator::{OperatorError, Timezone, UserSetTimezone};
 use protocol::message::outcome::Outcome;
-use protocol::message::query::{Answer, Query};
+use protocol::message::query::{GetProfile, ListResources};
 use protocol::ownership::Source;
 use protocol::scim::error::ScimError;
 use protocol::scim::filter::{Filter, TypeFilter};
@@ -61,12 +61,12 @@ async fn set_timezone(state: &AppState, payload: &[u8]) -> Result<Timezone, Oper
     let envelope = envelope(state, workspace, extensions, user, zone)?;
     let lane = Lane::of(ResourceType::User, &envelope.body);
     let timing = state.settings.timing(Instant::now(), Instant::now());
-    match state.apply(envelope, lane, timing).await.map_err(unavailable)? {
+    match state.apply(envelope, lane, timing).await.map_err(failed)? {
         Outcome::Updated { resource } => Ok(Timezone { user, zone: zone_of(&resource) }),
         Outcome::Rejected { error } => Err(refused(error)),
         Outcome::Superseded => Err(refused(ScimError::superseded())),
         Outcome::Created { .. } | Outcome::UpdatedWithoutBody { .. } | Outcome::Deleted | Outcome::Duplicate { .. } => {
-            Err(unavailable(GatewayError::UnexpectedAnswer))
+            Err(OperatorError::Unavailable { detail: "a worker's answer does not fit the question".to_owned() })
         }
     }
 }
@@ -94,20 +94,14 @@ async fn resolve(state: &AppState, workspace: &WorkspaceId, user: &str) -> Resul
     let paging = Paging::Index(Page::new(Some(1), Some(1)));
     let lists = vec![TypeFilter { resource_type: ResourceType::User, filter: Some(filter) }];
     let base_url = state.settings.base_url(workspace);
-    let query = Query::List { lists, base_url, sort: None, paging, joined: Include::NONE };
-    match state.gateway.ask(workspace, query).await.map_err(unavailable)? {
-        Answer::List { resources, .. } => resources.first().map(|found| found.id).ok_or_else(no_such_user),
-        Answer::Refused { error } => Err(refused(error)),
-        _ => Err(unavailable(GatewayError::UnexpectedAnswer)),
-    }
+    let query = ListResources { lists, base_url, sort: None, paging, joined: Include::NONE };
+    let page = state.gateway.ask(workspace, query).await.map_err(failed)?;
+    page.resources.first().map(|found| found.id).ok_or_else(no_such_user)
 }
 
 /// The workspace's own schemas: what the user has of them is written again with this change.
 async fn extensions(state: &AppState, workspace: &WorkspaceId) -> Result<Extensions, OperatorError> {
-    match state.gateway.ask(workspace, Query::Profile).await.map_err(unavailable)? {
-        Answer::Profile { profile } => Ok(profile.extensions),
-        _ => Err(unavailable(GatewayError::UnexpectedAnswer)),
-    }
+    Ok(state.gateway.ask(workspace, GetProfile {}).await.map_err(failed)?.extensions)
 }
 
 fn envelope(
@@ -157,9 +151,11 @@ fn refused(error: ScimError) -> OperatorError {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "reads as map_err(unavailable)")]
-fn unavailable(error: GatewayError) -> OperatorError {
-    OperatorError::Unavailable { detail: error.to_string() }
+fn failed(error: GatewayError) -> OperatorError {
+    match error {
+        GatewayError::Refused(error) => refused(error),
+        error => OperatorError::Unavailable { detail: error.to_string() },
+    }
 }
 
 #[cfg(test)]

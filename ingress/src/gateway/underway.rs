@@ -7,7 +7,7 @@ use bytes::Bytes;
 use protocol::id::Namespace;
 use protocol::message::lane::Lane;
 use protocol::message::outcome::Outcome;
-use protocol::message::query::{Answer, Fate, Query};
+use protocol::message::query::{Fate, GetFate, TypedQuery};
 use runtime::connection::Connection;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::Instrument;
@@ -235,11 +235,9 @@ impl Parts {
     }
 
     async fn ask(&self) -> Option<Fate> {
-        let query = Query::Fate { operation: self.command.operation, sequence: self.sequence };
-        match self.shared.asking.once(&self.command.workspace, &query).await {
-            Ok(Answer::Fate { fate }) => Some(fate),
-            Ok(_) | Err(_) => None,
-        }
+        let query = GetFate { operation: self.command.operation, sequence: self.sequence }.into();
+        let answer = self.shared.asking.once(&self.command.workspace, &query).await.ok()?;
+        GetFate::reply(answer).ok()
     }
 
     /// "Queued" is said only of what a worker has read as valid.

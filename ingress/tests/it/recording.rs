@@ -76,7 +76,7 @@ impl Gateway for Recording {
         Box::pin(async {})
     }
 
-    fn ask<'a>(&'a self, workspace: &'a WorkspaceId, query: Query) -> BoxFuture<'a, Result<Answer, GatewayError>> {
+    fn send<'a>(&'a self, workspace: &'a WorkspaceId, query: Query) -> BoxFuture<'a, Result<Answer, GatewayError>> {
         self.asked.lock().unwrap().push((workspace.clone(), query));
         let answer = self.answers.lock().unwrap().pop_front();
         Box::pin(async { answer.ok_or(GatewayError::Timeout { queued: None }) })

@@ -116,24 +116,14 @@ const fn invalid(detail: String) -> OperatorError {
 }
 
 /// Why a call was not carried out.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 enum Failure {
     /// It is refused.
-    Refused(OperatorError),
+    #[error(transparent)]
+    Refused(#[from] OperatorError),
     /// The database failed.
-    Store(StoreError),
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<OperatorError> for Failure {
-    fn from(error: OperatorError) -> Self {
-        Self::Refused(error)
-    }
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// A refusal is an answer; only failures of the database are redone.

@@ -5,7 +5,7 @@ use protocol::message::operator::{
     NewToken, OperatorError, TokenCreate, TokenList, TokenRevoke, WorkspaceCreate, WorkspaceEnable, WorkspaceList,
     WorkspaceShow,
 };
-use protocol::message::query::{Answer, Query};
+use protocol::message::query::GetCredential;
 use worker::rpc::operator::Operator;
 
 use crate::log::{Log, NOW, new_group, new_user};
@@ -17,10 +17,7 @@ fn token(n: u8) -> NewToken {
 }
 
 async fn credential_is_known(db: &TestDatabase, workspace: &str, n: u8) -> bool {
-    match db.ask(workspace, Query::Credential { token: token(n).id }).await {
-        Answer::Credential { credential } => credential.is_some(),
-        other => panic!("{other:?}"),
-    }
+    db.ask(workspace, GetCredential { token: token(n).id }).await.is_some()
 }
 
 #[tokio::test]

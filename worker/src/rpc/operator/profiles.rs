@@ -12,11 +12,8 @@ use crate::store::entity::{credential, schema, workspace};
 use crate::store::{Context, Store, StoreError, commit, profiles};
 
 /// Adds a schema, or replaces the one of the same URN by one that continues it.
-pub(super) async fn add_schema(
-    store: &Store,
-    SchemaAdd { workspace: id, schema: added }: &SchemaAdd,
-    now: Timestamp,
-) -> Result<Vec<ExtensionJson>, Failure> {
+pub(super) async fn add_schema(store: &Store, call: &SchemaAdd, now: Timestamp) -> Result<Vec<ExtensionJson>, Failure> {
+    let SchemaAdd { workspace: id, schema: added } = call;
     added.check().map_err(|detail| OperatorError::Invalid { detail })?;
     let transaction = store.begin().await?;
     super::find_locked(&transaction, id).await?.ok_or_else(|| super::not_found(id))?;
@@ -33,7 +30,7 @@ pub(super) async fn add_schema(
     write.exec_without_returning(&transaction).await.context("adding a schema")?;
     announce(&transaction, id).await?;
     commit(transaction).await?;
-    all_schemas(store, id).await
+    list_schemas(store, &SchemaList { workspace: id.clone() }, now).await
 }
 
 /// Whether there is room for the schema, and resources that follow its predecessor follow it, too.
@@ -54,13 +51,10 @@ fn fits(present: &[(String, ExtensionJson)], added: &ExtensionJson) -> Result<()
 /// The workspace's own schemas, by URN.
 pub(super) async fn list_schemas(
     store: &Store,
-    SchemaList { workspace: id }: &SchemaList,
+    call: &SchemaList,
     _: Timestamp,
 ) -> Result<Vec<ExtensionJson>, Failure> {
-    all_schemas(store, id).await
-}
-
-async fn all_schemas(store: &Store, id: &WorkspaceId) -> Result<Vec<ExtensionJson>, Failure> {
+    let id = &call.workspace;
     let doing = "reading a workspace";
     let found = workspace::Entity::find_by_id(id.as_str()).one(store.reader()).await.context(doing)?;
     found.ok_or_else(|| super::not_found(id))?;
@@ -71,9 +65,10 @@ async fn all_schemas(store: &Store, id: &WorkspaceId) -> Result<Vec<ExtensionJso
 /// Chooses the dialect, or leaves it to detection.
 pub(super) async fn choose_dialect(
     store: &Store,
-    WorkspaceDialect { workspace: id, dialect }: &WorkspaceDialect,
+    call: &WorkspaceDialect,
     now: Timestamp,
 ) -> Result<Workspace, Failure> {
+    let WorkspaceDialect { workspace: id, dialect } = call;
     let transaction = store.begin().await?;
     let row = super::find_locked(&transaction, id).await?.ok_or_else(|| super::not_found(id))?;
     let version = row.version.saturating_add(1);
@@ -88,11 +83,8 @@ pub(super) async fn choose_dialect(
 }
 
 /// Remembers which dialect the workspace's requests speak.
-pub(super) async fn see_dialect(
-    store: &Store,
-    DialectSeen { workspace: id, dialect: seen }: &DialectSeen,
-    _: Timestamp,
-) -> Result<Workspace, Failure> {
+pub(super) async fn see_dialect(store: &Store, call: &DialectSeen, _: Timestamp) -> Result<Workspace, Failure> {
+    let DialectSeen { workspace: id, dialect: seen } = call;
     let transaction = store.begin().await?;
     let row = super::find_locked(&transaction, id).await?.ok_or_else(|| super::not_found(id))?;
     if row.seen_dialect.as_deref() == Some(seen.as_str()) {

@@ -19,11 +19,8 @@ use crate::store::{Context, Store, StoreError, commit};
 const MAX_LIVE: usize = 2;
 
 /// Adds a token beside the one in use.
-pub(super) async fn create(
-    store: &Store,
-    TokenCreate { workspace: id, token }: &TokenCreate,
-    now: Timestamp,
-) -> Result<Credential, Failure> {
+pub(super) async fn create(store: &Store, call: &TokenCreate, now: Timestamp) -> Result<Credential, Failure> {
+    let TokenCreate { workspace: id, token } = call;
     let transaction = store.begin().await?;
     let workspace = find_locked(&transaction, id).await?.ok_or_else(|| not_found(id))?;
     if !workspace.enabled {
@@ -45,22 +42,16 @@ pub(super) async fn create(
 }
 
 /// A workspace's tokens, newest first.
-pub(super) async fn list(
-    store: &Store,
-    TokenList { workspace: id }: &TokenList,
-    _: Timestamp,
-) -> Result<Vec<Credential>, Failure> {
+pub(super) async fn list(store: &Store, call: &TokenList, _: Timestamp) -> Result<Vec<Credential>, Failure> {
+    let id = &call.workspace;
     let known = workspace::Entity::find_by_id(id.as_str()).one(store.reader()).await.context("reading a workspace")?;
     known.ok_or_else(|| not_found(id))?;
     Ok(of_workspace(store.reader(), id).await?)
 }
 
 /// Ends a token at once. Doing it twice is doing it once.
-pub(super) async fn revoke(
-    store: &Store,
-    TokenRevoke { workspace: id, token }: &TokenRevoke,
-    now: Timestamp,
-) -> Result<Credential, Failure> {
+pub(super) async fn revoke(store: &Store, call: &TokenRevoke, now: Timestamp) -> Result<Credential, Failure> {
+    let TokenRevoke { workspace: id, token } = call;
     let doing = "revoking a token";
     let transaction = store.begin().await?;
     let found = credential::Entity::find_by_id(token.as_str())

@@ -15,11 +15,8 @@ use crate::store::fence::no_fence;
 use crate::store::{Context, Store, StoreError, commit, profiles};
 
 /// Adds a workspace, SCIM still off.
-pub(super) async fn create(
-    store: &Store,
-    WorkspaceCreate { workspace: id, name }: &WorkspaceCreate,
-    now: Timestamp,
-) -> Result<Workspace, Failure> {
+pub(super) async fn create(store: &Store, call: &WorkspaceCreate, now: Timestamp) -> Result<Workspace, Failure> {
+    let WorkspaceCreate { workspace: id, name } = call;
     let transaction = store.begin().await?;
     if find_locked(&transaction, id).await?.is_some() {
         return Err(OperatorError::Conflict { detail: format!("workspace {id} exists already") }.into());
@@ -48,11 +45,8 @@ pub(super) async fn list(store: &Store, _: &WorkspaceList, _: Timestamp) -> Resu
 }
 
 /// One workspace with its counts.
-pub(super) async fn show(
-    store: &Store,
-    WorkspaceShow { workspace: id }: &WorkspaceShow,
-    _: Timestamp,
-) -> Result<Workspace, Failure> {
+pub(super) async fn show(store: &Store, call: &WorkspaceShow, _: Timestamp) -> Result<Workspace, Failure> {
+    let id = &call.workspace;
     let doing = "reading a workspace";
     let row = workspace::Entity::find_by_id(id.as_str()).one(store.reader()).await.context(doing)?;
     let mut workspace = read(row.ok_or_else(|| not_found(id))?)?;
@@ -64,11 +58,8 @@ pub(super) async fn show(
 }
 
 /// Turns SCIM on and adds the first token.
-pub(super) async fn enable(
-    store: &Store,
-    WorkspaceEnable { workspace: id, token }: &WorkspaceEnable,
-    now: Timestamp,
-) -> Result<Workspace, Failure> {
+pub(super) async fn enable(store: &Store, call: &WorkspaceEnable, now: Timestamp) -> Result<Workspace, Failure> {
+    let WorkspaceEnable { workspace: id, token } = call;
     let transaction = store.begin().await?;
     let row = find_locked(&transaction, id).await?.ok_or_else(|| not_found(id))?;
     if row.enabled {
