@@ -26,7 +26,9 @@ impl Store {
         let numbering = self.numbering().await?;
         let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let highest = self.newest().await?.number;
-        let floor = log.into_iter().flat_map(|log| &log.lanes).map(|lane| lane.ack_floor).max();
+        let floor = log.into_iter().flat_map(|log| &log.lanes).map(|lane| lane.ack_floor).max().unwrap_or(0);
+        // What was acknowledged before the log was renumbered has an earlier number in SQL.
+        let acknowledged = Some(numbering.number(floor)).filter(|number| *number >= numbering.first());
         let dead_letters = dead_letter::Entity::find().count(self.reader()).await.context("counting dead letters")?;
         Ok(DatabaseAnswer {
             milliseconds,
@@ -35,7 +37,7 @@ impl Store {
             dead_letters,
             epoch: numbering.epoch,
             highest,
-            behind_log: numbering.number(floor.unwrap_or(0)).saturating_sub(highest),
+            behind_log: acknowledged.unwrap_or(0).saturating_sub(highest),
             balance: None,
         })
     }
