@@ -49,9 +49,9 @@ pub(crate) struct DispatchMetrics {
     pub(crate) in_flight: Gauge,
     pub(crate) queued: Gauge,
     pub(crate) held: Gauge,
-    pub(crate) parked_locked: Gauge,
-    pub(crate) parked_failed: Gauge,
-    pub(crate) parked_waiting: Gauge,
+    parked_locked: Gauge,
+    parked_failed: Gauge,
+    parked_waiting: Gauge,
     pub(crate) batches: Gauge,
     /// In which a batch ran, in microseconds.
     pub(crate) busy: Counter,
@@ -107,8 +107,11 @@ impl DispatchMetrics {
         }
     }
 
-    /// The dispatcher has done something.
-    pub(crate) fn turned(&self) {
+    /// The dispatcher has done something, and has so many chains parked: failed, locked, waiting.
+    pub(crate) fn turned(&self, [failed, locked, waiting]: [usize; 3]) {
+        self.parked_failed.set_count(failed);
+        self.parked_locked.set_count(locked);
+        self.parked_waiting.set_count(waiting);
         self.turns.fetch_add(1, Ordering::Relaxed);
     }
 

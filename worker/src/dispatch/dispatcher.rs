@@ -168,16 +168,12 @@ impl Dispatcher {
     /// Says what there is to do, for operators.
     fn tell(&mut self) {
         let Waiting { urgent, interactive, bulk } = self.queues.waiting();
-        let [failed, locked, waiting] = self.held.parked();
         let metrics = &METRICS.dispatch;
         metrics.queued.set_count(urgent + interactive + bulk);
         metrics.in_flight.set_count(self.in_work.len());
         metrics.held.set_count(self.held.count());
-        metrics.parked_failed.set_count(failed);
-        metrics.parked_locked.set_count(locked);
-        metrics.parked_waiting.set_count(waiting);
         metrics.batches.set_count(self.running.len());
-        metrics.turned();
+        metrics.turned(self.held.parked());
         let now = Instant::now();
         if let Some(since) = self.busy_since {
             metrics.busy.add(u64::try_from(now.duration_since(since).as_micros()).unwrap_or(0));
