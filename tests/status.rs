@@ -84,7 +84,7 @@ async fn what_waits_while_workers_are_frozen_is_told_alike_by_status_and_metrics
     }
     within(TOLD_WITHIN, "all is well", async || (status(&system).await["healthy"] == true).then_some(())).await;
     let healthy = system.rosterd(&["status"]).await.expect_success().stdout;
-    assert!(healthy.starts_with("healthy: 1 ingresses and 1 workers, nothing waits"), "{healthy}");
+    assert!(healthy.starts_with("healthy: 1 ingress and 1 worker, nothing waits"), "{healthy}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -120,6 +120,8 @@ async fn a_paused_lane_is_not_pulled_and_others_are() {
     let waits = |status: &Value| lane(status, "interactive")["pending"] == 1;
     let pending = |page: &Metrics| page.value("rosterd_pending", &["lane=\"interactive\""]) > 0.5;
     told(&system, &system.workers[0], "the create waits", waits, pending).await;
+    let listed = system.rosterd_json(&["message", "list", "--pending"]).await;
+    assert_eq!(listed["messages"][0]["why"], format!("lane paused: {reason}"), "{listed:#}");
     system.workers[0].restart().await;
     assert!(!post.is_finished(), "a worker that starts knows of the pause");
     let resumed = system.rosterd_json(&["lane", "resume", "interactive"]).await;
@@ -172,6 +174,11 @@ async fn a_message_that_is_too_new_is_told_alike_by_status_and_metrics() {
             && page.value("rosterd_oldest_pending_seconds", &["lane=\"interactive\""]) > 0.5
     };
     told(&system, &system.workers[0], "the message waits", waits, measured).await;
+    let listed = system.rosterd_json(&["message", "list", "--pending"]).await;
+    assert_eq!(listed["messages"][0]["why"], "too new: form 9999 needs a newer worker", "{listed:#}");
+    assert_eq!(listed["messages"][0]["target"]["workspace"], "acme", "{listed:#}");
+    let checked = system.rosterd(&["check"]).await.expect_success().stdout;
+    assert!(checked.contains("current") && !checked.contains("WRONG"), "{checked}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

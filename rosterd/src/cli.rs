@@ -7,6 +7,7 @@ mod dead_letters;
 mod failure;
 mod lane;
 pub mod management;
+mod message;
 mod migrate;
 pub mod output;
 mod schema;
@@ -64,6 +65,8 @@ enum Command {
     Check(check::Args),
     /// List the lanes of the log, pause one, let it go on.
     Lane(OperatorCommand<lane::Action>),
+    /// List what the log holds, and why it waits.
+    Message(OperatorCommand<message::Action>),
     /// Create, list, show and enable workspaces.
     Workspace(OperatorCommand<workspace::Action>),
     /// Create, list and revoke bearer tokens.
@@ -126,6 +129,7 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
             return Ok(servers::guard::main(&command, uid.zip(gid), remove.as_deref()));
         }
         Command::Lane(args) => lane::run(args).await?,
+        Command::Message(args) => message::run(args).await?,
         Command::Dev(args) => dev::run(args).await?,
         Command::Workspace(args) => workspace::run(args).await?,
         Command::Token(args) => token::run(args).await?,
@@ -160,6 +164,7 @@ mod tests {
             &["lane", "list"],
             &["lane", "pause"],
             &["lane", "resume"],
+            &["message", "list"],
             &["worker"],
             &["worker", "list"],
             &["worker", "drain"],
@@ -190,6 +195,7 @@ mod tests {
               status        Say how the whole system is
               check         Say whether the system is set up as it has to be
               lane          List the lanes of the log, pause one, let it go on
+              message       List what the log holds, and why it waits
               workspace     Create, list, show and enable workspaces
               token         Create, list and revoke bearer tokens
               schema        Add a workspace's own schemas and list them

@@ -10,8 +10,6 @@ use runtime::metrics::{Counter, Counters, Gauge, Histograms, Page};
 use runtime::status::ProcessIdentity;
 use tokio::time::Instant;
 
-use crate::store::{PoolUse, Store};
-
 /// Upper bounds of how long something takes, in seconds.
 const SPANS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 /// Upper bounds of how many commands a batch has.
@@ -51,9 +49,9 @@ pub(crate) struct DispatchMetrics {
     pub(crate) in_flight: Gauge,
     pub(crate) queued: Gauge,
     pub(crate) held: Gauge,
-    pub(crate) parked_locked: Gauge,
-    pub(crate) parked_failed: Gauge,
-    pub(crate) parked_waiting: Gauge,
+    parked_locked: Gauge,
+    parked_failed: Gauge,
+    parked_waiting: Gauge,
     pub(crate) batches: Gauge,
     /// In which a batch ran, in microseconds.
     pub(crate) busy: Counter,
@@ -109,8 +107,11 @@ impl DispatchMetrics {
         }
     }
 
-    /// The dispatcher has done something.
-    pub(crate) fn turned(&self) {
+    /// The dispatcher has done something, and has so many chains parked: failed, locked, waiting.
+    pub(crate) fn turned(&self, [failed, locked, waiting]: [usize; 3]) {
+        self.parked_failed.set_count(failed);
+        self.parked_locked.set_count(locked);
+        self.parked_waiting.set_count(waiting);
         self.turns.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -171,7 +172,8 @@ pub(crate) struct Found<'a> {
     pub(crate) connection: &'a Connection,
     pub(crate) log: Option<LogStatus>,
     pub(crate) database: Option<DatabaseStatus>,
-    pub(crate) store: Option<&'a Store>,
+    /// Connections to the database, by purpose and state.
+    pub(crate) connections: Vec<([&'static str; 2], u64)>,
 }
 
 /// The page of all metrics.
@@ -235,10 +237,6 @@ fn of_database(page: &mut Page, found: &Found<'_>) {
     let drawn = METRICS.balance_drawn_at.get() > 0;
     let missing = drawn.then(|| METRICS.missing_sequences.get());
     page.gauge("rosterd_missing_sequences", "Messages that are not accounted for.", missing);
-    let pools = found.store.map(Store::pools).unwrap_or_default();
-    let connections = pools
-        .iter()
-        .flat_map(|PoolUse { purpose, idle, used }| [([*purpose, "idle"], *idle), ([*purpose, "used"], *used)]);
     let help = "Connections to the database.";
-    page.gauges("rosterd_database_connections", help, ["purpose", "state"], connections);
+    page.gauges("rosterd_database_connections", help, ["purpose", "state"], found.connections.iter().copied());
 }

@@ -183,8 +183,9 @@ impl Operations for Process {
     fn metrics(&self) -> Pin<Box<dyn Future<Output = String> + Send + '_>> {
         Box::pin(async move {
             let (log, database) = self.look(PAGE_PATIENCE).await;
-            let (identity, connection, store) = (&self.identity, &self.connection, self.store.get());
-            page(&Found { identity, connection, log, database, store })
+            let connections = self.store.get().map(Store::connections).unwrap_or_default();
+            let (identity, connection) = (&self.identity, &self.connection);
+            page(&Found { identity, connection, log, database, connections })
         })
     }
 

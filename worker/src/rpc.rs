@@ -8,4 +8,5 @@ pub(crate) mod fate;
 pub(crate) mod lanes;
 pub mod operator;
 pub(crate) mod outcomes;
+pub(crate) mod pending;
 pub(crate) mod queries;

@@ -31,6 +31,7 @@ use crate::rpc::answered::AnsweredCreates;
 use crate::rpc::balance::draw_in_turn;
 use crate::rpc::credential_projection::CredentialProjection;
 use crate::rpc::lanes;
+use crate::rpc::pending;
 use crate::rpc::queries::Queries;
 use crate::store::Store;
 
@@ -85,7 +86,9 @@ impl Session {
         services.tasks.spawn(lane_pauses::follow(bucket.clone(), tell_paused, session.clone()));
         services.tasks.spawn(draw_in_turn(log.clone(), bucket.clone(), session.clone()));
         let (client, namespace) = (self.connection.client().clone(), self.config.broker.namespace.clone());
-        lanes::answer(client, namespace, bucket, session.clone()).await?;
+        lanes::answer(client.clone(), namespace, bucket, session.clone()).await?;
+        let (ask, questions) = mpsc::channel(1);
+        pending::answer(client, log.clone(), ask, session.clone()).await?;
 
         let work = self.work(log.clone());
         let ends = Ends { session: session.clone(), renumbered: renumbered.clone() };
@@ -101,7 +104,7 @@ impl Session {
             lanes.spawn(pull.run(session.clone()));
         }
         drop((deliveries, gate));
-        let dispatcher = Dispatcher::new(work, self.slots, open, renumbered);
+        let dispatcher = Dispatcher::new(work, self.slots, open, renumbered, questions);
         ready();
         let (lost, ()) = tokio::join!(until_first_ends(lanes, &session), dispatcher.run(received));
         if lost {

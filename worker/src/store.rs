@@ -41,7 +41,6 @@ pub(crate) mod user_writes;
 
 pub use dead::DeadMessage;
 pub use error::{Class, StoreError};
-pub(crate) use look::PoolUse;
 pub use numbering::{Newest, Numbering};
 pub use settled::{CopyReason, SettledCopy};
 

@@ -71,6 +71,16 @@ impl Namespace {
         format!("{self}.lanes")
     }
 
+    /// Where any worker lists what the log holds.
+    pub fn pending_lists(&self) -> String {
+        format!("{self}.pending.list")
+    }
+
+    /// Where every worker says what of the log it has.
+    pub fn pending_in_workers(&self) -> String {
+        format!("{self}.pending.held")
+    }
+
     /// Where one ingress hears the outcomes of the commands that it accepted.
     pub fn outcomes(&self, ingress: &IngressId) -> String {
         format!("{self}.ingress.{ingress}.outcome")

@@ -259,7 +259,8 @@ fn sentence(statuses: &Statuses, problems: &[String]) -> String {
     };
     let (ingresses, workers) = (statuses.ingresses().count(), statuses.workers().count());
     if problems.is_empty() {
-        format!("healthy: {ingresses} ingresses and {workers} workers, {waits}")
+        let (of_ingress, of_worker) = (if ingresses == 1 { "" } else { "es" }, if workers == 1 { "" } else { "s" });
+        format!("healthy: {ingresses} ingress{of_ingress} and {workers} worker{of_worker}, {waits}")
     } else {
         format!("degraded: {}; {waits}", problems.join("; "))
     }

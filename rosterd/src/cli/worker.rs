@@ -65,8 +65,8 @@ async fn drain(management: &Management, instance: &str) -> anyhow::Result<()> {
     let is_name = !instance.is_empty() && instance.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     let subject = management.namespace().drain(instance);
     if !is_name || management.client().request(subject, "".into()).await.is_err() {
-        let what = format!("a worker {instance} that answers (`rosterd worker list` names them)");
-        return Err(CallError::Refused(OperatorError::NotFound { what }).into());
+        let absent = CallError::Refused(OperatorError::NotFound { what: format!("worker {instance}") });
+        return Err(anyhow::Error::from(absent).context("`rosterd worker list` names the workers that answer"));
     }
     crate::say(&format!("{instance} finishes what it has and leaves"));
     Ok(())

@@ -1,6 +1,6 @@
 //! The command line without a system: what it says, and what it exits with.
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn rosterd(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rosterd"));
@@ -52,4 +52,39 @@ fn migrating_without_a_database_says_which_setting_is_missing() {
     let output = rosterd(&["migrate", "status"], &[]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("ROSTERD_DATABASE_URL"));
+}
+
+#[test]
+fn a_command_whose_reader_has_gone_ends_quietly() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}?mode=rwc", folder.path().join("rosterd.db").display());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rosterd"));
+    command.args(["migrate", "up"]).env("ROSTERD_DATABASE_URL", url);
+    let mut running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(running.stdout.take());
+    let output = running.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}
+
+#[test]
+fn commands_for_a_running_system_say_what_is_missing() {
+    let broker = [("ROSTERD_NATS_URL", "nats://127.0.0.1:1")];
+    let commands: [&[&str]; 6] = [
+        &["status"],
+        &["check"],
+        &["worker", "list"],
+        &["worker", "drain", "w-1"],
+        &["lane", "list"],
+        &["message", "list", "--pending"],
+    ];
+    for arguments in commands {
+        let output = rosterd(arguments, &broker);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{arguments:?}: {said}");
+        assert!(said.contains("ROSTERD_NATS_URL") && output.stdout.is_empty(), "{arguments:?}: {said}");
+    }
+    assert_eq!(rosterd(&["lane", "pause", "urgent", "--reason", "x"], &broker).status.code(), Some(2));
+    assert_eq!(rosterd(&["lane", "pause", "bulk"], &broker).status.code(), Some(2), "a reason is needed");
+    assert_eq!(rosterd(&["message", "list"], &broker).status.code(), Some(2));
 }

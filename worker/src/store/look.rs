@@ -9,17 +9,6 @@ use super::connect::POSTGRES_SETTINGS;
 use super::entity::dead_letter;
 use super::{Context, DatabaseKind, Store, StoreError, to_u64};
 
-/// The connections of one purpose.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct PoolUse {
-    /// `write` or `read`.
-    pub(crate) purpose: &'static str,
-    /// Open and unused.
-    pub(crate) idle: u64,
-    /// In use.
-    pub(crate) used: u64,
-}
-
 impl DatabaseKind {
     /// The kind's word.
     pub const fn as_str(self) -> &'static str {
@@ -37,7 +26,9 @@ impl Store {
         let numbering = self.numbering().await?;
         let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let highest = self.newest().await?.number;
-        let floor = log.into_iter().flat_map(|log| &log.lanes).map(|lane| lane.ack_floor).max();
+        let floor = log.into_iter().flat_map(|log| &log.lanes).map(|lane| lane.ack_floor).max().unwrap_or(0);
+        // What was acknowledged before the log was renumbered has an earlier number in SQL.
+        let acknowledged = Some(numbering.number(floor)).filter(|number| *number >= numbering.first());
         let dead_letters = dead_letter::Entity::find().count(self.reader()).await.context("counting dead letters")?;
         Ok(DatabaseAnswer {
             milliseconds,
@@ -46,7 +37,7 @@ impl Store {
             dead_letters,
             epoch: numbering.epoch,
             highest,
-            behind_log: numbering.number(floor.unwrap_or(0)).saturating_sub(highest),
+            behind_log: acknowledged.unwrap_or(0).saturating_sub(highest),
             balance: None,
         })
     }
@@ -69,12 +60,18 @@ impl Store {
         Ok(true)
     }
 
-    /// How many connections are open.
-    pub(crate) fn pools(&self) -> Vec<PoolUse> {
-        [("write", &self.writer), ("read", &self.reader)].map(|(purpose, pool)| self.pool(purpose, pool)).to_vec()
+    /// How many connections are open, by purpose and state.
+    pub(crate) fn connections(&self) -> Vec<([&'static str; 2], u64)> {
+        let pools = [("write", &self.writer), ("read", &self.reader)];
+        let counted = pools.into_iter().flat_map(|(purpose, pool)| {
+            let (open, idle) = self.count(pool);
+            [([purpose, "idle"], idle), ([purpose, "used"], open.saturating_sub(idle))]
+        });
+        counted.collect()
     }
 
-    fn pool(&self, purpose: &'static str, connection: &DatabaseConnection) -> PoolUse {
+    /// How many connections of a pool are open, and how many of them are idle.
+    fn count(&self, connection: &DatabaseConnection) -> (u64, u64) {
         let (open, idle) = match self.kind() {
             DatabaseKind::Sqlite => {
                 let pool = connection.get_sqlite_connection_pool();
@@ -85,7 +82,6 @@ impl Store {
                 (pool.size(), pool.num_idle())
             }
         };
-        let idle = to_u64(idle);
-        PoolUse { purpose, idle, used: u64::from(open).saturating_sub(idle) }
+        (u64::from(open), to_u64(idle))
     }
 }
