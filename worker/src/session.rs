@@ -75,13 +75,6 @@ impl Session {
         services.until_drained(|end| keep_alive.clone().run(self.connection.clone(), end));
         services.until_drained(|end| reconcile(Arc::clone(&projection), self.store.clone(), end));
         let (open, gate) = watch::channel(true);
-        let queries = self.queries(projection, log.clone(), gate.clone());
-        let subscriptions = queries.subscribe().await?;
-        services.tasks.spawn(queries.run(subscriptions, session.clone()));
-        let answered = AnsweredCreates { client: self.connection.client().clone(), store: self.store.clone() };
-        let reports = answered.subscribe(&self.config.broker.namespace).await?;
-        services.tasks.spawn(answered.run(reports, session.clone()));
-
         let (tell_paused, paused) = watch::channel(lane_pauses::read(&bucket).await?);
         services.tasks.spawn(lane_pauses::follow(bucket.clone(), tell_paused, session.clone()));
         services.tasks.spawn(draw_in_turn(log.clone(), bucket.clone(), session.clone()));
@@ -89,6 +82,12 @@ impl Session {
         lanes::answer(client.clone(), namespace, bucket, session.clone()).await?;
         let (ask, questions) = mpsc::channel(1);
         pending::answer(client, log.clone(), ask, session.clone()).await?;
+        let queries = self.queries(projection, log.clone(), gate.clone());
+        let subscriptions = queries.subscribe().await?;
+        services.tasks.spawn(queries.run(subscriptions, session.clone()));
+        let answered = AnsweredCreates { client: self.connection.client().clone(), store: self.store.clone() };
+        let reports = answered.subscribe(&self.config.broker.namespace).await?;
+        services.tasks.spawn(answered.run(reports, session.clone()));
 
         let work = self.work(log.clone());
         let ends = Ends { session: session.clone(), renumbered: renumbered.clone() };
