@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use futures::StreamExt;
+use protocol::message::operator::Process;
 use protocol::message::pending::{PendingMessage, Waits, WhyWaits};
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -48,7 +49,7 @@ pub(super) async fn run(
 async fn listed(management: &Management) -> Result<Vec<PendingMessage>, CallError> {
     let namespace = management.namespace();
     let asked = management.client().request(namespace.pending_lists(), "".into()).await;
-    let reply = asked.map_err(|_| CallError::Unanswered { who: "worker", namespace: namespace.clone() })?;
+    let reply = asked.map_err(|_| CallError::Unanswered { process: Process::Worker, namespace: namespace.clone() })?;
     serde_json::from_slice(&reply.payload).map_err(|source| CallError::Message { source })
 }
 
