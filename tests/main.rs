@@ -88,3 +88,5 @@ mod supervision;
 #[cfg(test)]
 mod timezone;
 mod traces;
+#[cfg(test)]
+mod workspaces;

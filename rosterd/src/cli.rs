@@ -1,6 +1,7 @@
 //! The command line: what there is, what it exits with.
 
 mod audit;
+mod confirm;
 mod connection;
 mod dead_letters;
 mod failure;
@@ -50,7 +51,7 @@ enum Command {
     Dev(dev::DevArgs),
     /// Play an identity provider and verify the result.
     Simulate(simulate::SimulateArgs),
-    /// Create, list, show and enable workspaces.
+    /// Create, list, show, enable, pause and disable workspaces.
     Workspace(OperatorCommand<workspace::Action>),
     /// Create, list and revoke bearer tokens.
     Token(OperatorCommand<token::Action>),
@@ -145,7 +146,7 @@ mod tests {
               demo          Show everything at once, in a temporary folder
               dev           Keep a whole system running on this machine
               simulate      Play an identity provider and verify the result
-              workspace     Create, list, show and enable workspaces
+              workspace     Create, list, show, enable, pause and disable workspaces
               token         Create, list and revoke bearer tokens
               schema        Add a workspace's own schemas and list them
               user          Change people as the product does

@@ -57,15 +57,25 @@ calls_to_workers! {
     WorkspaceList "workspace-list" -> Vec<Workspace>;
     WorkspaceShow "workspace-show" -> Workspace;
     WorkspaceEnable "workspace-enable" -> Workspace;
+    WorkspacePause "workspace-pause" -> Workspace;
+    WorkspaceResume "workspace-resume" -> Workspace;
+    WorkspaceDisable "workspace-disable" -> Workspace;
     WorkspaceDialect "workspace-dialect" -> Workspace;
     DialectSeen "dialect-seen" -> Workspace;
     TokenCreate "token-create" -> Credential;
     TokenList "token-list" -> Vec<Credential>;
     TokenRevoke "token-revoke" -> Credential;
+    TokensUsed "tokens-used" -> ();
     SchemaAdd "schema-add" -> Vec<ExtensionJson>;
     SchemaList "schema-list" -> Vec<ExtensionJson>;
     DeadLetterList "dead-letter-list" -> DeadLetters;
     AuditBalance "audit-balance" -> Balance;
+}
+
+impl OperatorCall for WorkspaceBaseUrl {
+    const VERB: &'static str = "workspace-base-url";
+    const ANSWERED_BY: Process = Process::Ingress;
+    type Reply = String;
 }
 
 impl OperatorCall for UserSetTimezone {
@@ -101,6 +111,36 @@ pub struct WorkspaceEnable {
     pub workspace: WorkspaceId,
     /// The token to add.
     pub token: NewToken,
+}
+
+/// Answers every SCIM request of a workspace 503 from now on. A workspace that is paused already gets the new reason.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkspacePause {
+    /// Which one.
+    pub workspace: WorkspaceId,
+    /// Why, for other operators.
+    pub reason: String,
+}
+
+/// Serves a paused workspace's requests again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkspaceResume {
+    /// Which one.
+    pub workspace: WorkspaceId,
+}
+
+/// Turns SCIM off and revokes every token of the workspace, in one transaction. Users and groups stay.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkspaceDisable {
+    /// Which one.
+    pub workspace: WorkspaceId,
+}
+
+/// Asks for a workspace's Base URL, as ingresses write it into locations; the workspace need not exist.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkspaceBaseUrl {
+    /// Of which workspace.
+    pub workspace: WorkspaceId,
 }
 
 /// Chooses a workspace's dialect.
@@ -157,6 +197,25 @@ pub struct TokenRevoke {
     pub workspace: WorkspaceId,
     /// Which token.
     pub token: TokenId,
+    /// Whether it may be the last that opens the workspace.
+    #[serde(default)]
+    pub even_last: bool,
+}
+
+/// An ingress reports when tokens were last used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TokensUsed {
+    /// Which, and when.
+    pub uses: Vec<TokenUse>,
+}
+
+/// When a token was last used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TokenUse {
+    /// Which token.
+    pub token: TokenId,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// Adds a schema to those that a workspace's resources may follow, or replaces it by one that continues it. The reply holds
@@ -211,8 +270,14 @@ pub struct Workspace {
     pub id: WorkspaceId,
     /// Its name for people.
     pub name: String,
-    /// Whether SCIM requests are served.
+    /// Whether SCIM is on.
     pub enabled: bool,
+    /// Since when every SCIM request is answered 503; none if SCIM is not paused.
+    #[serde(default)]
+    pub paused_at: Option<Timestamp>,
+    /// Why it is paused.
+    #[serde(default)]
+    pub pause_reason: Option<String>,
     /// When it was created.
     pub created_at: Timestamp,
     /// The dialect that an operator chose.

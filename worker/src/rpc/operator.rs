@@ -4,7 +4,8 @@ use futures::future::BoxFuture;
 use protocol::id::WorkspaceId;
 use protocol::message::operator::{
     AuditBalance, DeadLetterList, DialectSeen, OperatorCall, OperatorError, SchemaAdd, SchemaList, TokenCreate,
-    TokenList, TokenRevoke, WorkspaceCreate, WorkspaceDialect, WorkspaceEnable, WorkspaceList, WorkspaceShow,
+    TokenList, TokenRevoke, TokensUsed, WorkspaceCreate, WorkspaceDialect, WorkspaceDisable, WorkspaceEnable,
+    WorkspaceList, WorkspacePause, WorkspaceResume, WorkspaceShow,
 };
 use protocol::time::Timestamp;
 use sea_orm::{DatabaseTransaction, EntityTrait, QuerySelect};
@@ -56,11 +57,15 @@ impl<'a> Operator<'a> {
             WorkspaceList::VERB => self.in_store(call, workspaces::list).await,
             WorkspaceShow::VERB => self.in_store(call, workspaces::show).await,
             WorkspaceEnable::VERB => self.projected(self.in_store(call, workspaces::enable).await).await,
+            WorkspacePause::VERB => self.projected(self.in_store(call, workspaces::pause).await).await,
+            WorkspaceResume::VERB => self.projected(self.in_store(call, workspaces::resume).await).await,
+            WorkspaceDisable::VERB => self.projected(self.in_store(call, workspaces::disable).await).await,
             WorkspaceDialect::VERB => self.projected(self.in_store(call, profiles::choose_dialect).await).await,
             DialectSeen::VERB => self.in_store(call, profiles::see_dialect).await,
             TokenCreate::VERB => self.projected(self.in_store(call, tokens::create).await).await,
             TokenList::VERB => self.in_store(call, tokens::list).await,
             TokenRevoke::VERB => self.projected(self.in_store(call, tokens::revoke).await).await,
+            TokensUsed::VERB => self.in_store(call, tokens::note_uses).await,
             SchemaAdd::VERB => self.projected(self.in_store(call, profiles::add_schema).await).await,
             SchemaList::VERB => self.in_store(call, profiles::list_schemas).await,
             DeadLetterList::VERB => self.in_store(call, dead_letters::list).await,

@@ -59,7 +59,7 @@ async fn two_tokens_live_side_by_side_and_a_revoked_one_is_unknown() {
         assert!(detail.contains(token(1).id.as_str()) || detail.contains(token(2).id.as_str()), "{detail}");
 
         assert!(credential_is_known(db, "acme", 1).await && !credential_is_known(db, "umbrella", 1).await);
-        let revoke = TokenRevoke { workspace: workspace(), token: token(1).id };
+        let revoke = TokenRevoke { workspace: workspace(), token: token(1).id, even_last: false };
         for _ in 0..2 {
             let revoked = db.call(revoke.clone()).await.unwrap();
             assert_eq!((revoked.version, revoked.revoked_at), (2, Some(NOW)));

@@ -106,10 +106,10 @@ pub(super) async fn see_dialect(
 }
 
 /// The profile travels with the workspace's credentials: raised versions make every ingress take it over.
-async fn announce(transaction: &DatabaseTransaction, id: &WorkspaceId) -> Result<(), StoreError> {
+pub(super) async fn announce(transaction: &DatabaseTransaction, id: &WorkspaceId) -> Result<(), StoreError> {
     let raise = credential::Entity::update_many()
         .col_expr(credential::Column::Version, Expr::col(credential::Column::Version).add(1))
         .filter(credential::Column::Workspace.eq(id.as_str()));
-    raise.exec(transaction).await.context("announcing how requests are read")?;
+    raise.exec(transaction).await.context("announcing how requests are served")?;
     Ok(())
 }

@@ -1,8 +1,9 @@
-//! Workspaces: create, list, show, enable.
+//! Workspaces: create, list, show, enable, pause, resume, disable.
 
 use protocol::id::WorkspaceId;
 use protocol::message::operator::{
-    OperatorError, Workspace, WorkspaceCreate, WorkspaceEnable, WorkspaceList, WorkspaceShow,
+    OperatorError, Workspace, WorkspaceCreate, WorkspaceDisable, WorkspaceEnable, WorkspaceList, WorkspacePause,
+    WorkspaceResume, WorkspaceShow,
 };
 use protocol::time::Timestamp;
 use sea_orm::{
@@ -33,6 +34,8 @@ pub(super) async fn create(
         updated_at: now.as_millis(),
         dialect: None,
         seen_dialect: None,
+        paused_at: None,
+        pause_reason: None,
     };
     let insert = workspace::Entity::insert(row.clone().into_active_model());
     insert.exec_without_returning(&transaction).await.context("creating a workspace")?;
@@ -63,7 +66,7 @@ pub(super) async fn show(
     Ok(workspace)
 }
 
-/// Turns SCIM on and adds the first token.
+/// Turns SCIM on and adds a token: the first, or the first since SCIM was turned off.
 pub(super) async fn enable(
     store: &Store,
     WorkspaceEnable { workspace: id, token }: &WorkspaceEnable,
@@ -75,15 +78,84 @@ pub(super) async fn enable(
         let detail = format!("workspace {id} is enabled already; `rosterd token create {id}` makes another token");
         return Err(OperatorError::Conflict { detail }.into());
     }
-    let (version, updated_at) = (row.version.saturating_add(1), now.as_millis());
-    let mut row = row.into_active_model();
+    let mut row = changed(row, now);
     row.enabled = Set(true);
-    row.version = Set(version);
-    row.updated_at = Set(updated_at);
     let row = row.update(&transaction).await.context("enabling a workspace")?;
     tokens::add(&transaction, id, token, now).await?;
     commit(transaction).await?;
     Ok(read(row)?)
+}
+
+/// Answers every request 503 from now on. What the log has is applied all the same.
+pub(super) async fn pause(
+    store: &Store,
+    WorkspacePause { workspace: id, reason }: &WorkspacePause,
+    now: Timestamp,
+) -> Result<Workspace, Failure> {
+    let reason = reason.trim();
+    if reason.is_empty() {
+        return Err(OperatorError::Invalid { detail: "a pause needs a reason, for other operators".to_owned() }.into());
+    }
+    set_pause(store, id, Some(reason), now).await
+}
+
+/// Serves requests again.
+pub(super) async fn resume(
+    store: &Store,
+    WorkspaceResume { workspace: id }: &WorkspaceResume,
+    now: Timestamp,
+) -> Result<Workspace, Failure> {
+    set_pause(store, id, None, now).await
+}
+
+/// Doing it twice is doing it once, with the newer reason.
+async fn set_pause(
+    store: &Store,
+    id: &WorkspaceId,
+    reason: Option<&str>,
+    now: Timestamp,
+) -> Result<Workspace, Failure> {
+    let transaction = store.begin().await?;
+    let row = find_locked(&transaction, id).await?.ok_or_else(|| not_found(id))?;
+    if !row.enabled {
+        let detail = format!("SCIM of workspace {id} is off; `rosterd workspace enable {id}` turns it on");
+        return Err(OperatorError::Conflict { detail }.into());
+    }
+    let paused_at = reason.map(|_| row.paused_at.unwrap_or_else(|| now.as_millis()));
+    let mut row = changed(row, now);
+    row.paused_at = Set(paused_at);
+    row.pause_reason = Set(reason.map(str::to_owned));
+    let row = row.update(&transaction).await.context("pausing or resuming a workspace")?;
+    super::profiles::announce(&transaction, id).await?;
+    commit(transaction).await?;
+    Ok(read(row)?)
+}
+
+/// Turns SCIM off, and ends every token: who is given a new one may write again.
+pub(super) async fn disable(
+    store: &Store,
+    WorkspaceDisable { workspace: id }: &WorkspaceDisable,
+    now: Timestamp,
+) -> Result<Workspace, Failure> {
+    let transaction = store.begin().await?;
+    let row = find_locked(&transaction, id).await?.ok_or_else(|| not_found(id))?;
+    let mut row = changed(row, now);
+    row.enabled = Set(false);
+    row.paused_at = Set(None);
+    row.pause_reason = Set(None);
+    let row = row.update(&transaction).await.context("disabling a workspace")?;
+    tokens::revoke_all(&transaction, id, now).await?;
+    commit(transaction).await?;
+    Ok(read(row)?)
+}
+
+/// The row under its next version.
+fn changed(row: workspace::Model, now: Timestamp) -> workspace::ActiveModel {
+    let version = row.version.saturating_add(1);
+    let mut row = row.into_active_model();
+    row.version = Set(version);
+    row.updated_at = Set(now.as_millis());
+    row
 }
 
 /// Reads a row, without counts.
@@ -92,6 +164,16 @@ pub(super) fn read(row: workspace::Model) -> Result<Workspace, StoreError> {
     let created_at = Timestamp::from_millis(row.created_at);
     let dialect = |word: Option<String>| word.as_deref().map(profiles::dialect).transpose();
     let (dialect, seen_dialect) = (dialect(row.dialect)?, dialect(row.seen_dialect)?);
-    let (name, enabled) = (row.name, row.enabled);
-    Ok(Workspace { id, name, enabled, created_at, dialect, seen_dialect, users: None, groups: None })
+    Ok(Workspace {
+        id,
+        name: row.name,
+        enabled: row.enabled,
+        paused_at: row.paused_at.map(Timestamp::from_millis),
+        pause_reason: row.pause_reason,
+        created_at,
+        dialect,
+        seen_dialect,
+        users: None,
+        groups: None,
+    })
 }
