@@ -129,7 +129,7 @@ async fn the_last_use_of_a_token_is_shown(database: Database) {
         let of = |label| tokens.iter().find(|token| token["label"] == label).unwrap()["last_used_at"].clone();
         [of("first token"), of("second")]
     };
-    let version = "SELECT sum(version) FROM credentials";
+    let version = "SELECT CAST(sum(version) AS bigint) FROM credentials";
     let before = system.number(version).await;
     system.scim().get("/Users").await.expect(200);
     let first = within(Duration::from_secs(5), "the use is shown", async || {

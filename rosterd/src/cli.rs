@@ -49,7 +49,6 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Keep a whole system running on this machine.
     Dev(dev::DevArgs),
-    /// Play an identity provider and verify the result.
     Simulate(simulate::SimulateArgs),
     /// Create, list, show, enable, pause and disable workspaces.
     Workspace(OperatorCommand<workspace::Action>),
@@ -65,9 +64,7 @@ enum Command {
     Audit(OperatorCommand<audit::Action>),
     /// Bring the database's schema to a state.
     Migrate(migrate::Args),
-    /// Run one ingress.
     Ingress(Box<ingress::Config>),
-    /// Run one worker.
     Worker(Box<worker::config::Config>),
     /// Run a command that ends when standard input closes.
     #[command(name = "__guard", hide = true)]
@@ -102,7 +99,7 @@ pub fn run(cli: Cli) -> LocalBoxFuture<'static, ExitCode> {
 
 async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Demo(args) => return Ok(if demo::run(args).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+        Command::Demo(args) => return demo::run(args).await,
         Command::Simulate(args) => return Ok(args.execute().await?),
         Command::Audit(args) => return Ok(if audit::run(args).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
         Command::Guard(Guard { uid, gid, remove, command }) => {
@@ -137,7 +134,7 @@ mod tests {
     fn the_help_fits_on_one_screen() {
         let help = Cli::command().render_help().to_string();
         assert!(help.lines().count() <= 40 && help.lines().all(|line| line.len() <= 80), "{help}");
-        expect![[r"
+        expect![[r#"
             SCIM 2.0 provisioning that loses nothing: HTTP edge, durable log, workers, SQL
 
             Usage: rosterd <COMMAND>
@@ -145,7 +142,7 @@ mod tests {
             Commands:
               demo          Show everything at once, in a temporary folder
               dev           Keep a whole system running on this machine
-              simulate      Play an identity provider and verify the result
+              simulate      Plays an identity provider and verifies the result
               workspace     Create, list, show, enable, pause and disable workspaces
               token         Create, list and revoke bearer tokens
               schema        Add a workspace's own schemas and list them
@@ -153,8 +150,8 @@ mod tests {
               dead-letters  Look at messages that could not be applied
               audit         Prove that nothing was lost
               migrate       Bring the database's schema to a state
-              ingress       Run one ingress
-              worker        Run one worker
+              ingress       Speaks SCIM over HTTP and appends every change to the log
+              worker        Applies the log to SQL and answers what is read
               help          Print this message or the help of the given subcommand(s)
 
             Options:
@@ -170,7 +167,7 @@ mod tests {
 
             Broker and database are found through ROSTERD_NATS_URL and ROSTERD_DATABASE_URL.
             Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 unreachable.
-        "]]
+        "#]]
         .assert_eq(&help);
     }
 }

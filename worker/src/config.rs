@@ -5,9 +5,9 @@ use std::time::Duration;
 use runtime::settings::{BrokerSettings, DatabaseSettings};
 use runtime::telemetry::LogFormat;
 
-/// Applies the log to SQL, each operation exactly once and in order, and answers what is read.
+/// Applies the log to SQL and answers what is read.
 ///
-/// The database is found through `ROSTERD_DATABASE_URL` (or `DATABASE_URL`), `postgres://user@host/name` or
+/// Each operation is applied exactly once and in order. The database is found through `ROSTERD_DATABASE_URL` (or `DATABASE_URL`), `postgres://user@host/name` or
 /// `sqlite://path`; the broker through `ROSTERD_NATS_URL` (or `NATS_URL`), several servers separated by commas, without
 /// any `nats://127.0.0.1:4222`. Both may hold passwords, so there is no flag for them; `…_FILE` names a file that holds
 /// the value.

@@ -43,6 +43,11 @@ impl Provider {
         self.meter.measurements()
     }
 
+    /// What came last instead of an answer.
+    pub(super) fn last_trouble(&self) -> Option<String> {
+        self.sender.last_trouble()
+    }
+
     /// What Okta does when an administrator presses "Test": a short list.
     pub(super) async fn test_connection(&self) -> Result<(), Failure> {
         let request = Request::get("/Users").query(&[("startIndex", "1"), ("count", "2")]);
@@ -166,7 +171,7 @@ impl Provider {
     async fn post(&self, create: &Create<'_>, patience: &mut Patience) -> Result<String, Failure> {
         let request = Request::new(Method::POST, create.record.kind.endpoint()).body(create.body.clone());
         loop {
-            match self.sender.attempt(&request).await {
+            match self.sender.attempt(&request, patience).await {
                 Attempt::Answered(reply) if reply.status == StatusCode::CREATED => return created(create, &reply),
                 Attempt::Answered(reply) if reply.status == StatusCode::CONFLICT && patience.retries() > 0 => {
                     return self.find(create).await?.ok_or_else(|| Failure::Refused(reply.detail()));
@@ -193,7 +198,7 @@ impl Provider {
         }
     }
 
-    /// Runs one operation and takes its time, also when it fails.
+    /// Runs one operation and takes its time from when its request is sent, also when it fails.
     async fn timed<T>(
         &self,
         operation: Operation,
@@ -202,8 +207,8 @@ impl Provider {
         let began = self.began.elapsed();
         let mut patience = Patience::new();
         let result = run(&mut patience).await;
-        let (ended, retries) = (self.began.elapsed(), patience.retries());
-        self.meter.record(operation, Sample { began, ended, retries, failed: result.is_err() });
+        let (ended, paced, retries) = (self.began.elapsed(), patience.paced(), patience.retries());
+        self.meter.record(operation, Sample { began, ended, paced, retries, failed: result.is_err() });
         result
     }
 }
@@ -237,4 +242,49 @@ fn check_value(reply: &Reply, attribute: &str, expected: &str) -> Result<(), Fai
         return Ok(());
     }
     Err(Failure::WrongAnswer(format!("another {attribute} than was sent")))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::future::join_all;
+    use runtime::settings::Secret;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A server that answers each request at once, the last of its connection.
+    async fn quick_server() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/scim/v2/acme", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let read = stream.read(&mut [0; 4096]).await;
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+                assert!(read.is_ok() && stream.write_all(answer).await.is_ok());
+            }
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn a_request_that_waits_for_its_turn_is_not_slow() {
+        let options = Options {
+            base_urls: vec![quick_server().await],
+            token: Secret::new("token"),
+            users: 0,
+            groups: 0,
+            concurrency: 8,
+            rate: Some(10.0),
+            probe: false,
+            stall: None,
+            seed: 1,
+        };
+        let provider = Provider::new(&options).unwrap();
+        let tests = join_all((0..8).map(|_| provider.test_connection())).await;
+        assert!(tests.iter().all(Result::is_ok), "{tests:?}");
+        let [measured] = provider.measurements().try_into().unwrap();
+        assert!(measured.p50_ms < 100.0, "the last waits for 700 ms before it is sent: {measured:?}");
+        assert!(measured.rate < 20.0, "{measured:?}");
+    }
 }

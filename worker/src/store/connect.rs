@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use sea_orm::sqlx::pool::PoolConnectionMetadata;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use sea_orm::sqlx::{Connection, PgConnection};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
 
 use super::{DatabaseKind, StoreError};
 
@@ -105,5 +106,18 @@ pub(super) async fn open(
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
     });
-    Database::connect(options).await.map_err(|error| StoreError::new("connecting to the database", &error))
+    match Database::connect(options).await {
+        Ok(connection) => Ok(connection),
+        Err(error) => Err(StoreError::new("connecting to the database", &cause(url, error).await)),
+    }
+}
+
+/// A pool says only that it got no connection in time; one that is opened by itself says why.
+async fn cause(url: &str, error: DbErr) -> DbErr {
+    if DatabaseKind::of(url).is_ok_and(|kind| kind == DatabaseKind::Postgres)
+        && let Ok(Err(cause)) = tokio::time::timeout(CONNECT, PgConnection::connect(url)).await
+    {
+        return DbErr::Conn(RuntimeErr::SqlxError(Arc::new(cause)));
+    }
+    error
 }
