@@ -1,5 +1,6 @@
 //! The command line: what there is, what it exits with.
 
+mod acting;
 mod audit;
 mod confirm;
 mod connection;
@@ -60,7 +61,7 @@ enum Command {
     User(OperatorCommand<user::Action>),
     /// Look at messages that could not be applied.
     DeadLetters(OperatorCommand<dead_letters::Action>),
-    /// Prove that nothing was lost.
+    /// Prove that nothing was lost, and show who did what.
     Audit(OperatorCommand<audit::Action>),
     /// Bring the database's schema to a state.
     Migrate(migrate::Args),
@@ -148,7 +149,7 @@ mod tests {
               schema        Add a workspace's own schemas and list them
               user          Change people as the product does
               dead-letters  Look at messages that could not be applied
-              audit         Prove that nothing was lost
+              audit         Prove that nothing was lost, and show who did what
               migrate       Bring the database's schema to a state
               ingress       Speaks SCIM over HTTP and appends every change to the log
               worker        Applies the log to SQL and answers what is read

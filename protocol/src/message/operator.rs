@@ -14,6 +14,10 @@ use crate::scim::dialect::Dialect;
 use crate::scim::schema::ExtensionJson;
 use crate::time::Timestamp;
 
+mod audit;
+
+pub use self::audit::{ActedBy, AuditLog, AuditRecord};
+
 /// One call. What comes back is `Result<Reply, OperatorError>`.
 pub trait OperatorCall: Serialize + DeserializeOwned + Send + Sync {
     /// The last part of the call's subject.
@@ -70,6 +74,7 @@ calls_to_workers! {
     SchemaList "schema-list" -> Vec<ExtensionJson>;
     DeadLetterList "dead-letter-list" -> DeadLetters;
     AuditBalance "audit-balance" -> Balance;
+    AuditLog "audit-log" -> Vec<AuditRecord>;
 }
 
 impl OperatorCall for WorkspaceBaseUrl {

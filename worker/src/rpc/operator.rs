@@ -3,9 +3,9 @@
 use futures::future::BoxFuture;
 use protocol::id::WorkspaceId;
 use protocol::message::operator::{
-    AuditBalance, DeadLetterList, DialectSeen, OperatorCall, OperatorError, SchemaAdd, SchemaList, TokenCreate,
-    TokenList, TokenRevoke, TokensUsed, WorkspaceCreate, WorkspaceDialect, WorkspaceDisable, WorkspaceEnable,
-    WorkspaceList, WorkspacePause, WorkspaceResume, WorkspaceShow,
+    AuditBalance, AuditLog, DeadLetterList, DialectSeen, OperatorCall, OperatorError, SchemaAdd, SchemaList,
+    TokenCreate, TokenList, TokenRevoke, TokensUsed, WorkspaceCreate, WorkspaceDialect, WorkspaceDisable,
+    WorkspaceEnable, WorkspaceList, WorkspacePause, WorkspaceResume, WorkspaceShow,
 };
 use protocol::time::Timestamp;
 use sea_orm::{DatabaseTransaction, EntityTrait, QuerySelect};
@@ -20,6 +20,7 @@ use crate::store::entity::workspace;
 use crate::store::retry::retry_contended;
 use crate::store::{Context, Store, StoreError, with_timeout};
 
+mod audit;
 mod dead_letters;
 mod profiles;
 mod tokens;
@@ -69,6 +70,7 @@ impl<'a> Operator<'a> {
             SchemaAdd::VERB => self.projected(self.in_store(call, profiles::add_schema).await).await,
             SchemaList::VERB => self.in_store(call, profiles::list_schemas).await,
             DeadLetterList::VERB => self.in_store(call, dead_letters::list).await,
+            AuditLog::VERB => self.in_store(call, audit::log).await,
             AuditBalance::VERB => encoded(balance(self.log()?, decoded(call)?).await?),
             _ => Err(invalid(format!("no worker knows the call {verb}: do all processes have the same version?"))),
         }

@@ -42,6 +42,26 @@ pub(crate) mod attempt {
     bare!();
 }
 
+pub(crate) mod audit_record {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "audit_log")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub at: i64,
+        pub actor: String,
+        pub act: String,
+        pub workspace: Option<String>,
+        pub target: String,
+        pub reason: Option<String>,
+        pub counts: Json,
+    }
+
+    bare!();
+}
+
 pub(crate) mod credential {
     use sea_orm::entity::prelude::*;
 
