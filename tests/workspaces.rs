@@ -14,6 +14,8 @@ async fn a_paused_workspace_answers_503_at_every_ingress_until_it_is_resumed(dat
     let globex = system.enable("globex").await;
     let ann = everywhere[0].post("/Users", &user("ann")).await.expect(201).id();
 
+    let missing = system.rosterd(&["workspace", "pause", "acme"]).await.expect_failure(2);
+    assert!(missing.stderr.contains("--reason"), "{}", missing.stderr);
     let paused = system.rosterd_json(&["workspace", "pause", "acme", "--reason", "wrong group in Okta"]).await;
     assert_eq!((&paused["enabled"], &paused["pause_reason"]), (&json!(true), &json!("wrong group in Okta")));
     until_everywhere(&everywhere, 503).await;
@@ -117,6 +119,47 @@ async fn the_last_live_token_is_revoked_only_with_a_yes() {
     system.scim().get("/Users").await.expect(200);
     system.rosterd(&["token", "revoke", "acme", &token, "--yes"]).await.expect_success();
     until_everywhere(&[system.scim()], 401).await;
+}
+
+on_both!(every_act_of_an_operator_is_audited);
+async fn every_act_of_an_operator_is_audited(database: Database) {
+    let system = System::start(database).await;
+    let first = system.token().split('_').nth(1).unwrap().to_owned();
+    let token = system.rosterd_json(&["token", "create", "acme", "--as", "ann"]).await["id"].clone();
+    let token = token.as_str().unwrap();
+    for act in [
+        &["token", "revoke", "acme", &first, "--as", "ann", "--reason", "rotated"][..],
+        &["workspace", "dialect", "acme", "okta", "--as", "bob"],
+        &["workspace", "pause", "acme", "--as", "bob", "--reason", "wrong group"],
+        &["workspace", "resume", "acme", "--as", "ann"],
+        &["workspace", "disable", "acme", "--yes", "--as", "ann", "--reason", "another provider"],
+    ] {
+        system.rosterd(act).await.expect_success();
+    }
+    let enabled = system.rosterd_json(&["workspace", "enable", "acme", "--as", "cat"]).await;
+    let new = enabled["token"].as_str().unwrap().split('_').nth(1).unwrap();
+
+    let log = system.rosterd_json(&["audit", "log", "--workspace", "acme"]).await;
+    let text = |record: &Value, name: &str| record[name].as_str().unwrap_or_default().to_owned();
+    let acts: Vec<[String; 4]> = log["records"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|record| ["actor", "act", "target", "reason"].map(|name| text(record, name)))
+        .collect();
+    let expected = [
+        ["cat", "workspace-enable", new, ""],
+        ["ann", "workspace-disable", "acme", "another provider"],
+        ["ann", "workspace-resume", "acme", ""],
+        ["bob", "workspace-pause", "acme", "wrong group"],
+        ["bob", "workspace-dialect", "okta", ""],
+        ["ann", "token-revoke", &first, "rotated"],
+        ["ann", "token-create", token, ""],
+    ];
+    assert_eq!(acts[..7], expected.map(|act| act.map(str::to_owned)));
+    assert_eq!(log["records"][1]["counts"], json!({ "tokens": 1 }));
+    let all: Vec<&str> = acts.iter().map(|act| act[1].as_str()).collect();
+    assert_eq!(all[7..], ["workspace-enable", "workspace-create"]);
 }
 
 on_both!(the_last_use_of_a_token_is_shown);

@@ -135,7 +135,7 @@ mod tests {
     fn the_help_fits_on_one_screen() {
         let help = Cli::command().render_help().to_string();
         assert!(help.lines().count() <= 40 && help.lines().all(|line| line.len() <= 80), "{help}");
-        expect![[r#"
+        expect![[r"
             SCIM 2.0 provisioning that loses nothing: HTTP edge, durable log, workers, SQL
 
             Usage: rosterd <COMMAND>
@@ -168,7 +168,7 @@ mod tests {
 
             Broker and database are found through ROSTERD_NATS_URL and ROSTERD_DATABASE_URL.
             Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 unreachable.
-        "#]]
+        "]]
         .assert_eq(&help);
     }
 }

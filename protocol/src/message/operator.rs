@@ -96,6 +96,8 @@ pub struct WorkspaceCreate {
     pub workspace: WorkspaceId,
     /// Its name for people.
     pub name: String,
+    /// Who asks for it, and why.
+    pub by: ActedBy,
 }
 
 /// Lists the workspaces, by id.
@@ -116,15 +118,17 @@ pub struct WorkspaceEnable {
     pub workspace: WorkspaceId,
     /// The token to add.
     pub token: NewToken,
+    /// Who asks for it, and why.
+    pub by: ActedBy,
 }
 
-/// Answers every SCIM request of a workspace 503 from now on. A workspace that is paused already gets the new reason.
+/// Answers every SCIM request of a workspace 503 from now on, for a reason. One that is paused already gets the new reason.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorkspacePause {
     /// Which one.
     pub workspace: WorkspaceId,
-    /// Why, for other operators.
-    pub reason: String,
+    /// Who asks for it, and why.
+    pub by: ActedBy,
 }
 
 /// Serves a paused workspace's requests again.
@@ -132,6 +136,8 @@ pub struct WorkspacePause {
 pub struct WorkspaceResume {
     /// Which one.
     pub workspace: WorkspaceId,
+    /// Who asks for it, and why.
+    pub by: ActedBy,
 }
 
 /// Turns SCIM off and revokes every token of the workspace, in one transaction. Users and groups stay.
@@ -139,6 +145,8 @@ pub struct WorkspaceResume {
 pub struct WorkspaceDisable {
     /// Which one.
     pub workspace: WorkspaceId,
+    /// Who asks for it, and why.
+    pub by: ActedBy,
 }
 
 /// Asks for a workspace's Base URL, as ingresses write it into locations; the workspace need not exist.
@@ -155,6 +163,8 @@ pub struct WorkspaceDialect {
     pub workspace: WorkspaceId,
     /// The dialect; as detected without it.
     pub dialect: Option<Dialect>,
+    /// Who asks for it, and why.
+    pub by: ActedBy,
 }
 
 /// An ingress reports whose dialect a workspace's requests speak.
@@ -173,6 +183,8 @@ pub struct TokenCreate {
     pub workspace: WorkspaceId,
     /// The token to add.
     pub token: NewToken,
+    /// Who asks for it, and why.
+    pub by: ActedBy,
 }
 
 /// A token that the caller has made, without the secret.
@@ -205,6 +217,8 @@ pub struct TokenRevoke {
     /// Whether it may be the last that opens the workspace.
     #[serde(default)]
     pub even_last: bool,
+    /// Who asks for it, and why.
+    pub by: ActedBy,
 }
 
 /// An ingress reports when tokens were last used.
@@ -231,6 +245,8 @@ pub struct SchemaAdd {
     pub workspace: WorkspaceId,
     /// The schema, and for which kind of resource.
     pub schema: ExtensionJson,
+    /// Who asks for it, and why.
+    pub by: ActedBy,
 }
 
 /// Lists a workspace's own schemas, by URN.

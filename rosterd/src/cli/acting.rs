@@ -16,6 +16,7 @@ pub(super) struct Acting {
 
 impl Acting {
     /// Who, and why.
+    #[expect(clippy::disallowed_methods, reason = "who works on this machine is no setting of a program")]
     pub(super) fn by(self) -> ActedBy {
         let user = || ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
         let actor = self.actor.or_else(user).filter(|name| !name.is_empty());

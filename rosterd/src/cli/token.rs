@@ -10,8 +10,9 @@ use protocol::message::operator::{TokenCreate, TokenList, TokenRevoke};
 use protocol::time::Timestamp;
 use serde_json::{Value, json};
 
+use super::acting::Acting;
 use super::confirm::confirm;
-use super::connection::{Connection, OperatorCommand};
+use super::connection::OperatorCommand;
 use super::management::{Management, new_token};
 use super::output::{print, table};
 use runtime::clock;
@@ -51,6 +52,8 @@ pub(super) enum Action {
         /// After how many days it stops working, for example `365d`; never without it.
         #[arg(long, value_name = "DAYS")]
         expires: Option<Expiry>,
+        #[command(flatten)]
+        acting: Acting,
     },
     /// List a workspace's tokens, newest first.
     #[command(after_help = LIST_HELP)]
@@ -68,6 +71,8 @@ pub(super) enum Action {
         /// Revoke also the last live token, without asking.
         #[arg(long)]
         yes: bool,
+        #[command(flatten)]
+        acting: Acting,
     },
 }
 
@@ -94,17 +99,24 @@ pub(super) fn expires_at(expiry: Option<Expiry>) -> Option<Timestamp> {
 pub(super) async fn run(OperatorCommand { connection, action }: OperatorCommand<Action>) -> anyhow::Result<()> {
     let management = connection.open().await?;
     match action {
-        Action::Create { workspace, label, expires } => {
-            create(&connection, &management, workspace, &label, expires_at(expires)).await
+        Action::Create { workspace, label, expires, acting } => {
+            let (token, fresh) = new_token(&label, expires_at(expires))?;
+            let (id, expires_at) = (fresh.id.clone(), fresh.expires_at.map(|time| time.to_string()));
+            management.call(TokenCreate { workspace: workspace.clone(), token: fresh, by: acting.by() }).await?;
+            let secret = token.reveal();
+            let shown = json!({
+                "workspace": workspace, "id": id, "label": label, "expires_at": expires_at, "token": secret,
+            });
+            print(connection.output, &shown, || format!("Token     {secret}\n\nThe token is shown only now."))
         }
         Action::List { workspace } => {
             let tokens = management.call(TokenList { workspace }).await?;
             let list: Vec<Value> = tokens.iter().map(shown).collect();
             print(connection.output, &json!({ "tokens": list }), || table_of(&tokens))
         }
-        Action::Revoke { workspace, token, yes } => {
+        Action::Revoke { workspace, token, yes, acting } => {
             let even_last = yes || confirm_last(&management, &workspace, &token).await?;
-            let one = management.call(TokenRevoke { workspace, token, even_last }).await?;
+            let one = management.call(TokenRevoke { workspace, token, even_last, by: acting.by() }).await?;
             print(connection.output, &shown(&one), || table_of(std::slice::from_ref(&one)))
         }
     }
@@ -123,21 +135,6 @@ async fn confirm_last(management: &Management, workspace: &WorkspaceId, token: &
         confirm(false, &question)?;
     }
     Ok(is_last)
-}
-
-async fn create(
-    connection: &Connection,
-    management: &Management,
-    workspace: WorkspaceId,
-    label: &str,
-    expires_at: Option<Timestamp>,
-) -> anyhow::Result<()> {
-    let (token, fresh) = new_token(label, expires_at)?;
-    let (id, secret) = (token.id().clone(), token.reveal());
-    management.call(TokenCreate { workspace: workspace.clone(), token: fresh }).await?;
-    let expires_at = expires_at.map(|time| time.to_string());
-    let shown = json!({ "workspace": workspace, "id": id, "label": label, "expires_at": expires_at, "token": secret });
-    print(connection.output, &shown, || format!("Token     {secret}\n\nThe token is shown only now."))
 }
 
 /// A token for machines: not even its hash.

@@ -1,6 +1,7 @@
 //! `rosterd workspace`.
 
 use clap::Subcommand;
+use protocol::credential::Token;
 use protocol::id::WorkspaceId;
 use protocol::message::operator::{
     Workspace, WorkspaceBaseUrl, WorkspaceCreate, WorkspaceDialect, WorkspaceDisable, WorkspaceEnable, WorkspaceList,
@@ -9,6 +10,7 @@ use protocol::message::operator::{
 use protocol::scim::dialect::{Dialect, UnknownDialect};
 use serde_json::{Value, json};
 
+use super::acting::Acting;
 use super::confirm::confirm;
 use super::connection::{Connection, OperatorCommand};
 use super::management::{CallError, Management, new_token};
@@ -78,6 +80,8 @@ pub(super) enum Action {
         /// Its name for people [default: its id].
         #[arg(long)]
         name: Option<String>,
+        #[command(flatten)]
+        acting: Acting,
     },
     /// List all workspaces.
     #[command(after_help = LIST_HELP)]
@@ -96,6 +100,8 @@ pub(super) enum Action {
         /// standard, okta, entra, google, jumpcloud, onelogin or ping; `detect` leaves it to the requests.
         #[arg(value_parser = dialect)]
         dialect: Chosen,
+        #[command(flatten)]
+        acting: Acting,
     },
     /// Turn SCIM on; prints the Base URL, and a token once.
     #[command(after_help = ENABLE_HELP)]
@@ -108,21 +114,24 @@ pub(super) enum Action {
         /// After how many days the token stops working, for example `365d`; never without it.
         #[arg(long, value_name = "DAYS")]
         expires: Option<Expiry>,
+        #[command(flatten)]
+        acting: Acting,
     },
     /// Answer every request 503 for a while; nothing is lost.
-    #[command(after_help = PAUSE_HELP)]
+    #[command(after_help = PAUSE_HELP, mut_arg("reason", |reason| reason.required(true)))]
     Pause {
         /// Which workspace.
         workspace: WorkspaceId,
-        /// Why, for other operators.
-        #[arg(long)]
-        reason: String,
+        #[command(flatten)]
+        acting: Acting,
     },
     /// Serve a paused workspace's requests again.
     #[command(after_help = RESUME_HELP)]
     Resume {
         /// Which workspace.
         workspace: WorkspaceId,
+        #[command(flatten)]
+        acting: Acting,
     },
     /// Turn SCIM off and revoke all tokens; users and groups stay.
     #[command(after_help = DISABLE_HELP)]
@@ -132,6 +141,8 @@ pub(super) enum Action {
         /// Do it without asking.
         #[arg(long)]
         yes: bool,
+        #[command(flatten)]
+        acting: Acting,
     },
 }
 
@@ -152,28 +163,30 @@ fn dialect(word: &str) -> Result<Chosen, String> {
 pub(super) async fn run(OperatorCommand { connection, action }: OperatorCommand<Action>) -> anyhow::Result<()> {
     let management = connection.open().await?;
     let one = match action {
-        Action::Enable { workspace, label, expires } => {
-            return enable(&connection, &management, workspace, &label, expires).await;
+        Action::Enable { workspace, label, expires, acting } => {
+            let (token, fresh) = new_token(&label, expires_at(expires))?;
+            management.call(WorkspaceEnable { workspace: workspace.clone(), token: fresh, by: acting.by() }).await?;
+            return show_access(&connection, &management, workspace, &token).await;
         }
         Action::List => {
             let workspaces = management.call(WorkspaceList {}).await?;
             let list: Vec<Value> = workspaces.iter().map(shown).collect();
             return print(connection.output, &json!({ "workspaces": list }), || table_of(&workspaces));
         }
-        Action::Create { workspace, name } => {
+        Action::Create { workspace, name, acting } => {
             let name = name.unwrap_or_else(|| workspace.to_string());
-            management.call(WorkspaceCreate { workspace, name }).await?
+            management.call(WorkspaceCreate { workspace, name, by: acting.by() }).await?
         }
         Action::Show { workspace } => management.call(WorkspaceShow { workspace }).await?,
-        Action::Dialect { workspace, dialect: Chosen(dialect) } => {
-            management.call(WorkspaceDialect { workspace, dialect }).await?
+        Action::Dialect { workspace, dialect: Chosen(dialect), acting } => {
+            management.call(WorkspaceDialect { workspace, dialect, by: acting.by() }).await?
         }
-        Action::Pause { workspace, reason } => management.call(WorkspacePause { workspace, reason }).await?,
-        Action::Resume { workspace } => management.call(WorkspaceResume { workspace }).await?,
-        Action::Disable { workspace, yes } => {
+        Action::Pause { workspace, acting } => management.call(WorkspacePause { workspace, by: acting.by() }).await?,
+        Action::Resume { workspace, acting } => management.call(WorkspaceResume { workspace, by: acting.by() }).await?,
+        Action::Disable { workspace, yes, acting } => {
             let question = format!("This revokes all tokens of workspace {workspace} and answers every request 401.");
             confirm(yes, &question)?;
-            management.call(WorkspaceDisable { workspace }).await?
+            management.call(WorkspaceDisable { workspace, by: acting.by() }).await?
         }
     };
     let base_url = base_url(&management, &one.id).await?;
@@ -184,15 +197,13 @@ pub(super) async fn run(OperatorCommand { connection, action }: OperatorCommand<
     print(connection.output, &value, || details(&one, base_url.as_deref()))
 }
 
-async fn enable(
+/// What an owner pastes into the provider.
+async fn show_access(
     connection: &Connection,
     management: &Management,
     workspace: WorkspaceId,
-    label: &str,
-    expires: Option<Expiry>,
+    token: &Token,
 ) -> anyhow::Result<()> {
-    let (token, fresh) = new_token(label, expires_at(expires))?;
-    management.call(WorkspaceEnable { workspace: workspace.clone(), token: fresh }).await?;
     let (base_url, token) = (base_url(management, &workspace).await?, token.reveal());
     let shown = json!({ "workspace": workspace, "base_url": base_url, "token": token });
     print(connection.output, &shown, || {

@@ -3,7 +3,7 @@
 use futures::future::BoxFuture;
 use protocol::id::WorkspaceId;
 use protocol::message::operator::{
-    AuditBalance, AuditLog, DeadLetterList, DialectSeen, OperatorCall, OperatorError, SchemaAdd, SchemaList,
+    ActedBy, AuditBalance, AuditLog, DeadLetterList, DialectSeen, OperatorCall, OperatorError, SchemaAdd, SchemaList,
     TokenCreate, TokenList, TokenRevoke, TokensUsed, WorkspaceCreate, WorkspaceDialect, WorkspaceDisable,
     WorkspaceEnable, WorkspaceList, WorkspacePause, WorkspaceResume, WorkspaceShow,
 };
@@ -16,6 +16,7 @@ use tracing::warn;
 use crate::log::Log;
 use crate::rpc::balance::balance;
 use crate::rpc::credential_projection::CredentialProjection;
+use crate::store::audit::{Act, record};
 use crate::store::entity::workspace;
 use crate::store::retry::retry_contended;
 use crate::store::{Context, Store, StoreError, with_timeout};
@@ -150,6 +151,18 @@ async fn settled<R>(call: impl Future<Output = Result<R, Failure>>) -> Result<Re
         Err(Failure::Refused(error)) => Ok(Err(error)),
         Err(Failure::Store(error)) => Err(error),
     }
+}
+
+/// Writes an act in a workspace into the audit log, in its transaction.
+async fn audited<C: OperatorCall>(
+    transaction: &DatabaseTransaction,
+    by: &ActedBy,
+    workspace: &WorkspaceId,
+    target: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let act = Act { by, verb: C::VERB, workspace: Some(workspace), target, counts: &[] };
+    record(transaction, act, now).await
 }
 
 /// The workspace's row under its lock.

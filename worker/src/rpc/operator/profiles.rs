@@ -2,6 +2,7 @@
 
 use protocol::id::WorkspaceId;
 use protocol::message::operator::{DialectSeen, OperatorError, SchemaAdd, SchemaList, Workspace, WorkspaceDialect};
+use protocol::scim::dialect::Dialect;
 use protocol::scim::schema::{ExtensionJson, Extensions};
 use protocol::time::Timestamp;
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
@@ -14,7 +15,7 @@ use crate::store::{Context, Store, StoreError, commit, profiles};
 /// Adds a schema, or replaces the one of the same URN by one that continues it.
 pub(super) async fn add_schema(
     store: &Store,
-    SchemaAdd { workspace: id, schema: added }: &SchemaAdd,
+    SchemaAdd { workspace: id, schema: added, by }: &SchemaAdd,
     now: Timestamp,
 ) -> Result<Vec<ExtensionJson>, Failure> {
     added.check().map_err(|detail| OperatorError::Invalid { detail })?;
@@ -32,6 +33,7 @@ pub(super) async fn add_schema(
     let write = schema::Entity::insert(row.into_active_model()).on_conflict(again);
     write.exec_without_returning(&transaction).await.context("adding a schema")?;
     announce(&transaction, id).await?;
+    super::audited::<SchemaAdd>(&transaction, by, id, &added.schema.id, now).await?;
     commit(transaction).await?;
     all_schemas(store, id).await
 }
@@ -71,7 +73,7 @@ async fn all_schemas(store: &Store, id: &WorkspaceId) -> Result<Vec<ExtensionJso
 /// Chooses the dialect, or leaves it to detection.
 pub(super) async fn choose_dialect(
     store: &Store,
-    WorkspaceDialect { workspace: id, dialect }: &WorkspaceDialect,
+    WorkspaceDialect { workspace: id, dialect, by }: &WorkspaceDialect,
     now: Timestamp,
 ) -> Result<Workspace, Failure> {
     let transaction = store.begin().await?;
@@ -83,6 +85,8 @@ pub(super) async fn choose_dialect(
     row.updated_at = Set(now.as_millis());
     let row = row.update(&transaction).await.context("choosing a dialect")?;
     announce(&transaction, id).await?;
+    let chosen = dialect.map_or("detect", Dialect::as_str);
+    super::audited::<WorkspaceDialect>(&transaction, by, id, chosen, now).await?;
     commit(transaction).await?;
     Ok(workspaces::read(row)?)
 }

@@ -11,7 +11,7 @@ use sea_orm::{
     QueryOrder, QuerySelect, Set,
 };
 
-use super::{Failure, find_locked, not_found};
+use super::{Failure, audited, find_locked, not_found};
 use crate::store::credentials::{read, row};
 use crate::store::entity::{credential, workspace};
 use crate::store::{Context, Store, StoreError, commit};
@@ -22,7 +22,7 @@ const MAX_LIVE: usize = 2;
 /// Adds a token beside the one in use.
 pub(super) async fn create(
     store: &Store,
-    TokenCreate { workspace: id, token }: &TokenCreate,
+    TokenCreate { workspace: id, token, by }: &TokenCreate,
     now: Timestamp,
 ) -> Result<Credential, Failure> {
     let transaction = store.begin().await?;
@@ -41,6 +41,7 @@ pub(super) async fn create(
         return Err(OperatorError::Conflict { detail }.into());
     }
     let created = add(&transaction, id, token, now).await?;
+    audited::<TokenCreate>(&transaction, by, id, token.id.as_str(), now).await?;
     commit(transaction).await?;
     Ok(created)
 }
@@ -59,7 +60,7 @@ pub(super) async fn list(
 /// Ends a token at once, the last that opens the workspace only if asked to. Doing it twice is doing it once.
 pub(super) async fn revoke(
     store: &Store,
-    TokenRevoke { workspace: id, token, even_last }: &TokenRevoke,
+    TokenRevoke { workspace: id, token, even_last, by }: &TokenRevoke,
     now: Timestamp,
 ) -> Result<Credential, Failure> {
     let doing = "revoking a token";
@@ -88,23 +89,24 @@ pub(super) async fn revoke(
     revoked.revoked_at = Set(Some(now.as_millis()));
     revoked.version = Set(version);
     let revoked = revoked.update(&transaction).await.context(doing)?;
+    audited::<TokenRevoke>(&transaction, by, id, token.as_str(), now).await?;
     commit(transaction).await?;
     Ok(read(revoked)?)
 }
 
-/// Ends every token of a workspace, in a transaction.
+/// Ends every token of a workspace, in a transaction; how many there were.
 pub(super) async fn revoke_all(
     transaction: &DatabaseTransaction,
     id: &WorkspaceId,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<u64, StoreError> {
     let revoke = credential::Entity::update_many()
         .col_expr(credential::Column::RevokedAt, Expr::value(now.as_millis()))
         .col_expr(credential::Column::Version, Expr::col(credential::Column::Version).add(1))
         .filter(credential::Column::Workspace.eq(id.as_str()))
         .filter(credential::Column::RevokedAt.is_null());
-    revoke.exec(transaction).await.context("revoking a workspace's tokens")?;
-    Ok(())
+    let revoked = revoke.exec(transaction).await.context("revoking a workspace's tokens")?;
+    Ok(revoked.rows_affected)
 }
 
 /// Notes when tokens were last used. That is no change of a credential: nothing is projected.

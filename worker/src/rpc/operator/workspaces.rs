@@ -2,15 +2,16 @@
 
 use protocol::id::WorkspaceId;
 use protocol::message::operator::{
-    OperatorError, Workspace, WorkspaceCreate, WorkspaceDisable, WorkspaceEnable, WorkspaceList, WorkspacePause,
-    WorkspaceResume, WorkspaceShow,
+    ActedBy, OperatorCall, OperatorError, Workspace, WorkspaceCreate, WorkspaceDisable, WorkspaceEnable, WorkspaceList,
+    WorkspacePause, WorkspaceResume, WorkspaceShow,
 };
 use protocol::time::Timestamp;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, Set,
 };
 
-use super::{Failure, find_locked, not_found, tokens};
+use super::{Failure, audited, find_locked, not_found, tokens};
+use crate::store::audit::{Act, record};
 use crate::store::entity::{group, user, workspace};
 use crate::store::fence::no_fence;
 use crate::store::{Context, Store, StoreError, commit, profiles};
@@ -18,7 +19,7 @@ use crate::store::{Context, Store, StoreError, commit, profiles};
 /// Adds a workspace, SCIM still off.
 pub(super) async fn create(
     store: &Store,
-    WorkspaceCreate { workspace: id, name }: &WorkspaceCreate,
+    WorkspaceCreate { workspace: id, name, by }: &WorkspaceCreate,
     now: Timestamp,
 ) -> Result<Workspace, Failure> {
     let transaction = store.begin().await?;
@@ -39,6 +40,7 @@ pub(super) async fn create(
     };
     let insert = workspace::Entity::insert(row.clone().into_active_model());
     insert.exec_without_returning(&transaction).await.context("creating a workspace")?;
+    audited::<WorkspaceCreate>(&transaction, by, id, id.as_str(), now).await?;
     commit(transaction).await?;
     Ok(read(row)?)
 }
@@ -69,7 +71,7 @@ pub(super) async fn show(
 /// Turns SCIM on and adds a token: the first, or the first since SCIM was turned off.
 pub(super) async fn enable(
     store: &Store,
-    WorkspaceEnable { workspace: id, token }: &WorkspaceEnable,
+    WorkspaceEnable { workspace: id, token, by }: &WorkspaceEnable,
     now: Timestamp,
 ) -> Result<Workspace, Failure> {
     let transaction = store.begin().await?;
@@ -82,6 +84,7 @@ pub(super) async fn enable(
     row.enabled = Set(true);
     let row = row.update(&transaction).await.context("enabling a workspace")?;
     tokens::add(&transaction, id, token, now).await?;
+    audited::<WorkspaceEnable>(&transaction, by, id, token.id.as_str(), now).await?;
     commit(transaction).await?;
     Ok(read(row)?)
 }
@@ -89,30 +92,29 @@ pub(super) async fn enable(
 /// Answers every request 503 from now on. What the log has is applied all the same.
 pub(super) async fn pause(
     store: &Store,
-    WorkspacePause { workspace: id, reason }: &WorkspacePause,
+    WorkspacePause { workspace: id, by }: &WorkspacePause,
     now: Timestamp,
 ) -> Result<Workspace, Failure> {
-    let reason = reason.trim();
-    if reason.is_empty() {
-        return Err(OperatorError::Invalid { detail: "a pause needs a reason, for other operators".to_owned() }.into());
-    }
-    set_pause(store, id, Some(reason), now).await
+    let reason = by.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty());
+    let needed = || OperatorError::Invalid { detail: "a pause needs a reason, for other operators".to_owned() };
+    set_pause::<WorkspacePause>(store, id, Some(reason.ok_or_else(needed)?), by, now).await
 }
 
 /// Serves requests again.
 pub(super) async fn resume(
     store: &Store,
-    WorkspaceResume { workspace: id }: &WorkspaceResume,
+    WorkspaceResume { workspace: id, by }: &WorkspaceResume,
     now: Timestamp,
 ) -> Result<Workspace, Failure> {
-    set_pause(store, id, None, now).await
+    set_pause::<WorkspaceResume>(store, id, None, by, now).await
 }
 
 /// Doing it twice is doing it once, with the newer reason.
-async fn set_pause(
+async fn set_pause<C: OperatorCall>(
     store: &Store,
     id: &WorkspaceId,
     reason: Option<&str>,
+    by: &ActedBy,
     now: Timestamp,
 ) -> Result<Workspace, Failure> {
     let transaction = store.begin().await?;
@@ -127,6 +129,7 @@ async fn set_pause(
     row.pause_reason = Set(reason.map(str::to_owned));
     let row = row.update(&transaction).await.context("pausing or resuming a workspace")?;
     super::profiles::announce(&transaction, id).await?;
+    audited::<C>(&transaction, by, id, id.as_str(), now).await?;
     commit(transaction).await?;
     Ok(read(row)?)
 }
@@ -134,7 +137,7 @@ async fn set_pause(
 /// Turns SCIM off, and ends every token: who is given a new one may write again.
 pub(super) async fn disable(
     store: &Store,
-    WorkspaceDisable { workspace: id }: &WorkspaceDisable,
+    WorkspaceDisable { workspace: id, by }: &WorkspaceDisable,
     now: Timestamp,
 ) -> Result<Workspace, Failure> {
     let transaction = store.begin().await?;
@@ -144,7 +147,10 @@ pub(super) async fn disable(
     row.paused_at = Set(None);
     row.pause_reason = Set(None);
     let row = row.update(&transaction).await.context("disabling a workspace")?;
-    tokens::revoke_all(&transaction, id, now).await?;
+    let tokens = tokens::revoke_all(&transaction, id, now).await?;
+    let counts = [("tokens", tokens)];
+    let act = Act { by, verb: WorkspaceDisable::VERB, workspace: Some(id), target: id.as_str(), counts: &counts };
+    record(&transaction, act, now).await?;
     commit(transaction).await?;
     Ok(read(row)?)
 }
