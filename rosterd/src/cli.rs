@@ -132,6 +132,22 @@ mod tests {
     }
 
     #[test]
+    fn every_command_shows_an_example() {
+        fn leaves(command: &clap::Command) -> Vec<&clap::Command> {
+            let below: Vec<_> = command.get_subcommands().flat_map(leaves).collect();
+            if below.is_empty() { vec![command] } else { below }
+        }
+        let command = Cli::command();
+        let open = ["__guard", "dead-letters", "audit", "migrate"];
+        for command in command.get_subcommands().filter(|command| !open.contains(&command.get_name())) {
+            for leaf in leaves(command) {
+                let help = leaf.clone().render_long_help().to_string();
+                assert!(help.contains("Example"), "{} {}: {help}", command.get_name(), leaf.get_name());
+            }
+        }
+    }
+
+    #[test]
     fn the_help_fits_on_one_screen() {
         let help = Cli::command().render_help().to_string();
         assert!(help.lines().count() <= 40 && help.lines().all(|line| line.len() <= 80), "{help}");

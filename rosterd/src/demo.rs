@@ -36,6 +36,9 @@ const INTERRUPTED: u8 = 130;
 
 /// The settings of `rosterd demo`.
 #[derive(Debug, Clone, clap::Args)]
+#[command(
+    after_help = "Example:\n  rosterd demo --users 2000 --groups 40\n\nCtrl-C stops and deletes everything. If the demo fails, it keeps its data and logs and says where."
+)]
 pub struct DemoArgs {
     /// How many people join.
     #[arg(long, default_value_t = 500)]

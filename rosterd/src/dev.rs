@@ -126,11 +126,10 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
 /// What a newcomer pastes.
 fn introduce(ready: &Ready) -> std::io::Result<()> {
     let Ready { base_url, token, nats_url, .. } = ready;
-    let public_url = base_url.split("/scim/v2/").next().unwrap_or_default();
     let mut output = std::io::stdout().lock();
     writeln!(output, "\nBase URL   {base_url}\nToken      {token}\n\nCreate somebody:\n")?;
     writeln!(output, "{}\n\nOperate it, in another terminal:\n", curl(base_url, token))?;
-    writeln!(output, "export ROSTERD_NATS_URL='{nats_url}' ROSTERD_PUBLIC_URL='{public_url}'")?;
+    writeln!(output, "export ROSTERD_NATS_URL='{nats_url}'")?;
     writeln!(output, "export ROSTERD_BASE_URL='{base_url}' ROSTERD_TOKEN='{token}'")?;
     writeln!(output, "\nCtrl-C stops everything.")?;
     output.flush()

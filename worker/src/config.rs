@@ -5,6 +5,11 @@ use std::time::Duration;
 use runtime::settings::{BrokerSettings, DatabaseSettings};
 use runtime::telemetry::LogFormat;
 
+const EXAMPLE: &str = "\
+Example:
+  ROSTERD_NATS_URL=nats://broker:4222 ROSTERD_DATABASE_URL=postgres://me@host/rosterd \\
+    rosterd worker --migrate";
+
 /// Applies the log to SQL and answers what is read.
 ///
 /// Each operation is applied exactly once and in order. The database is found through `ROSTERD_DATABASE_URL` (or `DATABASE_URL`), `postgres://user@host/name` or
@@ -12,6 +17,7 @@ use runtime::telemetry::LogFormat;
 /// any `nats://127.0.0.1:4222`. Both may hold passwords, so there is no flag for them; `…_FILE` names a file that holds
 /// the value.
 #[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLE)]
 pub struct Config {
     /// Where the broker is.
     #[command(flatten)]

@@ -20,7 +20,8 @@ pub(super) fn exit_code(error: &anyhow::Error) -> u8 {
     if error.is::<Unconfirmed>() {
         return WRONG_USAGE;
     }
-    if matches!(error.downcast_ref::<ServerError>(), Some(ServerError::Missing { .. })) {
+    let is_missing = matches!(error.downcast_ref::<ServerError>(), Some(ServerError::Missing { .. }));
+    if is_missing || error.is::<async_nats::ConnectError>() {
         return UNREACHABLE;
     }
     match error.downcast_ref::<migrations::MigrateError>() {

@@ -225,7 +225,9 @@ fn base_url_or_why(base_url: Option<&str>) -> &str {
 fn details(workspace: &Workspace, base_url: Option<&str>) -> String {
     let pause = workspace.paused_at.map(|since| {
         let reason = workspace.pause_reason.as_deref().unwrap_or_default().replace(char::is_control, "\u{fffd}");
-        format!("\nPaused    since {since}: {reason}")
+        let hint =
+            format!("every request gets 503, deactivations too, until `rosterd workspace resume {}`", workspace.id);
+        format!("\nPaused    since {since}: {reason}\n          {hint}")
     });
     let (row, pause) = (table_of(std::slice::from_ref(workspace)), pause.unwrap_or_default());
     format!("{row}\n\nBase URL  {}{pause}", base_url_or_why(base_url))
@@ -320,7 +322,8 @@ mod tests {
             acme       Acme Inc.  paused  okta (seen)  3      -       2023-11-14T22:13:20.123Z
 
             Base URL  https://scim.example.com/scim/v2/acme
-            Paused    since 2023-11-14T22:13:20.456Z: wrong� group"]]
+            Paused    since 2023-11-14T22:13:20.456Z: wrong� group
+                      every request gets 503, deactivations too, until `rosterd workspace resume acme`"]]
         .assert_eq(&details(&paused, Some("https://scim.example.com/scim/v2/acme")));
     }
 

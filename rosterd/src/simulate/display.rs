@@ -34,9 +34,9 @@ impl Display {
     pub(crate) fn show(&self, Progress { phase, done, of, answered, total }: Progress) {
         match self {
             Self::Bar(Shown(bar)) => {
-                bar.set_message(phase.to_string());
                 bar.set_length(u64::try_from(of).unwrap_or(u64::MAX));
                 bar.set_position(u64::try_from(done).unwrap_or(u64::MAX));
+                bar.set_message(phase.to_string());
             }
             Self::Lines(last) => {
                 let tenth = answered * 10 / total.max(1);
