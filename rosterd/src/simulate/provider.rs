@@ -246,45 +246,66 @@ fn check_value(reply: &Reply, attribute: &str, expected: &str) -> Result<(), Fai
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use futures::future::join_all;
     use runtime::settings::Secret;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::simulate::run;
 
-    /// A server that answers each request at once, the last of its connection.
-    async fn quick_server() -> String {
+    /// A server that answers so many requests at once, each the last of its connection, and further ones 503.
+    async fn server(answers: usize) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/scim/v2/acme", listener.local_addr().unwrap());
         tokio::spawn(async move {
+            let mut served = 0..answers;
             while let Ok((mut stream, _)) = listener.accept().await {
                 let read = stream.read(&mut [0; 4096]).await;
-                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
-                assert!(read.is_ok() && stream.write_all(answer).await.is_ok());
+                let (status, body) = match served.next() {
+                    Some(_) => ("200 OK", "{}"),
+                    None => ("503 Service Unavailable", r#"{"detail":"the disk is full"}"#),
+                };
+                let length = body.len();
+                let answer =
+                    format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+                assert!(read.is_ok() && stream.write_all(answer.as_bytes()).await.is_ok());
             }
         });
         url
     }
 
-    #[tokio::test]
-    async fn a_request_that_waits_for_its_turn_is_not_slow() {
-        let options = Options {
-            base_urls: vec![quick_server().await],
+    fn options(base_url: String) -> Options {
+        Options {
+            base_urls: vec![base_url],
             token: Secret::new("token"),
-            users: 0,
+            users: 8,
             groups: 0,
             concurrency: 8,
-            rate: Some(10.0),
+            rate: None,
             probe: false,
             stall: None,
             seed: 1,
-        };
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_waits_for_its_turn_is_not_slow() {
+        let options = Options { rate: Some(10.0), ..options(server(8).await) };
         let provider = Provider::new(&options).unwrap();
         let tests = join_all((0..8).map(|_| provider.test_connection())).await;
         assert!(tests.iter().all(Result::is_ok), "{tests:?}");
         let [measured] = provider.measurements().try_into().unwrap();
         assert!(measured.p50_ms < 100.0, "the last waits for 700 ms before it is sent: {measured:?}");
         assert!(measured.rate < 20.0, "{measured:?}");
+    }
+
+    #[tokio::test]
+    async fn a_run_in_which_nothing_goes_on_ends_with_the_cause() {
+        let options = Options { stall: Some(Duration::from_secs(1)), ..options(server(1).await) };
+        let stalled = run(options, |_| {}).await.unwrap_err().to_string();
+        assert_eq!(stalled, "no write ended for 1 seconds; the last one that has to wait: 503 the disk is full");
     }
 }
