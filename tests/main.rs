@@ -92,3 +92,5 @@ mod supervision;
 #[cfg(test)]
 mod timezone;
 mod traces;
+#[cfg(test)]
+mod workspaces;

@@ -9,13 +9,18 @@ use runtime::operations::OperationsSettings;
 use runtime::settings::BrokerSettings;
 use runtime::telemetry::LogFormat;
 
+const EXAMPLE: &str = "\
+Example:
+  ROSTERD_NATS_URL=nats://broker:4222 ROSTERD_PUBLIC_URL=https://scim.example.com \\
+    rosterd ingress --listen 0.0.0.0:8080";
+
 /// Speaks SCIM over HTTP and appends every change to the log.
 ///
 /// The broker is found through `ROSTERD_NATS_URL` (or `NATS_URL`), for example `nats://user:password@host:4222`, several
 /// servers separated by commas. It may hold a password, so there is no flag for it; `ROSTERD_NATS_URL_FILE` names a
 /// file that holds it. Without any: `nats://127.0.0.1:4222`. `RUST_LOG` chooses what is logged.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "ingress", version)]
+#[command(name = "ingress", version, after_help = EXAMPLE)]
 pub struct Config {
     /// Address and port to serve HTTP on; port 0 takes a free one.
     #[arg(long, env = "ROSTERD_LISTEN", default_value = "127.0.0.1:8080")]

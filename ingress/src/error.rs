@@ -11,6 +11,9 @@ use crate::response::error_response;
 /// Names the operation that a 503 leaves in the log (RFC 9967 §2.5.1.1).
 pub(crate) const SET_TXN: HeaderName = HeaderName::from_static("set-txn");
 
+/// In seconds: a pause takes minutes or more, and providers should be back soon after it.
+const PAUSED_RETRY_AFTER: HeaderValue = HeaderValue::from_static("60");
+
 /// Why a request gets no 2xx.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
@@ -20,6 +23,12 @@ pub(crate) enum ApiError {
     /// 401. One form for every reason: a caller does not learn whether a token or a workspace exists.
     #[error("no valid bearer token for this workspace")]
     Unauthorized,
+    /// 503: an operator has paused the workspace. Only a valid token learns of it.
+    #[error(
+        "SCIM is paused for this workspace by an operator; the request was not carried out; it is safe to send it again \
+         later"
+    )]
+    Paused,
     /// The log or the workers did not answer as they should.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
@@ -33,6 +42,11 @@ impl IntoResponse for ApiError {
                 let mut response = error_response(&ScimError::new(401, self.to_string()));
                 let challenge = HeaderValue::from_static("Bearer realm=\"scim\"");
                 response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+                response
+            }
+            Self::Paused => {
+                let mut response = error_response(&ScimError::new(503, self.to_string()));
+                response.headers_mut().insert(RETRY_AFTER, PAUSED_RETRY_AFTER);
                 response
             }
             Self::Gateway(error) => gateway_response(&error),

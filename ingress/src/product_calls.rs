@@ -1,13 +1,15 @@
-//! The product's own changes: a person's timezone, by request from the operator's command, through the same log.
+//! Calls that ingresses answer: the product's own change of a person's timezone, through the same log, and a workspace's
+//! Base URL.
 
 use async_nats::{Client, Message, SubscribeError};
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use http::Method;
 use protocol::id::{Namespace, ResourceId, WorkspaceId};
 use protocol::message::command::Command;
 use protocol::message::envelope::{Envelope, FORMAT_VERSION};
 use protocol::message::lane::Lane;
-use protocol::message::operator::{OperatorError, Timezone, UserSetTimezone};
+use protocol::message::operator::{OperatorCall, OperatorError, Timezone, UserSetTimezone, WorkspaceBaseUrl};
 use protocol::message::outcome::Outcome;
 use protocol::message::query::{GetProfile, ListResources};
 use protocol::ownership::Source;
@@ -34,31 +36,48 @@ const QUEUE_GROUP: &str = "ingress";
 
 /// Listens for calls, for as long as the client lives.
 pub(crate) async fn start(client: Client, namespace: &Namespace, state: AppState) -> Result<(), SubscribeError> {
-    let subject = namespace.operator_call::<UserSetTimezone>();
-    let calls = client.queue_subscribe(subject, QUEUE_GROUP.to_owned()).await?;
-    tokio::spawn(calls.for_each_concurrent(AT_A_TIME, move |call| reply(client.clone(), state.clone(), call)));
+    serve(&client, namespace, &state, |state, call| Box::pin(set_timezone(state, call))).await?;
+    let base_url: Handler<WorkspaceBaseUrl> =
+        |state, call| Box::pin(std::future::ready(Ok(state.settings.base_url(&call.workspace))));
+    serve(&client, namespace, &state, base_url).await
+}
+
+/// How a call is answered.
+type Handler<C> = fn(AppState, C) -> BoxFuture<'static, Result<<C as OperatorCall>::Reply, OperatorError>>;
+
+async fn serve<C: OperatorCall + 'static>(
+    client: &Client,
+    namespace: &Namespace,
+    state: &AppState,
+    handler: Handler<C>,
+) -> Result<(), SubscribeError> {
+    let calls = client.queue_subscribe(namespace.operator_call::<C>(), QUEUE_GROUP.to_owned()).await?;
+    let (client, state) = (client.clone(), state.clone());
+    tokio::spawn(calls.for_each_concurrent(AT_A_TIME, move |call| reply(client.clone(), state.clone(), call, handler)));
     Ok(())
 }
 
-async fn reply(client: Client, state: AppState, call: Message) {
+async fn reply<C: OperatorCall>(client: Client, state: AppState, call: Message, handler: Handler<C>) {
     let Some(inbox) = call.reply else { return };
-    let result = set_timezone(&state, &call.payload).await;
+    let result = match serde_json::from_slice(&call.payload) {
+        Ok(call) => handler(state, call).await,
+        Err(error) => Err(OperatorError::Invalid { detail: format!("the call cannot be decoded: {error}") }),
+    };
     let sent = match serde_json::to_vec(&result) {
         Ok(bytes) => client.publish(inbox, bytes.into()).await.is_ok(),
         Err(_) => false,
     };
     if !sent {
-        tracing::warn!("the reply to an application's call could not be sent");
+        tracing::warn!("the reply to a call could not be sent");
     }
 }
 
-async fn set_timezone(state: &AppState, payload: &[u8]) -> Result<Timezone, OperatorError> {
-    let UserSetTimezone { workspace, user, zone } = serde_json::from_slice(payload)
-        .map_err(|error| OperatorError::Invalid { detail: format!("the call cannot be decoded: {error}") })?;
+async fn set_timezone(state: AppState, call: UserSetTimezone) -> Result<Timezone, OperatorError> {
+    let UserSetTimezone { workspace, user, zone } = call;
     let zone = known_zone(&zone)?;
-    let user = resolve(state, &workspace, &user).await?;
-    let extensions = extensions(state, &workspace).await?;
-    let envelope = envelope(state, workspace, extensions, user, zone)?;
+    let user = resolve(&state, &workspace, &user).await?;
+    let extensions = extensions(&state, &workspace).await?;
+    let envelope = envelope(&state, workspace, extensions, user, zone)?;
     let lane = Lane::of(ResourceType::User, &envelope.body);
     let timing = state.settings.timing(Instant::now(), Instant::now());
     match state.apply(envelope, lane, timing).await.map_err(failed)? {

@@ -76,7 +76,7 @@ async fn serve(config: Config) -> Result<(), RunError> {
     accept::serve(listener, state, timing).await.map_err(RunError::Signal)
 }
 
-/// Connects, and starts what runs beside the requests: outcomes, credentials, the product's own calls, the clock check.
+/// Connects, and starts what runs beside the requests: outcomes, credentials, operators' and the product's calls, the clock check.
 async fn start(config: &Config, address: SocketAddr) -> Result<AppState, RunError> {
     let health = Arc::new(Health::default());
     let ingress = ids::ingress()?;
@@ -92,6 +92,7 @@ async fn start(config: &Config, address: SocketAddr) -> Result<AppState, RunErro
     let context = async_nats::jetstream::new(client.clone());
     let namespace = config.broker.namespace.clone();
     tokio::spawn(credentials::watch(context, namespace.clone(), Arc::clone(&credentials), Arc::clone(&health)));
+    tokio::spawn(credentials::report_uses(client.clone(), namespace.clone(), Arc::clone(&credentials)));
     let settings = Arc::new(settings(config, address, ingress));
     let pulse = Pulse::default();
     tokio::spawn(pulse.clone().run());

@@ -1,10 +1,11 @@
-//! The ledger of operations, how the log is numbered, and what else is known of the log by sequence.
+//! The ledger of operations, how the log is numbered, what else is known of the log by sequence, and what operators did.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
     big_integer, big_integer_null, binary, boolean, integer, json_binary, small_integer, text, text_null, uuid,
     uuid_null,
 };
+use sea_orm_migration::sea_orm::DbBackend;
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -15,6 +16,12 @@ impl MigrationTrait for Migration {
         for table in [operations(), settled_copies(), attempts(), dead_letters(), log_numbering(), answered_creates()] {
             manager.create_table(table).await?;
         }
+        manager.create_table(audit_log()).await?;
+        let keep = match manager.get_database_backend() {
+            DbBackend::Postgres => APPEND_ONLY_ON_POSTGRESQL,
+            _ => APPEND_ONLY_ON_SQLITE,
+        };
+        manager.get_connection().execute_unprepared(keep).await?;
         let mut by_sequence = Index::create().name("operations_sequence").table("operations").to_owned();
         manager.create_index(by_sequence.col("sequence").unique().to_owned()).await?;
         manager.get_connection().execute_unprepared(CREATES).await?;
@@ -22,6 +29,10 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.drop_table(Table::drop().table("audit_log").to_owned()).await?;
+        if manager.get_database_backend() == DbBackend::Postgres {
+            manager.get_connection().execute_unprepared("DROP FUNCTION audit_log_is_kept").await?;
+        }
         for table in ["answered_creates", "log_numbering", "dead_letters", "attempts", "settled_copies", "operations"] {
             manager.drop_table(Table::drop().table(table).to_owned()).await?;
         }
@@ -123,3 +134,34 @@ fn answered_creates() -> TableCreateStatement {
         .col(big_integer("answered_at"))
         .to_owned()
 }
+
+/// What operators did, one row an act, written in the act's transaction. Its ids sort by time.
+fn audit_log() -> TableCreateStatement {
+    Table::create()
+        .table("audit_log")
+        .col(uuid("id").primary_key())
+        .col(big_integer("at"))
+        .col(text("actor"))
+        .col(text("act"))
+        .col(text_null("workspace"))
+        .col(text("target"))
+        .col(text_null("reason"))
+        .col(json_binary("counts"))
+        .to_owned()
+}
+
+/// No row of the audit log is changed or deleted, whatever the code.
+const APPEND_ONLY_ON_SQLITE: &str = "
+    CREATE TRIGGER audit_log_is_kept BEFORE UPDATE ON audit_log
+        BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+    CREATE TRIGGER audit_log_is_kept_whole BEFORE DELETE ON audit_log
+        BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+";
+
+/// The same on PostgreSQL.
+const APPEND_ONLY_ON_POSTGRESQL: &str = "
+    CREATE FUNCTION audit_log_is_kept() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$;
+    CREATE TRIGGER audit_log_is_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_log
+        EXECUTE FUNCTION audit_log_is_kept();
+";

@@ -1,7 +1,9 @@
 //! The command line: what there is, what it exits with.
 
+mod acting;
 mod audit;
 mod check;
+mod confirm;
 mod connection;
 mod dead_letters;
 mod failure;
@@ -57,7 +59,6 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Keep a whole system running on this machine.
     Dev(dev::DevArgs),
-    /// Play an identity provider and verify the result.
     Simulate(simulate::SimulateArgs),
     /// Say how the whole system is.
     Status(status::Args),
@@ -67,7 +68,7 @@ enum Command {
     Lane(OperatorCommand<lane::Action>),
     /// List what the log holds, and why it waits.
     Message(OperatorCommand<message::Action>),
-    /// Create, list, show and enable workspaces.
+    /// Create, list, show, enable, pause and disable workspaces.
     Workspace(OperatorCommand<workspace::Action>),
     /// Create, list and revoke bearer tokens.
     Token(OperatorCommand<token::Action>),
@@ -77,11 +78,10 @@ enum Command {
     User(OperatorCommand<user::Action>),
     /// Look at messages that could not be applied.
     DeadLetters(OperatorCommand<dead_letters::Action>),
-    /// Prove that nothing was lost.
+    /// Prove that nothing was lost, and show who did what.
     Audit(OperatorCommand<audit::Action>),
     /// Bring the database's schema to a state.
     Migrate(migrate::Args),
-    /// Run one ingress.
     Ingress(Box<ingress::Config>),
     /// Run one worker; list them, drain one.
     Worker(Box<worker::Args>),
@@ -118,7 +118,7 @@ pub fn run(cli: Cli) -> LocalBoxFuture<'static, ExitCode> {
 
 async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Demo(args) => return Ok(if demo::run(args).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+        Command::Demo(args) => return demo::run(args).await,
         Command::Simulate(args) => return Ok(args.execute().await?),
         Command::Status(args) => {
             return Ok(if status::run(args).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
@@ -180,6 +180,22 @@ mod tests {
     }
 
     #[test]
+    fn every_command_shows_an_example() {
+        fn leaves(command: &clap::Command) -> Vec<&clap::Command> {
+            let below: Vec<_> = command.get_subcommands().flat_map(leaves).collect();
+            if below.is_empty() { vec![command] } else { below }
+        }
+        let command = Cli::command();
+        let open = ["__guard", "dead-letters", "audit", "migrate"];
+        for command in command.get_subcommands().filter(|command| !open.contains(&command.get_name())) {
+            for leaf in leaves(command) {
+                let help = leaf.clone().render_long_help().to_string();
+                assert!(help.contains("Example"), "{} {}: {help}", command.get_name(), leaf.get_name());
+            }
+        }
+    }
+
+    #[test]
     fn the_help_fits_on_one_screen() {
         let help = Cli::command().render_help().to_string();
         assert!(help.lines().count() <= 40 && help.lines().all(|line| line.len() <= 80), "{help}");
@@ -191,19 +207,19 @@ mod tests {
             Commands:
               demo          Show everything at once, in a temporary folder
               dev           Keep a whole system running on this machine
-              simulate      Play an identity provider and verify the result
+              simulate      Plays an identity provider and verifies the result
               status        Say how the whole system is
               check         Say whether the system is set up as it has to be
               lane          List the lanes of the log, pause one, let it go on
               message       List what the log holds, and why it waits
-              workspace     Create, list, show and enable workspaces
+              workspace     Create, list, show, enable, pause and disable workspaces
               token         Create, list and revoke bearer tokens
               schema        Add a workspace's own schemas and list them
               user          Change people as the product does
               dead-letters  Look at messages that could not be applied
-              audit         Prove that nothing was lost
+              audit         Prove that nothing was lost, and show who did what
               migrate       Bring the database's schema to a state
-              ingress       Run one ingress
+              ingress       Speaks SCIM over HTTP and appends every change to the log
               worker        Run one worker; list them, drain one
               help          Print this message or the help of the given subcommand(s)
 

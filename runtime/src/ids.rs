@@ -13,6 +13,11 @@ pub fn resource() -> ResourceId {
     ResourceId(time_ordered())
 }
 
+/// The id of a record of something that was done.
+pub fn record() -> uuid::Uuid {
+    time_ordered()
+}
+
 /// The name of a batch of messages, unlike all others of this server.
 pub fn batch() -> String {
     Alphanumeric.sample_string(&mut rand::rng(), 22)

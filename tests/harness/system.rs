@@ -250,14 +250,12 @@ impl System {
     pub(crate) async fn enable(&self, workspace: &str) -> Scim {
         self.rosterd(&["workspace", "create", workspace, "--name", workspace]).await.expect_success();
         let enabled = self.rosterd_json(&["workspace", "enable", workspace]).await;
-        Scim::new(enabled["base_url"].as_str().unwrap(), enabled["token"].as_str().unwrap())
+        Scim::new(format!("{}/scim/v2/{workspace}", self.urls[0]), enabled["token"].as_str().unwrap())
     }
 
-    /// Runs a command of the operator, who knows the first ingress as the public URL.
+    /// Runs a command of the operator.
     pub(crate) async fn rosterd(&self, arguments: &[&str]) -> Said {
-        let mut environment = self.environment();
-        environment.push(("ROSTERD_PUBLIC_URL", &self.urls[0]));
-        rosterd(arguments, &environment).await
+        rosterd(arguments, &self.environment()).await
     }
 
     /// What a command of the operator prints as JSON.

@@ -16,6 +16,7 @@ use self::entity::attempt;
 
 pub(crate) mod answered;
 mod attempts;
+pub(crate) mod audit;
 pub(crate) mod balance;
 pub(crate) mod bulk_insert;
 mod connect;

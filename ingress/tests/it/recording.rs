@@ -239,6 +239,7 @@ pub(crate) fn credential(token: &Token, workspace: &str) -> Credential {
         created_at: Timestamp::from_millis(0),
         expires_at: None,
         revoked_at: None,
+        last_used_at: None,
         profile: protocol::profile::Profile::default(),
     }
 }

@@ -14,6 +14,10 @@ use crate::scim::dialect::Dialect;
 use crate::scim::schema::ExtensionJson;
 use crate::time::Timestamp;
 
+mod audit;
+
+pub use self::audit::{ActedBy, AuditLog, AuditRecord};
+
 /// One call. What comes back is `Result<Reply, OperatorError>`.
 pub trait OperatorCall: Serialize + DeserializeOwned + Send + Sync {
     /// The last part of the call's subject.
@@ -57,15 +61,26 @@ calls_to_workers! {
     WorkspaceList "workspace-list" -> Vec<Workspace>;
     WorkspaceShow "workspace-show" -> Workspace;
     WorkspaceEnable "workspace-enable" -> Workspace;
+    WorkspacePause "workspace-pause" -> Workspace;
+    WorkspaceResume "workspace-resume" -> Workspace;
+    WorkspaceDisable "workspace-disable" -> Workspace;
     WorkspaceDialect "workspace-dialect" -> Workspace;
     DialectSeen "dialect-seen" -> Workspace;
     TokenCreate "token-create" -> Credential;
     TokenList "token-list" -> Vec<Credential>;
     TokenRevoke "token-revoke" -> Credential;
+    TokensUsed "tokens-used" -> ();
     SchemaAdd "schema-add" -> Vec<ExtensionJson>;
     SchemaList "schema-list" -> Vec<ExtensionJson>;
     DeadLetterList "dead-letter-list" -> DeadLetters;
     AuditBalance "audit-balance" -> Balance;
+    AuditLog "audit-log" -> Vec<AuditRecord>;
+}
+
+impl OperatorCall for WorkspaceBaseUrl {
+    const VERB: &'static str = "workspace-base-url";
+    const ANSWERED_BY: Process = Process::Ingress;
+    type Reply = String;
 }
 
 impl OperatorCall for UserSetTimezone {
@@ -81,6 +96,8 @@ pub struct WorkspaceCreate {
     pub workspace: WorkspaceId,
     /// Its name for people.
     pub name: String,
+    /// Who asks for it, and why.
+    pub by: ActedBy,
 }
 
 /// Lists the workspaces, by id.
@@ -101,6 +118,42 @@ pub struct WorkspaceEnable {
     pub workspace: WorkspaceId,
     /// The token to add.
     pub token: NewToken,
+    /// Who asks for it, and why.
+    pub by: ActedBy,
+}
+
+/// Answers every SCIM request of a workspace 503 from now on, for a reason. One that is paused already gets the new reason.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkspacePause {
+    /// Which one.
+    pub workspace: WorkspaceId,
+    /// Who asks for it, and why.
+    pub by: ActedBy,
+}
+
+/// Serves a paused workspace's requests again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkspaceResume {
+    /// Which one.
+    pub workspace: WorkspaceId,
+    /// Who asks for it, and why.
+    pub by: ActedBy,
+}
+
+/// Turns SCIM off and revokes every token of the workspace, in one transaction. Users and groups stay.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkspaceDisable {
+    /// Which one.
+    pub workspace: WorkspaceId,
+    /// Who asks for it, and why.
+    pub by: ActedBy,
+}
+
+/// Asks for a workspace's Base URL, as ingresses write it into locations; the workspace need not exist.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkspaceBaseUrl {
+    /// Of which workspace.
+    pub workspace: WorkspaceId,
 }
 
 /// Chooses a workspace's dialect.
@@ -110,6 +163,8 @@ pub struct WorkspaceDialect {
     pub workspace: WorkspaceId,
     /// The dialect; as detected without it.
     pub dialect: Option<Dialect>,
+    /// Who asks for it, and why.
+    pub by: ActedBy,
 }
 
 /// An ingress reports whose dialect a workspace's requests speak.
@@ -128,6 +183,8 @@ pub struct TokenCreate {
     pub workspace: WorkspaceId,
     /// The token to add.
     pub token: NewToken,
+    /// Who asks for it, and why.
+    pub by: ActedBy,
 }
 
 /// A token that the caller has made, without the secret.
@@ -157,6 +214,27 @@ pub struct TokenRevoke {
     pub workspace: WorkspaceId,
     /// Which token.
     pub token: TokenId,
+    /// Whether it may be the last that opens the workspace.
+    #[serde(default)]
+    pub even_last: bool,
+    /// Who asks for it, and why.
+    pub by: ActedBy,
+}
+
+/// An ingress reports when tokens were last used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TokensUsed {
+    /// Which, and when.
+    pub uses: Vec<TokenUse>,
+}
+
+/// When a token was last used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TokenUse {
+    /// Which token.
+    pub token: TokenId,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// Adds a schema to those that a workspace's resources may follow, or replaces it by one that continues it. The reply holds
@@ -167,6 +245,8 @@ pub struct SchemaAdd {
     pub workspace: WorkspaceId,
     /// The schema, and for which kind of resource.
     pub schema: ExtensionJson,
+    /// Who asks for it, and why.
+    pub by: ActedBy,
 }
 
 /// Lists a workspace's own schemas, by URN.
@@ -211,8 +291,14 @@ pub struct Workspace {
     pub id: WorkspaceId,
     /// Its name for people.
     pub name: String,
-    /// Whether SCIM requests are served.
+    /// Whether SCIM is on.
     pub enabled: bool,
+    /// Since when every SCIM request is answered 503; none if SCIM is not paused.
+    #[serde(default)]
+    pub paused_at: Option<Timestamp>,
+    /// Why it is paused.
+    #[serde(default)]
+    pub pause_reason: Option<String>,
     /// When it was created.
     pub created_at: Timestamp,
     /// The dialect that an operator chose.

@@ -88,3 +88,28 @@ fn commands_for_a_running_system_say_what_is_missing() {
     assert_eq!(rosterd(&["lane", "pause", "bulk"], &broker).status.code(), Some(2), "a reason is needed");
     assert_eq!(rosterd(&["message", "list"], &broker).status.code(), Some(2));
 }
+
+#[test]
+fn a_system_whose_broker_does_not_answer_says_so_at_once() {
+    let (data, began) = (tempfile::tempdir().unwrap(), std::time::Instant::now());
+    let data = data.path().display().to_string();
+    let output =
+        rosterd(&["dev", "--data", &data, "--port", "0"], &[("ROSTERD_NATS_URL", "nats://ann:s3cret@127.0.0.1:1")]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("no broker answers at the URL in --nats-url or ROSTERD_NATS_URL"), "{said}");
+    assert!(said.contains("refused") && !said.contains("s3cret"), "{said}");
+    assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_worker_whose_database_has_no_folder_ends_with_one_sentence() {
+    let output = rosterd(&["worker"], &[("ROSTERD_DATABASE_URL", "sqlite:///no/such/folder/rosterd.db")]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("error: opening the database: connecting to the database: the SQLite file's folder"),
+        "{said}"
+    );
+    assert!(!said.contains("backtrace"), "{said}");
+}

@@ -3,8 +3,9 @@
 use futures::future::BoxFuture;
 use protocol::id::WorkspaceId;
 use protocol::message::operator::{
-    AuditBalance, DeadLetterList, DialectSeen, OperatorCall, OperatorError, SchemaAdd, SchemaList, TokenCreate,
-    TokenList, TokenRevoke, WorkspaceCreate, WorkspaceDialect, WorkspaceEnable, WorkspaceList, WorkspaceShow,
+    ActedBy, AuditBalance, AuditLog, DeadLetterList, DialectSeen, OperatorCall, OperatorError, SchemaAdd, SchemaList,
+    TokenCreate, TokenList, TokenRevoke, TokensUsed, WorkspaceCreate, WorkspaceDialect, WorkspaceDisable,
+    WorkspaceEnable, WorkspaceList, WorkspacePause, WorkspaceResume, WorkspaceShow,
 };
 use protocol::time::Timestamp;
 use sea_orm::{DatabaseTransaction, EntityTrait, QuerySelect};
@@ -15,10 +16,12 @@ use tracing::warn;
 use crate::log::Log;
 use crate::rpc::balance::balance;
 use crate::rpc::credential_projection::CredentialProjection;
+use crate::store::audit::{Act, record};
 use crate::store::entity::workspace;
 use crate::store::retry::retry_contended;
 use crate::store::{Context, Store, StoreError, with_timeout};
 
+mod audit;
 mod dead_letters;
 mod profiles;
 mod tokens;
@@ -56,14 +59,19 @@ impl<'a> Operator<'a> {
             WorkspaceList::VERB => self.in_store(call, workspaces::list).await,
             WorkspaceShow::VERB => self.in_store(call, workspaces::show).await,
             WorkspaceEnable::VERB => self.projected(self.in_store(call, workspaces::enable).await).await,
+            WorkspacePause::VERB => self.projected(self.in_store(call, workspaces::pause).await).await,
+            WorkspaceResume::VERB => self.projected(self.in_store(call, workspaces::resume).await).await,
+            WorkspaceDisable::VERB => self.projected(self.in_store(call, workspaces::disable).await).await,
             WorkspaceDialect::VERB => self.projected(self.in_store(call, profiles::choose_dialect).await).await,
             DialectSeen::VERB => self.in_store(call, profiles::see_dialect).await,
             TokenCreate::VERB => self.projected(self.in_store(call, tokens::create).await).await,
             TokenList::VERB => self.in_store(call, tokens::list).await,
             TokenRevoke::VERB => self.projected(self.in_store(call, tokens::revoke).await).await,
+            TokensUsed::VERB => self.in_store(call, tokens::note_uses).await,
             SchemaAdd::VERB => self.projected(self.in_store(call, profiles::add_schema).await).await,
             SchemaList::VERB => self.in_store(call, profiles::list_schemas).await,
             DeadLetterList::VERB => self.in_store(call, dead_letters::list).await,
+            AuditLog::VERB => self.in_store(call, audit::log).await,
             AuditBalance::VERB => encoded(balance(self.log()?, decoded(call)?).await?),
             _ => Err(invalid(format!("no worker knows the call {verb}: do all processes have the same version?"))),
         }
@@ -133,6 +141,18 @@ async fn settled<R>(call: impl Future<Output = Result<R, Failure>>) -> Result<Re
         Err(Failure::Refused(error)) => Ok(Err(error)),
         Err(Failure::Store(error)) => Err(error),
     }
+}
+
+/// Writes an act in a workspace into the audit log, in its transaction.
+async fn audited<C: OperatorCall>(
+    transaction: &DatabaseTransaction,
+    by: &ActedBy,
+    workspace: &WorkspaceId,
+    target: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let act = Act { by, verb: C::VERB, workspace: Some(workspace), target, counts: &[] };
+    record(transaction, act, now).await
 }
 
 /// The workspace's row under its lock.

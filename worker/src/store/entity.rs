@@ -42,6 +42,26 @@ pub(crate) mod attempt {
     bare!();
 }
 
+pub(crate) mod audit_record {
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "audit_log")]
+    pub struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        pub at: i64,
+        pub actor: String,
+        pub act: String,
+        pub workspace: Option<String>,
+        pub target: String,
+        pub reason: Option<String>,
+        pub counts: Json,
+    }
+
+    bare!();
+}
+
 pub(crate) mod credential {
     use sea_orm::entity::prelude::*;
 
@@ -57,6 +77,7 @@ pub(crate) mod credential {
         pub created_at: i64,
         pub expires_at: Option<i64>,
         pub revoked_at: Option<i64>,
+        pub last_used_at: Option<i64>,
     }
 
     bare!();
@@ -282,6 +303,8 @@ pub(crate) mod workspace {
         pub updated_at: i64,
         pub dialect: Option<String>,
         pub seen_dialect: Option<String>,
+        pub paused_at: Option<i64>,
+        pub pause_reason: Option<String>,
     }
 
     bare!();

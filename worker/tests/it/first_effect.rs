@@ -26,6 +26,7 @@ use worker::store::Class;
 use crate::log::{
     Log, NOW, add_members, at, delete, group, new_group, new_user, new_user_with, patch, put_user, sent_as, set, user,
 };
+use crate::operators::by;
 use crate::test_database::{TestDatabase, member_ids, on_both, postgres_db, resource, status, statuses};
 
 async fn takes_first(db: &TestDatabase, command: &Accepted) -> bool {
@@ -322,7 +323,7 @@ fn pagings(kind: ResourceType) -> [Paging; 5] {
 async fn a_fence_is_nobody_to_whoever_reads() {
     on_both(async |db| {
         let mut log = Log::of("acme");
-        let create = WorkspaceCreate { workspace: "acme".parse().unwrap(), name: "Acme".to_owned() };
+        let create = WorkspaceCreate { workspace: "acme".parse().unwrap(), name: "Acme".to_owned(), by: by() };
         db.call(create).await.unwrap();
         db.apply(&[
             log.user(2, new_user("bob")),

@@ -10,6 +10,7 @@ mod access;
 mod applying;
 mod at_once;
 mod attach;
+mod audit;
 mod concurrency;
 mod cursors;
 mod duplicates;

