@@ -8,15 +8,17 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::credential::{Credential, TokenHash};
-use crate::id::{ResourceId, TokenId, WorkspaceId};
+use crate::credential::Credential;
+use crate::id::{ResourceId, WorkspaceId};
 use crate::scim::dialect::Dialect;
 use crate::scim::schema::ExtensionJson;
 use crate::time::Timestamp;
 
 mod audit;
+mod token;
 
 pub use self::audit::{ActedBy, AuditLog, AuditRecord};
+pub use self::token::{NewToken, TokenCreate, TokenList, TokenRevoke, TokenUse, TokensUsed};
 
 /// One call. What comes back is `Result<Reply, OperatorError>`.
 pub trait OperatorCall: Serialize + DeserializeOwned + Send + Sync {
@@ -174,67 +176,6 @@ pub struct DialectSeen {
     pub workspace: WorkspaceId,
     /// The dialect.
     pub dialect: Dialect,
-}
-
-/// Adds a token beside the one in use.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TokenCreate {
-    /// For which workspace.
-    pub workspace: WorkspaceId,
-    /// The token to add.
-    pub token: NewToken,
-    /// Who asks for it, and why.
-    pub by: ActedBy,
-}
-
-/// A token that the caller has made, without the secret.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct NewToken {
-    /// Its public part.
-    pub id: TokenId,
-    /// What the operator calls it.
-    pub label: String,
-    /// The hash of the whole token.
-    pub hash: TokenHash,
-    /// When it stops working; never without it.
-    pub expires_at: Option<Timestamp>,
-}
-
-/// Lists a workspace's tokens, newest first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TokenList {
-    /// Of which workspace.
-    pub workspace: WorkspaceId,
-}
-
-/// Ends a token at once.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TokenRevoke {
-    /// Of which workspace.
-    pub workspace: WorkspaceId,
-    /// Which token.
-    pub token: TokenId,
-    /// Whether it may be the last that opens the workspace.
-    #[serde(default)]
-    pub even_last: bool,
-    /// Who asks for it, and why.
-    pub by: ActedBy,
-}
-
-/// An ingress reports when tokens were last used.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TokensUsed {
-    /// Which, and when.
-    pub uses: Vec<TokenUse>,
-}
-
-/// When a token was last used.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TokenUse {
-    /// Which token.
-    pub token: TokenId,
-    /// When.
-    pub at: Timestamp,
 }
 
 /// Adds a schema to those that a workspace's resources may follow, or replaces it by one that continues it. The reply holds

@@ -8,7 +8,8 @@ use protocol::message::operator::{
     WorkspaceEnable, WorkspaceList, WorkspacePause, WorkspaceResume, WorkspaceShow,
 };
 use protocol::time::Timestamp;
-use sea_orm::{DatabaseTransaction, EntityTrait, QuerySelect};
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect};
 use serde::Serialize;
 use serde_json::Value;
 use tracing::warn;
@@ -17,7 +18,7 @@ use crate::log::Log;
 use crate::rpc::balance::balance;
 use crate::rpc::credential_projection::CredentialProjection;
 use crate::store::audit::{Act, record};
-use crate::store::entity::workspace;
+use crate::store::entity::{credential, workspace};
 use crate::store::retry::retry_contended;
 use crate::store::{Context, Store, StoreError, with_timeout};
 
@@ -141,6 +142,15 @@ async fn settled<R>(call: impl Future<Output = Result<R, Failure>>) -> Result<Re
         Err(Failure::Refused(error)) => Ok(Err(error)),
         Err(Failure::Store(error)) => Err(error),
     }
+}
+
+/// The profile travels with the workspace's credentials: raised versions make every ingress take it over.
+async fn announce(transaction: &DatabaseTransaction, id: &WorkspaceId) -> Result<(), StoreError> {
+    let raise = credential::Entity::update_many()
+        .col_expr(credential::Column::Version, Expr::col(credential::Column::Version).add(1))
+        .filter(credential::Column::Workspace.eq(id.as_str()));
+    raise.exec(transaction).await.context("announcing how requests are served")?;
+    Ok(())
 }
 
 /// Writes an act in a workspace into the audit log, in its transaction.

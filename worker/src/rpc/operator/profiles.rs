@@ -5,11 +5,11 @@ use protocol::message::operator::{DialectSeen, OperatorError, SchemaAdd, SchemaL
 use protocol::scim::dialect::Dialect;
 use protocol::scim::schema::{ExtensionJson, Extensions};
 use protocol::time::Timestamp;
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
-use sea_orm::{ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, Set};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, Set};
 
 use super::{Failure, workspaces};
-use crate::store::entity::{credential, schema, workspace};
+use crate::store::entity::{schema, workspace};
 use crate::store::{Context, Store, StoreError, commit, profiles};
 
 /// Adds a schema, or replaces the one of the same URN by one that continues it.
@@ -32,7 +32,7 @@ pub(super) async fn add_schema(
         .to_owned();
     let write = schema::Entity::insert(row.into_active_model()).on_conflict(again);
     write.exec_without_returning(&transaction).await.context("adding a schema")?;
-    announce(&transaction, id).await?;
+    super::announce(&transaction, id).await?;
     super::audited::<SchemaAdd>(&transaction, by, id, &added.schema.id, now).await?;
     commit(transaction).await?;
     list_schemas(store, &SchemaList { workspace: id.clone() }, now).await
@@ -81,7 +81,7 @@ pub(super) async fn choose_dialect(
     row.version = Set(version);
     row.updated_at = Set(now.as_millis());
     let row = row.update(&transaction).await.context("choosing a dialect")?;
-    announce(&transaction, id).await?;
+    super::announce(&transaction, id).await?;
     let chosen = dialect.map_or("detect", Dialect::as_str);
     super::audited::<WorkspaceDialect>(&transaction, by, id, chosen, now).await?;
     commit(transaction).await?;
@@ -101,13 +101,4 @@ pub(super) async fn see_dialect(store: &Store, call: &DialectSeen, _: Timestamp)
     let row = row.update(&transaction).await.context("noting a dialect")?;
     commit(transaction).await?;
     Ok(workspaces::read(row)?)
-}
-
-/// The profile travels with the workspace's credentials: raised versions make every ingress take it over.
-pub(super) async fn announce(transaction: &DatabaseTransaction, id: &WorkspaceId) -> Result<(), StoreError> {
-    let raise = credential::Entity::update_many()
-        .col_expr(credential::Column::Version, Expr::col(credential::Column::Version).add(1))
-        .filter(credential::Column::Workspace.eq(id.as_str()));
-    raise.exec(transaction).await.context("announcing how requests are served")?;
-    Ok(())
 }

@@ -125,7 +125,7 @@ async fn set_pause<C: OperatorCall>(
     row.paused_at = Set(paused_at);
     row.pause_reason = Set(reason.map(str::to_owned));
     let row = row.update(&transaction).await.context("pausing or resuming a workspace")?;
-    super::profiles::announce(&transaction, id).await?;
+    super::announce(&transaction, id).await?;
     audited::<C>(&transaction, by, id, id.as_str(), now).await?;
     commit(transaction).await?;
     Ok(read(row)?)
