@@ -1,6 +1,5 @@
 //! Calls about how a workspace's requests are read: its own schemas and its dialect.
 
-use protocol::id::WorkspaceId;
 use protocol::message::operator::{DialectSeen, OperatorError, SchemaAdd, SchemaList, Workspace, WorkspaceDialect};
 use protocol::scim::dialect::Dialect;
 use protocol::scim::schema::{ExtensionJson, Extensions};
