@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The folders with which a path from the root of the repository begins.
-const FOLDERS: [&str; 7] = ["protocol", "ingress", "worker", "migrations", "rosterd", "tests", "docs"];
+const FOLDERS: [&str; 8] = ["protocol", "ingress", "worker", "migrations", "rosterd", "tests", "docs", "deploy"];
 
 /// Each test that a document names: a file and a function, one after the other, in backticks.
 #[test]
@@ -29,6 +29,7 @@ fn the_files_that_other_documents_name_are_there() {
     check_paths("docs/data-model.md", 10);
     check_paths("docs/decisions.md", 25);
     check_paths("docs/glossary.md", 0);
+    check_paths("docs/operations.md", 8);
 }
 
 /// More than so many tests are named, and all of them are there.

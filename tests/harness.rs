@@ -10,6 +10,7 @@ mod haproxy;
 mod part;
 mod postgresql;
 mod process;
+pub(crate) mod program;
 pub(crate) mod proxy;
 pub(crate) mod scim;
 mod servers;
@@ -27,7 +28,7 @@ pub(crate) use dev::{Dev, Entry};
 pub(crate) use haproxy::Haproxy;
 pub(crate) use part::Part;
 pub(crate) use postgresql::OwnPostgresql;
-pub(crate) use process::{Process, is_running};
+pub(crate) use process::{Process, is_running, signal};
 pub(crate) use servers::Schema;
 pub(crate) use system::System;
 

@@ -14,7 +14,7 @@ fn the_ingress_has_no_database_driver() {
 }
 
 #[test]
-fn the_worker_is_no_http_server() {
+fn the_worker_speaks_no_scim_over_http() {
     forbid("worker", &["axum", "axum-core", "tower-http"]);
 }
 
@@ -24,8 +24,8 @@ fn the_protocol_does_no_io() {
 }
 
 #[test]
-fn the_runtime_knows_neither_http_nor_sql() {
-    forbid("runtime", &["axum", "axum-core", "hyper", "sea-orm", "sqlx-core", "ingress", "worker"]);
+fn the_runtime_knows_neither_routes_nor_sql() {
+    forbid("runtime", &["axum", "axum-core", "tower-http", "sea-orm", "sqlx-core", "ingress", "worker"]);
 }
 
 #[test]

@@ -22,6 +22,8 @@ mod dead_letters;
 #[cfg(test)]
 mod demonstration;
 #[cfg(test)]
+mod deployment;
+#[cfg(test)]
 mod dialects;
 #[cfg(test)]
 mod documentation;
@@ -86,7 +88,11 @@ mod schemas;
 #[cfg(test)]
 mod shutdown;
 #[cfg(test)]
+mod status;
+#[cfg(test)]
 mod supervision;
 #[cfg(test)]
 mod timezone;
 mod traces;
+#[cfg(test)]
+mod workspaces;

@@ -24,6 +24,7 @@ async fn a_company_is_onboarded_while_workers_are_killed(database: Database) {
         concurrency: 32,
         rate: None,
         probe: true,
+        stall: None,
         seed: 1,
     };
     assert_eq!(options.base_urls.len(), 2);

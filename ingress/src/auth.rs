@@ -12,6 +12,7 @@ use protocol::profile::Profile;
 use protocol::scim::dialect::Dialect;
 
 use crate::error::ApiError;
+use crate::metrics::METRICS;
 use crate::state::AppState;
 
 /// The holder of a valid token.
@@ -35,7 +36,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// Lets a request under `/scim/v2/{workspace}` pass only with a token of that workspace.
+/// Lets a request under `/scim/v2/{workspace}` pass only with a token of that workspace, and only while SCIM is not paused.
 pub(crate) async fn authenticate(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let Some(workspace) = request.uri().path().strip_prefix("/scim/v2/") else { return next.run(request).await };
     let workspace = workspace.split('/').next().unwrap_or_default().parse();
@@ -45,7 +46,12 @@ pub(crate) async fn authenticate(State(state): State<AppState>, mut request: Req
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
-        Err(error) => error.into_response(),
+        Err(error) => {
+            if matches!(error, ApiError::Unauthorized) {
+                METRICS.unauthorized.add_one();
+            }
+            error.into_response()
+        }
     }
 }
 
@@ -63,6 +69,10 @@ async fn caller(
     let token = bearer(headers).ok_or(ApiError::Unauthorized)?;
     let workspace = workspace.ok_or(ApiError::Unauthorized)?;
     if let Some(profile) = state.credentials.admits(&token, &workspace, state.gateway.as_ref()).await? {
+        state.credentials.note_use(token.id());
+        if profile.paused {
+            return Err(ApiError::Paused);
+        }
         if let Some(dialect) = seen {
             state.gateway.saw(&workspace, dialect);
         }

@@ -5,8 +5,14 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use clap::Parser;
+use runtime::operations::OperationsSettings;
 use runtime::settings::BrokerSettings;
 use runtime::telemetry::LogFormat;
+
+const EXAMPLE: &str = "\
+Example:
+  ROSTERD_NATS_URL=nats://broker:4222 ROSTERD_PUBLIC_URL=https://scim.example.com \\
+    rosterd ingress --listen 0.0.0.0:8080";
 
 /// Speaks SCIM over HTTP and appends every change to the log.
 ///
@@ -14,7 +20,7 @@ use runtime::telemetry::LogFormat;
 /// servers separated by commas. It may hold a password, so there is no flag for it; `ROSTERD_NATS_URL_FILE` names a
 /// file that holds it. Without any: `nats://127.0.0.1:4222`. `RUST_LOG` chooses what is logged.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "ingress", version)]
+#[command(name = "ingress", version, after_help = EXAMPLE)]
 pub struct Config {
     /// Address and port to serve HTTP on; port 0 takes a free one.
     #[arg(long, env = "ROSTERD_LISTEN", default_value = "127.0.0.1:8080")]
@@ -23,6 +29,10 @@ pub struct Config {
     /// What every location in an answer begins with, as providers reach this server [default: `http://` and the address].
     #[arg(long, env = "ROSTERD_PUBLIC_URL", value_parser = public_url)]
     pub public_url: Option<String>,
+
+    /// Where probes and metrics are served.
+    #[command(flatten)]
+    pub operations: OperationsSettings,
 
     /// Where the broker is.
     #[command(flatten)]

@@ -1,5 +1,6 @@
 //! The credentials of all workspaces in memory, as workers project them; what is not there is asked for.
 
+mod token_uses;
 mod watch;
 
 use std::collections::HashMap;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use protocol::credential::{Credential, Token};
 use protocol::id::{TokenId, WorkspaceId};
-use protocol::message::query::{Answer, Query};
+use protocol::message::query::GetCredential;
 use protocol::profile::Profile;
 use protocol::time::Timestamp;
 use runtime::clock;
@@ -16,8 +17,10 @@ use runtime::lock::locked;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use self::token_uses::TokenUses;
 use crate::gateway::{Gateway, GatewayError};
 
+pub(crate) use token_uses::report_uses;
 pub(crate) use watch::watch;
 
 /// How long a worker's word about an unknown token counts.
@@ -33,6 +36,7 @@ pub struct Credentials {
     watched: Mutex<HashMap<TokenId, Credential>>,
     asked: Mutex<HashMap<(WorkspaceId, TokenId), Asked>>,
     asking: Semaphore,
+    uses: TokenUses,
 }
 
 /// What a worker said of a token.
@@ -44,12 +48,17 @@ struct Asked {
 
 impl Default for Credentials {
     fn default() -> Self {
-        Self { watched: Mutex::default(), asked: Mutex::default(), asking: Semaphore::new(ASKING_MOST) }
+        Self {
+            watched: Mutex::default(),
+            asked: Mutex::default(),
+            asking: Semaphore::new(ASKING_MOST),
+            uses: TokenUses::default(),
+        }
     }
 }
 
 impl Credentials {
-    /// How requests are to be read, if a token opens the workspace now. Without an answer from memory or from a worker
+    /// How requests are to be served, if a token opens the workspace now. Without an answer from memory or from a worker
     /// that is an error, never a no: a 401 by accident puts Entra into quarantine at once.
     pub async fn admits(
         &self,
@@ -63,6 +72,16 @@ impl Credentials {
             Some(admitted) => Ok(admitted),
             None => self.ask(token, workspace, gateway).await,
         }
+    }
+
+    /// How many credentials are projected.
+    pub(crate) fn count(&self) -> u64 {
+        u64::try_from(locked(&self.watched).len()).unwrap_or(u64::MAX)
+    }
+
+    /// A request was let in with this token.
+    pub(crate) fn note_use(&self, token: &TokenId) {
+        self.uses.note(token, clock::now());
     }
 
     /// Takes over a projected credential, unless a newer one is known.
@@ -92,10 +111,8 @@ impl Credentials {
             // Another request may have asked while this one waited.
             known = self.recently_asked(&key);
             if known.is_none() {
-                let query = Query::Credential { token: token.id().clone() };
-                let Answer::Credential { credential } = gateway.ask(workspace, query).await? else {
-                    return Err(unanswered);
-                };
+                let query = GetCredential { token: token.id().clone() };
+                let Ok(credential) = gateway.ask(workspace, query).await else { return Err(unanswered) };
                 let asked = Asked { credential, at: Instant::now() };
                 self.remember(key, asked.clone());
                 known = Some(asked);
@@ -120,7 +137,7 @@ impl Credentials {
     }
 }
 
-/// How requests are to be read, if the credential admits the token.
+/// How requests are to be served, if the credential admits the token.
 fn admitted(found: &Credential, token: &Token, workspace: &WorkspaceId, now: Timestamp) -> Option<Profile> {
     found.admits(token, workspace, now).then(|| found.profile.clone())
 }
@@ -140,6 +157,7 @@ mod tests {
             created_at: Timestamp::from_millis(0),
             expires_at: None,
             revoked_at,
+            last_used_at: None,
             profile: Profile::default(),
         }
     }

@@ -3,7 +3,6 @@
 use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
 use http::header::{HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
-use protocol::message::query::Answer;
 use protocol::scim::error::ScimError;
 
 use crate::gateway::GatewayError;
@@ -11,6 +10,9 @@ use crate::response::error_response;
 
 /// Names the operation that a 503 leaves in the log (RFC 9967 §2.5.1.1).
 pub(crate) const SET_TXN: HeaderName = HeaderName::from_static("set-txn");
+
+/// In seconds: a pause takes minutes or more, and providers should be back soon after it.
+const PAUSED_RETRY_AFTER: HeaderValue = HeaderValue::from_static("60");
 
 /// Why a request gets no 2xx.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +23,12 @@ pub(crate) enum ApiError {
     /// 401. One form for every reason: a caller does not learn whether a token or a workspace exists.
     #[error("no valid bearer token for this workspace")]
     Unauthorized,
+    /// 503: an operator has paused the workspace. Only a valid token learns of it.
+    #[error(
+        "SCIM is paused for this workspace by an operator; the request was not carried out; it is safe to send it again \
+         later"
+    )]
+    Paused,
     /// The log or the workers did not answer as they should.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
@@ -34,6 +42,11 @@ impl IntoResponse for ApiError {
                 let mut response = error_response(&ScimError::new(401, self.to_string()));
                 let challenge = HeaderValue::from_static("Bearer realm=\"scim\"");
                 response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+                response
+            }
+            Self::Paused => {
+                let mut response = error_response(&ScimError::new(503, self.to_string()));
+                response.headers_mut().insert(RETRY_AFTER, PAUSED_RETRY_AFTER);
                 response
             }
             Self::Gateway(error) => gateway_response(&error),
@@ -63,22 +76,8 @@ pub(crate) fn refusal_of(error: &GatewayError) -> ScimError {
         GatewayError::Timeout { .. } | GatewayError::LogFull | GatewayError::StoresNothing => 503,
         GatewayError::TooManyRequests => 429,
         GatewayError::TooLarge { .. } => 413,
-        GatewayError::Encode(_) | GatewayError::UnexpectedAnswer => 500,
+        GatewayError::Encode(_) => 500,
+        GatewayError::Refused(refused) => return refused.clone(),
     };
     ScimError::new(status, error.to_string())
-}
-
-/// An answer that is not the one that was asked for.
-pub(crate) fn refusal(answer: Answer) -> ApiError {
-    match answer {
-        Answer::Refused { error } => error.into(),
-        Answer::Unavailable => GatewayError::Timeout { queued: None }.into(),
-        Answer::Resource { .. }
-        | Answer::NotModified { .. }
-        | Answer::List { .. }
-        | Answer::Members { .. }
-        | Answer::Fate { .. }
-        | Answer::Profile { .. }
-        | Answer::Credential { .. } => GatewayError::UnexpectedAnswer.into(),
-    }
 }

@@ -9,6 +9,8 @@ use protocol::message::lane::Lane;
 use runtime::lock::locked;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::metrics::METRICS;
+
 /// Unsettled commands in the log, per workspace, lane and ingress.
 const MAX_IN_LOG: usize = 128;
 /// The most commands that enter at once: half of the places, so that the next are stored while these are applied.
@@ -75,8 +77,21 @@ impl Gate {
     /// Joins those of a workspace that wait; none if too many do.
     pub fn queue(&self, work: Work, workspace: &WorkspaceId) -> Option<Waiting> {
         let queue = self.queue_of(work, workspace);
-        let place = Arc::clone(&queue.waiting).try_acquire_owned().ok()?;
+        let Ok(place) = Arc::clone(&queue.waiting).try_acquire_owned() else {
+            METRICS.overloaded.add_one();
+            return None;
+        };
         Some(Waiting { queue, _place: Arc::new(place) })
+    }
+
+    /// How many commands of a lane wait, of all workspaces.
+    pub(crate) fn waiting(&self, lane: Lane) -> u64 {
+        let work = Work::Command(lane);
+        let free = |queue: &Queue| queue.waiting.available_permits();
+        let queues = locked(&self.of_one);
+        let waiting = queues.iter().filter(|((_, of), _)| *of == work);
+        let waiting = waiting.map(|(_, queue)| work.limits().waiting.saturating_sub(free(queue)));
+        u64::try_from(waiting.sum::<usize>()).unwrap_or(u64::MAX)
     }
 
     fn queue_of(&self, work: Work, workspace: &WorkspaceId) -> Queue {

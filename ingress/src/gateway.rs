@@ -22,8 +22,9 @@ use protocol::message::command::Command;
 use protocol::message::envelope::Envelope;
 use protocol::message::lane::Lane;
 use protocol::message::outcome::Outcome;
-use protocol::message::query::{Answer, Query};
+use protocol::message::query::{Answer, NoReply, Query, TypedQuery};
 use protocol::scim::dialect::Dialect;
+use protocol::scim::error::ScimError;
 use tokio::time::Instant;
 
 use crate::gate::Waiting;
@@ -59,8 +60,8 @@ pub trait Gateway: Send + Sync {
     /// Tells workers of the answers that they do not know of yet, before the process ends.
     fn report_answers(&self) -> BoxFuture<'_, ()>;
 
-    /// Asks a worker about a workspace.
-    fn ask<'a>(&'a self, workspace: &'a WorkspaceId, query: Query) -> BoxFuture<'a, Result<Answer, GatewayError>>;
+    /// Sends a query about a workspace to a worker: what `ask` does, without types.
+    fn send<'a>(&'a self, workspace: &'a WorkspaceId, query: Query) -> BoxFuture<'a, Result<Answer, GatewayError>>;
 
     /// Has a worker read from its database: for a health check. Takes two seconds at most.
     fn probe(&self) -> BoxFuture<'_, Result<(), QueryError>>;
@@ -70,6 +71,16 @@ pub trait Gateway: Send + Sync {
 
     /// The largest message that the broker takes, in bytes.
     fn max_payload(&self) -> usize;
+}
+
+impl dyn Gateway + '_ {
+    /// Asks a worker about a workspace.
+    pub async fn ask<Q: TypedQuery>(&self, workspace: &WorkspaceId, query: Q) -> Result<Q::Reply, GatewayError> {
+        Q::reply(self.send(workspace, query.into()).await?).map_err(|none| match none {
+            NoReply::Refused(error) => GatewayError::Refused(error),
+            NoReply::Unavailable => GatewayError::Timeout { queued: None },
+        })
+    }
 }
 
 /// A command for the log.
@@ -153,9 +164,9 @@ pub enum GatewayError {
     /// 500: the command cannot be written as a message.
     #[error("the request could not be written as a message")]
     Encode(#[source] serde_json::Error),
-    /// 500: a worker gave an answer to another question.
-    #[error("a worker's answer does not fit the question")]
-    UnexpectedAnswer,
+    /// A worker refused the query.
+    #[error(transparent)]
+    Refused(ScimError),
 }
 
 impl GatewayError {

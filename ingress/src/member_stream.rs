@@ -8,8 +8,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use futures::stream::try_unfold;
 use protocol::id::{ResourceId, WorkspaceId};
-use protocol::message::query::{Answer, Query};
-use protocol::scim::members::Member;
+use protocol::message::query::{ListMembers, MemberPage};
 use protocol::scim::projection::Projection;
 use protocol::scim::render::{ListResponse, OpenGroup};
 use protocol::scim::resource::Resource;
@@ -144,7 +143,7 @@ impl MemberStream {
         if Instant::now() >= self.until {
             return Err(StreamError::TooSlow);
         }
-        let (members, next) = timeout(PAGE_TIMEOUT, self.ask(&group)).await??;
+        let MemberPage { members, next } = timeout(PAGE_TIMEOUT, self.ask(&group)).await??;
         group.write(&members, &self.base_url, bytes)?;
         self.after = next;
         if next.is_some() {
@@ -156,13 +155,10 @@ impl MemberStream {
     }
 
     /// A permit is held only until the page is there, not while the client takes it.
-    async fn ask(&self, group: &OpenGroup) -> Result<(Vec<Member>, Option<ResourceId>), GatewayError> {
-        let query = Query::Members { group: group.id, after: self.after, count: PAGE, display: group.shows_display() };
+    async fn ask(&self, group: &OpenGroup) -> Result<MemberPage, GatewayError> {
+        let query = ListMembers { group: group.id, after: self.after, count: PAGE, display: group.shows_display() };
         let waiting = self.gate.queue(Work::MemberPage, &self.workspace).ok_or(GatewayError::TooManyRequests)?;
         let _permit = waiting.enter().await;
-        match self.gateway.ask(&self.workspace, query).await? {
-            Answer::Members { members, next } => Ok((members, next)),
-            _ => Err(GatewayError::UnexpectedAnswer),
-        }
+        self.gateway.ask(&self.workspace, query).await
     }
 }

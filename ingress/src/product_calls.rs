@@ -1,15 +1,17 @@
-//! The product's own changes: a person's timezone, by request from the operator's command, through the same log.
+//! Calls that ingresses answer: the product's own change of a person's timezone, through the same log, and a workspace's
+//! Base URL.
 
 use async_nats::{Client, Message, SubscribeError};
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use http::Method;
 use protocol::id::{Namespace, ResourceId, WorkspaceId};
 use protocol::message::command::Command;
 use protocol::message::envelope::{Envelope, FORMAT_VERSION};
 use protocol::message::lane::Lane;
-use protocol::message::operator::{OperatorError, Timezone, UserSetTimezone};
+use protocol::message::operator::{OperatorCall, OperatorError, Timezone, UserSetTimezone, WorkspaceBaseUrl};
 use protocol::message::outcome::Outcome;
-use protocol::message::query::{Answer, Query};
+use protocol::message::query::{GetProfile, ListResources};
 use protocol::ownership::Source;
 use protocol::scim::error::ScimError;
 use protocol::scim::filter::{Filter, TypeFilter};
@@ -34,39 +36,56 @@ const QUEUE_GROUP: &str = "ingress";
 
 /// Listens for calls, for as long as the client lives.
 pub(crate) async fn start(client: Client, namespace: &Namespace, state: AppState) -> Result<(), SubscribeError> {
-    let subject = namespace.operator_call::<UserSetTimezone>();
-    let calls = client.queue_subscribe(subject, QUEUE_GROUP.to_owned()).await?;
-    tokio::spawn(calls.for_each_concurrent(AT_A_TIME, move |call| reply(client.clone(), state.clone(), call)));
+    serve(&client, namespace, &state, |state, call| Box::pin(set_timezone(state, call))).await?;
+    let base_url: Handler<WorkspaceBaseUrl> =
+        |state, call| Box::pin(std::future::ready(Ok(state.settings.base_url(&call.workspace))));
+    serve(&client, namespace, &state, base_url).await
+}
+
+/// How a call is answered.
+type Handler<C> = fn(AppState, C) -> BoxFuture<'static, Result<<C as OperatorCall>::Reply, OperatorError>>;
+
+async fn serve<C: OperatorCall + 'static>(
+    client: &Client,
+    namespace: &Namespace,
+    state: &AppState,
+    handler: Handler<C>,
+) -> Result<(), SubscribeError> {
+    let calls = client.queue_subscribe(namespace.operator_call::<C>(), QUEUE_GROUP.to_owned()).await?;
+    let (client, state) = (client.clone(), state.clone());
+    tokio::spawn(calls.for_each_concurrent(AT_A_TIME, move |call| reply(client.clone(), state.clone(), call, handler)));
     Ok(())
 }
 
-async fn reply(client: Client, state: AppState, call: Message) {
+async fn reply<C: OperatorCall>(client: Client, state: AppState, call: Message, handler: Handler<C>) {
     let Some(inbox) = call.reply else { return };
-    let result = set_timezone(&state, &call.payload).await;
+    let result = match serde_json::from_slice(&call.payload) {
+        Ok(call) => handler(state, call).await,
+        Err(error) => Err(OperatorError::Invalid { detail: format!("the call cannot be decoded: {error}") }),
+    };
     let sent = match serde_json::to_vec(&result) {
         Ok(bytes) => client.publish(inbox, bytes.into()).await.is_ok(),
         Err(_) => false,
     };
     if !sent {
-        tracing::warn!("the reply to an application's call could not be sent");
+        tracing::warn!("the reply to a call could not be sent");
     }
 }
 
-async fn set_timezone(state: &AppState, payload: &[u8]) -> Result<Timezone, OperatorError> {
-    let UserSetTimezone { workspace, user, zone } = serde_json::from_slice(payload)
-        .map_err(|error| OperatorError::Invalid { detail: format!("the call cannot be decoded: {error}") })?;
+async fn set_timezone(state: AppState, call: UserSetTimezone) -> Result<Timezone, OperatorError> {
+    let UserSetTimezone { workspace, user, zone } = call;
     let zone = known_zone(&zone)?;
-    let user = resolve(state, &workspace, &user).await?;
-    let extensions = extensions(state, &workspace).await?;
-    let envelope = envelope(state, workspace, extensions, user, zone)?;
+    let user = resolve(&state, &workspace, &user).await?;
+    let extensions = extensions(&state, &workspace).await?;
+    let envelope = envelope(&state, workspace, extensions, user, zone)?;
     let lane = Lane::of(ResourceType::User, &envelope.body);
     let timing = state.settings.timing(Instant::now(), Instant::now());
-    match state.apply(envelope, lane, timing).await.map_err(unavailable)? {
+    match state.apply(envelope, lane, timing).await.map_err(failed)? {
         Outcome::Updated { resource } => Ok(Timezone { user, zone: zone_of(&resource) }),
         Outcome::Rejected { error } => Err(refused(error)),
         Outcome::Superseded => Err(refused(ScimError::superseded())),
         Outcome::Created { .. } | Outcome::UpdatedWithoutBody { .. } | Outcome::Deleted | Outcome::Duplicate { .. } => {
-            Err(unavailable(GatewayError::UnexpectedAnswer))
+            Err(OperatorError::Unavailable { detail: "a worker's answer does not fit the question".to_owned() })
         }
     }
 }
@@ -94,20 +113,14 @@ async fn resolve(state: &AppState, workspace: &WorkspaceId, user: &str) -> Resul
     let paging = Paging::Index(Page::new(Some(1), Some(1)));
     let lists = vec![TypeFilter { resource_type: ResourceType::User, filter: Some(filter) }];
     let base_url = state.settings.base_url(workspace);
-    let query = Query::List { lists, base_url, sort: None, paging, joined: Include::NONE };
-    match state.gateway.ask(workspace, query).await.map_err(unavailable)? {
-        Answer::List { resources, .. } => resources.first().map(|found| found.id).ok_or_else(no_such_user),
-        Answer::Refused { error } => Err(refused(error)),
-        _ => Err(unavailable(GatewayError::UnexpectedAnswer)),
-    }
+    let query = ListResources { lists, base_url, sort: None, paging, joined: Include::NONE };
+    let page = state.gateway.ask(workspace, query).await.map_err(failed)?;
+    page.resources.first().map(|found| found.id).ok_or_else(no_such_user)
 }
 
 /// The workspace's own schemas: what the user has of them is written again with this change.
 async fn extensions(state: &AppState, workspace: &WorkspaceId) -> Result<Extensions, OperatorError> {
-    match state.gateway.ask(workspace, Query::Profile).await.map_err(unavailable)? {
-        Answer::Profile { profile } => Ok(profile.extensions),
-        _ => Err(unavailable(GatewayError::UnexpectedAnswer)),
-    }
+    Ok(state.gateway.ask(workspace, GetProfile {}).await.map_err(failed)?.extensions)
 }
 
 fn envelope(
@@ -157,9 +170,11 @@ fn refused(error: ScimError) -> OperatorError {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "reads as map_err(unavailable)")]
-fn unavailable(error: GatewayError) -> OperatorError {
-    OperatorError::Unavailable { detail: error.to_string() }
+fn failed(error: GatewayError) -> OperatorError {
+    match error {
+        GatewayError::Refused(error) => refused(error),
+        error => OperatorError::Unavailable { detail: error.to_string() },
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use protocol::message::command::Command;
 use protocol::message::envelope::{Envelope, FORMAT_VERSION, Fingerprint};
 use protocol::message::lane::Lane;
 use protocol::message::outcome::Outcome;
-use protocol::message::query::{Answer, Query};
+use protocol::message::query::{Found, GetResource};
 use protocol::ownership::Source;
 use protocol::scim::error::ScimError;
 use protocol::scim::precondition::Precondition;
@@ -21,7 +21,7 @@ use tracing::Span;
 use tracing::field::display;
 
 use crate::auth::Caller;
-use crate::error::{ApiError, refusal};
+use crate::error::ApiError;
 use crate::extract::{Began, ProjectionParams, Target};
 use crate::last_answer::LastAnswer;
 use crate::response::{Responder, not_modified};
@@ -147,14 +147,12 @@ pub(crate) async fn read(
     projection: &Projection,
 ) -> Result<Response, ApiError> {
     let Target { resource_type, id } = target;
-    let query = Query::Get { resource_type, id, precondition, joined: projection.joined() };
+    let query = GetResource { resource_type, id, precondition, joined: projection.joined() };
     match state.gateway.ask(workspace, query).await? {
-        Answer::Resource { resource: Some(resource) } => {
-            Ok(Responder { state, workspace, projection }.resource(StatusCode::OK, &resource))
-        }
-        Answer::Resource { resource: None } => Err(ScimError::not_found().into()),
-        Answer::NotModified { version } => Ok(not_modified(version)),
-        other => Err(refusal(other)),
+        Found::Resource(resource) => Ok(Responder { state, workspace, projection }.resource(StatusCode::OK, &resource)),
+        Found::Nothing => Err(ScimError::not_found().into()),
+        Found::NotModified { version } => Ok(not_modified(version)),
+        Found::PreconditionFailed => Err(ScimError::precondition_failed().into()),
     }
 }
 

@@ -4,7 +4,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use protocol::message::command::Command;
-use protocol::message::query::{Answer, Query};
+use protocol::message::query::{ListResources, ResourcePage};
 use protocol::scim::body::ResourceBody;
 use protocol::scim::cursor::CursorCodec;
 use protocol::scim::list::Paging;
@@ -14,7 +14,7 @@ use protocol::scim::resource_type::ResourceType;
 use runtime::ids;
 
 use crate::auth::Caller;
-use crate::error::{ApiError, refusal};
+use crate::error::ApiError;
 use crate::extract::{NoBody, PreconditionHeaders, ProjectionParams, ScimBody, Search, SearchBody, Target};
 use crate::request::{WriteRequest, read};
 use crate::response::Responder;
@@ -89,18 +89,12 @@ pub(crate) async fn list(State(state): State<AppState>, caller: Caller, search: 
         Paging::Index(page) => Some(page.start_index()),
         Paging::Cursor { .. } => None,
     };
-    let query = Query::List { lists, base_url: base_url.clone(), sort, paging, joined: projection.joined() };
-    match state.gateway.ask(&caller.workspace, query).await? {
-        Answer::List { total, resources, next } => {
-            let next = next.map(|position| cursors.write(&position));
-            let place = start.map_or(Place::Walk { next: next.as_deref() }, Place::Index);
-            let list =
-                ListResponse { total, place, resources: &resources, base_url: &base_url, projection: &projection };
-            let recipient = Responder { state: &state, workspace: &caller.workspace, projection: &projection };
-            Ok(recipient.list(&list))
-        }
-        other => Err(refusal(other)),
-    }
+    let query = ListResources { lists, base_url: base_url.clone(), sort, paging, joined: projection.joined() };
+    let ResourcePage { total, resources, next } = state.gateway.ask(&caller.workspace, query).await?;
+    let next = next.map(|position| cursors.write(&position));
+    let place = start.map_or(Place::Walk { next: next.as_deref() }, Place::Index);
+    let list = ListResponse { total, place, resources: &resources, base_url: &base_url, projection: &projection };
+    Ok(Responder { state: &state, workspace: &caller.workspace, projection: &projection }.list(&list))
 }
 
 /// `POST /{kind}/.search`, and at the Base URL for all kinds.

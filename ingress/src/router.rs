@@ -18,6 +18,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, debug, info_span};
 
 use crate::extract::Began;
+use crate::metrics::METRICS;
 use crate::response::{SCIM_JSON, error_response};
 use crate::state::AppState;
 use crate::{auth, bulk, discovery, drain_body, probes, resources};
@@ -157,7 +158,9 @@ async fn log(route: Option<MatchedPath>, request: Request, next: Next) -> Respon
     let (method, started) = (request.method().clone(), Instant::now());
     let route = route.as_ref().map_or("unknown", MatchedPath::as_str);
     let span = info_span!("request", %method, route, trace = Empty, operation = Empty);
-    let response = next.run(request).instrument(span.clone()).await;
+    let _in_flight = METRICS.in_flight.count();
+    let response = METRICS.counting_held(next.run(request).instrument(span.clone())).await;
+    METRICS.answered(route, &method, response.status().as_u16(), started.elapsed());
     let milliseconds = started.elapsed().as_millis();
     span.in_scope(|| debug!(status = response.status().as_u16(), milliseconds, "answered {method} {route}"));
     response

@@ -11,16 +11,19 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use protocol::id::InvalidId;
+use protocol::id::{IngressId, InvalidId};
 use protocol::scim::bulk::BulkLimits;
 use runtime::connection::{ConnectError, Connection};
-use runtime::{ids, telemetry};
+use runtime::log_status::LogWatch;
+use runtime::status::{self, ProcessIdentity, SayStatus};
+use runtime::{clock, ids, operations, telemetry};
 
 use self::accept::Timing;
 use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::gateway::JetStream;
 use crate::health::Health;
+use crate::process::Process;
 use crate::pulse::Pulse;
 use crate::state::{AppState, Settings};
 use crate::{credentials, product_calls};
@@ -73,7 +76,7 @@ async fn serve(config: Config) -> Result<(), RunError> {
     accept::serve(listener, state, timing).await.map_err(RunError::Signal)
 }
 
-/// Connects, and starts what runs beside the requests: outcomes, credentials, the product's own calls, the clock check.
+/// Connects, and starts what runs beside the requests: outcomes, credentials, operators' and the product's calls, the clock check.
 async fn start(config: &Config, address: SocketAddr) -> Result<AppState, RunError> {
     let health = Arc::new(Health::default());
     let ingress = ids::ingress()?;
@@ -81,6 +84,7 @@ async fn start(config: &Config, address: SocketAddr) -> Result<AppState, RunErro
     let hear = move |connected| seen.broker.store(connected, Ordering::Relaxed);
     let connection = Connection::open(&config.broker, "rosterd ingress", REQUEST_TIMEOUT, hear).await?;
     let client = connection.client().clone();
+    let (shared, identity) = (connection.clone(), identity(&ingress));
     let (namespace, answer_within) = (config.broker.namespace.clone(), config.answer_deadline);
     let gateway = JetStream::new(connection, namespace, &ingress, Arc::clone(&health), answer_within).await?;
     let gateway = Arc::new(gateway);
@@ -88,15 +92,32 @@ async fn start(config: &Config, address: SocketAddr) -> Result<AppState, RunErro
     let context = async_nats::jetstream::new(client.clone());
     let namespace = config.broker.namespace.clone();
     tokio::spawn(credentials::watch(context, namespace.clone(), Arc::clone(&credentials), Arc::clone(&health)));
+    tokio::spawn(credentials::report_uses(client.clone(), namespace.clone(), Arc::clone(&credentials)));
     let settings = Arc::new(settings(config, address, ingress));
     let pulse = Pulse::default();
     tokio::spawn(pulse.clone().run());
     let state = AppState { gateway, credentials, health, gate: Arc::default(), pulse, settings };
-    product_calls::start(client, &namespace, state.clone()).await?;
+    product_calls::start(client.clone(), &namespace, state.clone()).await?;
+    let log = LogWatch::new(shared.clone(), namespace.clone());
+    let process = Arc::new(Process { identity, connection: shared, log, state: state.clone() });
+    tell_of_process(process, client, config).await?;
     Ok(state)
 }
 
-fn settings(config: &Config, address: SocketAddr, ingress: protocol::id::IngressId) -> Settings {
+/// Lets operators see this process from now on: by status, by probes and metrics.
+async fn tell_of_process(process: Arc<Process>, client: async_nats::Client, config: &Config) -> Result<(), RunError> {
+    let said = Arc::clone(&process);
+    let say: SayStatus = Box::new(move || Box::pin(Arc::clone(&said).status()));
+    status::start(client, &config.broker.namespace, say).await?;
+    let address = config.operations.operations_listen.unwrap_or(config.listen);
+    operations::start(&config.operations, process).await.map_err(|source| RunError::Listen { address, source })
+}
+
+fn identity(ingress: &IngressId) -> ProcessIdentity {
+    ProcessIdentity { instance: ingress.to_string(), version: env!("CARGO_PKG_VERSION"), started_at: clock::now() }
+}
+
+fn settings(config: &Config, address: SocketAddr, ingress: IngressId) -> Settings {
     Settings {
         public_url: config.public_url.clone().unwrap_or_else(|| format!("http://{address}")),
         ingress,

@@ -94,6 +94,11 @@ async fn steps(url: &str) -> Result<Vec<Step>, MigrateError> {
     Ok(steps)
 }
 
+/// The name of the newest step that this build knows.
+pub fn newest() -> Option<String> {
+    Migrator::migrations().last().map(|step| step.name().to_owned())
+}
+
 /// Whether the database has taken exactly the steps that this build knows. Changes nothing.
 #[inline(never)]
 pub fn is_current(connection: &sea_orm_migration::sea_orm::DatabaseConnection) -> Boxed<'_, Result<bool, DbErr>> {

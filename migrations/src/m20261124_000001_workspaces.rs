@@ -24,7 +24,8 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// `dialect` was chosen by an operator, `seen_dialect` is the one that requests were last seen to speak.
+/// `dialect` was chosen by an operator, `seen_dialect` is the one that requests were last seen to speak. `paused_at` is
+/// set while every request is answered 503.
 fn workspaces() -> TableCreateStatement {
     Table::create()
         .table("workspaces")
@@ -36,6 +37,8 @@ fn workspaces() -> TableCreateStatement {
         .col(big_integer("updated_at"))
         .col(text_null("dialect"))
         .col(text_null("seen_dialect"))
+        .col(big_integer_null("paused_at"))
+        .col(text_null("pause_reason"))
         .to_owned()
 }
 
@@ -51,6 +54,7 @@ fn credentials() -> TableCreateStatement {
         .col(big_integer("created_at"))
         .col(big_integer_null("expires_at"))
         .col(big_integer_null("revoked_at"))
+        .col(big_integer_null("last_used_at"))
         .foreign_key(&mut of_workspace("credentials"))
         .to_owned()
 }

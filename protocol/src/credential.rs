@@ -132,16 +132,23 @@ pub struct Credential {
     pub expires_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
-    /// How requests of its workspace are read.
+    /// When a request last came with it, to the minute; in lists only, not in what is projected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<Timestamp>,
+    /// How requests of its workspace are served.
     #[serde(default, skip_serializing_if = "Profile::is_default")]
     pub profile: Profile,
 }
 
 impl Credential {
+    /// Whether the token works at `now`.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
+    }
+
     /// Whether `token` opens `workspace` at `now`.
     pub fn admits(&self, token: &Token, workspace: &WorkspaceId, now: Timestamp) -> bool {
-        let live = self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end);
-        live && self.workspace == *workspace && self.hash == token.hash()
+        self.is_live(now) && self.workspace == *workspace && self.hash == token.hash()
     }
 }
 
@@ -223,6 +230,7 @@ mod tests {
             created_at: now,
             expires_at: Some(Timestamp::from_millis(2_000)),
             revoked_at: None,
+            last_used_at: None,
             profile: Profile::default(),
         };
         assert!(credential.admits(&token(), &acme, now));

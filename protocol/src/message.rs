@@ -9,5 +9,7 @@ pub mod header;
 pub mod lane;
 pub mod operator;
 pub mod outcome;
+pub mod pending;
 pub mod query;
+pub mod status;
 pub mod subject;

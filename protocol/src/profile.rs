@@ -1,4 +1,4 @@
-//! What a workspace's requests are read by: its provider's dialect and its own schemas.
+//! How a workspace's requests are served: whether at all now, by which dialect, and by which schemas of its own.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,9 @@ pub struct Profile {
     /// The dialect that an operator chose; the requests' own without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dialect: Option<Dialect>,
+    /// Whether an operator has paused SCIM: every request is answered 503.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub paused: bool,
     /// Its own schemas.
     #[serde(default, skip_serializing_if = "Extensions::is_empty")]
     pub extensions: Extensions,
@@ -22,4 +25,9 @@ impl Profile {
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }

@@ -2,16 +2,23 @@
 
 mod acting;
 mod audit;
+mod check;
+mod confirm;
 mod connection;
 mod dead_letters;
 mod failure;
+mod lane;
 pub mod management;
+mod message;
 mod migrate;
 pub mod output;
 mod replay;
 mod schema;
+mod status;
+mod statuses;
 mod token;
 mod user;
+mod worker;
 mod workspace;
 
 use std::ffi::OsString;
@@ -36,9 +43,12 @@ Examples:
 Broker and database are found through ROSTERD_NATS_URL and ROSTERD_DATABASE_URL.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 unreachable.";
 
+/// The version, and the commit that was built.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("ROSTERD_COMMIT"), ")");
+
 /// SCIM 2.0 provisioning that loses nothing: HTTP edge, durable log, workers, SQL.
 #[derive(Debug, Parser)]
-#[command(name = "rosterd", version, after_help = EXAMPLES)]
+#[command(name = "rosterd", version = VERSION, after_help = EXAMPLES)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -50,9 +60,16 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Keep a whole system running on this machine.
     Dev(dev::DevArgs),
-    /// Play an identity provider and verify the result.
     Simulate(simulate::SimulateArgs),
-    /// Create, list, show and enable workspaces.
+    /// Say how the whole system is.
+    Status(status::Args),
+    /// Say whether the system is set up as it has to be.
+    Check(check::Args),
+    /// List the lanes of the log, pause one, let it go on.
+    Lane(OperatorCommand<lane::Action>),
+    /// List what the log holds, and why it waits.
+    Message(OperatorCommand<message::Action>),
+    /// Create, list, show, enable, pause and disable workspaces.
     Workspace(OperatorCommand<workspace::Action>),
     /// Create, list and revoke bearer tokens.
     Token(OperatorCommand<token::Action>),
@@ -68,10 +85,9 @@ enum Command {
     Audit(OperatorCommand<audit::Action>),
     /// Bring the database's schema to a state.
     Migrate(migrate::Args),
-    /// Run one ingress.
     Ingress(Box<ingress::Config>),
-    /// Run one worker.
-    Worker(Box<worker::config::Config>),
+    /// Run one worker; list them, drain one.
+    Worker(Box<worker::Args>),
     /// Run a command that ends when standard input closes.
     #[command(name = "__guard", hide = true)]
     Guard(Guard),
@@ -105,15 +121,21 @@ pub fn run(cli: Cli) -> LocalBoxFuture<'static, ExitCode> {
 
 async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Demo(args) => return Ok(if demo::run(args).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+        Command::Demo(args) => return demo::run(args).await,
         Command::Simulate(args) => return Ok(args.execute().await?),
         Command::Replay(args) => {
             return Ok(if replay::run(args).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
+        Command::Status(args) => {
+            return Ok(if status::run(args).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Command::Check(args) => return Ok(if check::run(args).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
         Command::Audit(args) => return Ok(if audit::run(args).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
         Command::Guard(Guard { uid, gid, remove, command }) => {
             return Ok(servers::guard::main(&command, uid.zip(gid), remove.as_deref()));
         }
+        Command::Lane(args) => lane::run(args).await?,
+        Command::Message(args) => message::run(args).await?,
         Command::Dev(args) => dev::run(args).await?,
         Command::Workspace(args) => workspace::run(args).await?,
         Command::Token(args) => token::run(args).await?,
@@ -122,7 +144,7 @@ async fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         Command::DeadLetters(args) => dead_letters::run(args).await?,
         Command::Migrate(args) => migrate::run(args).await?,
         Command::Ingress(config) => ingress::run(*config).await?,
-        Command::Worker(config) => worker::run(*config).await?,
+        Command::Worker(args) => worker::run(*args).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -139,6 +161,46 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// The commands by which operators see and steer a running system.
+    #[test]
+    fn the_help_of_each_command_for_a_running_system_has_an_example() {
+        for path in [
+            &["status"][..],
+            &["check"],
+            &["lane", "list"],
+            &["lane", "pause"],
+            &["lane", "resume"],
+            &["message", "list"],
+            &["worker"],
+            &["worker", "list"],
+            &["worker", "drain"],
+        ] {
+            let mut command = Cli::command();
+            for name in path {
+                command = command.find_subcommand(name).unwrap().clone();
+            }
+            let help = command.render_long_help().to_string();
+            let example = format!("  rosterd {}", path.join(" "));
+            assert!(help.contains("Example") && help.contains(&example), "{help}");
+        }
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        fn leaves(command: &clap::Command) -> Vec<&clap::Command> {
+            let below: Vec<_> = command.get_subcommands().flat_map(leaves).collect();
+            if below.is_empty() { vec![command] } else { below }
+        }
+        let command = Cli::command();
+        let open = ["__guard", "dead-letters", "replay", "audit", "migrate"];
+        for command in command.get_subcommands().filter(|command| !open.contains(&command.get_name())) {
+            for leaf in leaves(command) {
+                let help = leaf.clone().render_long_help().to_string();
+                assert!(help.contains("Example"), "{} {}: {help}", command.get_name(), leaf.get_name());
+            }
+        }
+    }
+
     #[test]
     fn the_help_fits_on_one_screen() {
         let help = Cli::command().render_help().to_string();
@@ -151,8 +213,12 @@ mod tests {
             Commands:
               demo          Show everything at once, in a temporary folder
               dev           Keep a whole system running on this machine
-              simulate      Play an identity provider and verify the result
-              workspace     Create, list, show and enable workspaces
+              simulate      Plays an identity provider and verifies the result
+              status        Say how the whole system is
+              check         Say whether the system is set up as it has to be
+              lane          List the lanes of the log, pause one, let it go on
+              message       List what the log holds, and why it waits
+              workspace     Create, list, show, enable, pause and disable workspaces
               token         Create, list and revoke bearer tokens
               schema        Add a workspace's own schemas and list them
               user          Change people as the product does
@@ -160,8 +226,8 @@ mod tests {
               replay        Follow, pause and stop replays of dead letters
               audit         Prove that nothing was lost, and show who did what
               migrate       Bring the database's schema to a state
-              ingress       Run one ingress
-              worker        Run one worker
+              ingress       Speaks SCIM over HTTP and appends every change to the log
+              worker        Run one worker; list them, drain one
               help          Print this message or the help of the given subcommand(s)
 
             Options:

@@ -4,15 +4,17 @@
 mod sabotage;
 
 use std::io::Write;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use comfy_table::{Table, presets};
 use protocol::id::{Namespace, WorkspaceId};
 use protocol::message::operator::{DeadLetter, DeadLetterList};
 use runtime::settings::{BrokerSettings, Secret};
+use runtime::signals::Signals;
+use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::cli::management::Management;
@@ -20,16 +22,23 @@ use crate::dev::component::Programs;
 use crate::dev::topology::{SystemPlan, Topology};
 use crate::servers::nats::LogSync;
 use crate::simulate::display::Display;
-use crate::simulate::plan::Plan as Onboarding;
-use crate::simulate::{self, Options, Phase, Progress, Report};
+use crate::simulate::plan::{Phase, Plan};
+use crate::simulate::{self, Options, Progress, Report};
 
 /// How many messages are broken on purpose.
 const BROKEN: usize = 3;
 /// How long the broken messages may take until they are dead letters.
 const DEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Without an answer for so long something is wrong that waiting does not mend, such as a full disk.
+const STALL_TIMEOUT: Duration = Duration::from_mins(1);
+/// How a command ends that was interrupted, as shells say it.
+const INTERRUPTED: u8 = 130;
 
 /// The settings of `rosterd demo`.
 #[derive(Debug, Clone, clap::Args)]
+#[command(
+    after_help = "Example:\n  rosterd demo --users 2000 --groups 40\n\nCtrl-C stops and deletes everything. If the demo fails, it keeps its data and logs and says where."
+)]
 pub struct DemoArgs {
     /// How many people join.
     #[arg(long, default_value_t = 500)]
@@ -44,17 +53,59 @@ pub struct DemoArgs {
     pub workers: u8,
 }
 
-/// Runs the demo; true if everybody is there exactly once and the broken messages are dead letters.
-pub async fn run(args: DemoArgs) -> anyhow::Result<bool> {
+/// Runs the demo: success if everybody is there exactly once and the broken messages are dead letters. A signal ends it and
+/// removes everything.
+pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::listen()?;
     crate::say("rosterd demo: everything below runs on this machine and is deleted at the end\n");
     let folder = tempfile::Builder::new().prefix("rosterd-demo-").tempdir().context("making a temporary folder")?;
     let plan = plan(&args, folder.path())?;
-    let topology = Topology::start(&plan, |line| crate::say(&format!("  {line}"))).await?;
-    let played = play(&args, &plan, &topology).await;
-    topology.stop().await;
-    folder.close().context("removing the temporary folder")?;
-    let (report, dead_letters) = played?;
-    conclude(&report, &dead_letters).context("writing to standard output")
+    let started = tokio::select! {
+        started = Topology::start(&plan, |line| crate::say(&format!("  {line}"))) => started,
+        () = signals.next() => return Ok(interrupted(folder).await),
+    };
+    let topology = match started {
+        Ok(topology) => topology,
+        Err(failure) => return Err(failure.context(kept(folder))),
+    };
+    let played = tokio::select! {
+        played = play(&args, &plan, &topology) => Some(played),
+        () = signals.next() => None,
+    };
+    let stopped = tokio::select! {
+        () = topology.stop() => true,
+        () = signals.next() => false,
+    };
+    match played {
+        Some(Ok((report, dead_letters))) if stopped => {
+            if conclude(&report, &dead_letters).context("writing to standard output")? {
+                folder.close().context("removing the temporary folder")?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            crate::say(&kept(folder));
+            Ok(ExitCode::FAILURE)
+        }
+        Some(Err(failure)) if stopped => Err(failure.context(kept(folder))),
+        Some(_) | None => Ok(interrupted(folder).await),
+    }
+}
+
+/// Removes everything. Processes that were ended a moment ago may still write: some attempts.
+async fn interrupted(folder: TempDir) -> ExitCode {
+    crate::say("interrupted: everything is stopped and deleted");
+    let path = folder.keep();
+    for _ in 0..100 {
+        if std::fs::remove_dir_all(&path).is_ok() || !path.exists() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    ExitCode::from(INTERRUPTED)
+}
+
+/// Keeps the folder, and says where it is.
+fn kept(folder: TempDir) -> String {
+    format!("the demo failed; its data and logs are kept in {}", folder.keep().display())
 }
 
 fn plan(args: &DemoArgs, data: &std::path::Path) -> anyhow::Result<SystemPlan> {
@@ -63,6 +114,7 @@ fn plan(args: &DemoArgs, data: &std::path::Path) -> anyhow::Result<SystemPlan> {
         data: data.to_owned(),
         ingresses: 1,
         workers: usize::from(args.workers),
+        temporary: true,
         port: 0,
         nats_url: None,
         database_url: None,
@@ -83,14 +135,15 @@ async fn play(args: &DemoArgs, plan: &SystemPlan, topology: &Topology) -> anyhow
         concurrency: 32,
         rate: None,
         probe: true,
+        stall: Some(STALL_TIMEOUT),
         seed: 1,
     };
-    let company = Onboarding::new(options.seed, options.users, options.groups);
+    let company = Plan::new(options.seed, options.users, options.groups);
     let memberships: usize = company.teams.iter().map(|team| team.members.len()).sum();
     let (users, groups) = (args.users, args.groups);
     crate::say(&format!("\nActing as a provider: {users} people, {groups} groups, {memberships} memberships"));
 
-    let (display, killed) = (Display::for_stderr(company.writes()), Arc::new(AtomicBool::new(false)));
+    let (display, killed) = (Display::for_stderr(), Arc::new(AtomicBool::new(false)));
     let breaking = sabotage::break_messages(&topology.ready.nats_url, &plan.namespace, &plan.workspace, BROKEN);
     let onboarding = simulate::run(options, |progress: Progress| {
         display.show(progress);
@@ -100,7 +153,7 @@ async fn play(args: &DemoArgs, plan: &SystemPlan, topology: &Topology) -> anyhow
         }
     });
     let (broken, report) = tokio::join!(breaking, onboarding);
-    display.finish();
+    drop(display);
     broken.context("breaking messages on purpose")?;
     let management =
         Management::connect(&BrokerSettings::known(&topology.ready.nats_url, plan.namespace.clone())).await?;
@@ -122,7 +175,10 @@ async fn dead_letters(management: &Management) -> anyhow::Result<Vec<DeadLetter>
 fn conclude(report: &Report, dead_letters: &[DeadLetter]) -> std::io::Result<bool> {
     let mut output = std::io::stdout().lock();
     writeln!(output, "\n{report}")?;
-    writeln!(output, "Dead letters (messages that were broken on purpose)\n{}", table_of(dead_letters))?;
+    writeln!(output, "Dead letters (messages that were broken on purpose)")?;
+    for letter in dead_letters {
+        writeln!(output, "{}", two_lines(letter))?;
+    }
     let complete = report.is_clean() && dead_letters.len() == BROKEN;
     let verdict = if complete {
         "Everybody is there exactly once, although a worker was killed on the way."
@@ -133,12 +189,42 @@ fn conclude(report: &Report, dead_letters: &[DeadLetter]) -> std::io::Result<boo
     Ok(complete)
 }
 
-fn table_of(dead_letters: &[DeadLetter]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["sequence", "subject", "bytes", "reason"]);
-    for letter in dead_letters {
-        let (sequence, bytes) = (letter.sequence.to_string(), letter.bytes.to_string());
-        table.add_row([sequence, letter.subject.clone(), bytes, letter.reason.clone()]);
+/// A dead letter in two lines of less than 80 columns; of the id its beginning.
+fn two_lines(letter: &DeadLetter) -> String {
+    let DeadLetter { sequence, subject, bytes, reason, .. } = letter;
+    let shortened =
+        subject.rsplit_once('.').map(|(kind, id)| format!("{kind}.{}…", id.chars().take(8).collect::<String>()));
+    let subject = shortened.unwrap_or_else(|| subject.clone());
+    format!("  {sequence:<4} {subject}, {bytes} bytes\n       {reason}")
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::message::operator::{DeadCause, DeadLetterState};
+    use protocol::time::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_dead_letter_fits_80_columns() {
+        let letter = DeadLetter {
+            sequence: 1039,
+            operation: None,
+            workspace: None,
+            resource: None,
+            kind: None,
+            cause: DeadCause::Undecodable,
+            fingerprint: "0f".to_owned(),
+            state: DeadLetterState::Dead,
+            replays: 0,
+            edited: false,
+            subject: "demo.cmd.interactive.acme.Users.7aef3958-c7d6-9b87-b872-9951e92c538e".to_owned(),
+            reason: "not an envelope: it is not JSON, at line 1 column 2".to_owned(),
+            bytes: 24,
+            dead_at: Timestamp::from_millis(0),
+        };
+        let lines = "  1039 demo.cmd.interactive.acme.Users.7aef3958…, 24 bytes
+       not an envelope: it is not JSON, at line 1 column 2";
+        assert_eq!(two_lines(&letter), lines);
     }
-    table
 }

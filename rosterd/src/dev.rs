@@ -7,10 +7,11 @@ mod supervisor;
 pub mod topology;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use protocol::id::{Namespace, WorkspaceId};
+use runtime::settings::{Secret, SettingsError};
 use runtime::signals::Signals;
 
 use crate::dev::component::Programs;
@@ -20,8 +21,10 @@ use crate::servers::nats::LogSync;
 
 /// The settings of `rosterd dev`.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "The broker's and the database's URL can also come from the environment, which keeps their \
-                        passwords out of process lists.")]
+#[command(
+    after_help = "Example:\n  rosterd dev --data /tmp/acme --workers 4\n\nThe broker's and the database's URL can also come from the environment, which keeps their \
+                        passwords out of process lists."
+)]
 pub struct DevArgs {
     /// Where the broker's log, the database, logs and the token are kept.
     #[arg(long, default_value = "rosterd-data", value_name = "DIR")]
@@ -43,9 +46,17 @@ pub struct DevArgs {
     #[arg(long, env = "ROSTERD_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub database_url: Option<String>,
 
+    /// File that holds the database's URL.
+    #[arg(long, env = "ROSTERD_DATABASE_URL_FILE", value_name = "FILE")]
+    pub database_url_file: Option<PathBuf>,
+
     /// Use this broker instead of starting one.
     #[arg(long, env = "ROSTERD_NATS_URL", hide_env_values = true, value_name = "URL")]
     pub nats_url: Option<String>,
+
+    /// File that holds the broker's URL.
+    #[arg(long, env = "ROSTERD_NATS_URL_FILE", value_name = "FILE")]
+    pub nats_url_file: Option<PathBuf>,
 
     /// What all subjects, streams and buckets begin with.
     #[arg(long, env = "ROSTERD_NAMESPACE", default_value = "rosterd")]
@@ -73,9 +84,10 @@ impl DevArgs {
             data,
             ingresses: usize::from(self.ingresses),
             workers: usize::from(self.workers),
+            temporary: false,
             port: self.port,
-            nats_url: self.nats_url.clone(),
-            database_url: self.database_url.clone(),
+            nats_url: given(self.nats_url.as_deref(), self.nats_url_file.as_deref())?,
+            database_url: given(self.database_url.as_deref(), self.database_url_file.as_deref())?,
             namespace: self.namespace.clone(),
             log_sync: self.log_sync,
             workspace: self.workspace.clone(),
@@ -85,11 +97,18 @@ impl DevArgs {
     }
 }
 
+/// What the file holds, else the URL itself: the order of all commands.
+fn given(url: Option<&str>, file: Option<&Path>) -> Result<Option<String>, SettingsError> {
+    let held = Secret::given(file, &[])?;
+    Ok(held.map(|url| url.reveal().to_owned()).or_else(|| url.map(str::to_owned)))
+}
+
 /// Runs a system until SIGINT or SIGTERM, then stops it in order.
 pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let plan = args.plan()?;
     crate::say(&format!("data       {}", plan.data.display()));
+    crate::say(&format!("logs       {}", plan.data.join("logs").display()));
     let topology = tokio::select! {
         started = Topology::start(&plan, crate::say) => started?,
         () = signals.next() => return Ok(()),
@@ -107,11 +126,10 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
 /// What a newcomer pastes.
 fn introduce(ready: &Ready) -> std::io::Result<()> {
     let Ready { base_url, token, nats_url, .. } = ready;
-    let public_url = base_url.split("/scim/v2/").next().unwrap_or_default();
     let mut output = std::io::stdout().lock();
     writeln!(output, "\nBase URL   {base_url}\nToken      {token}\n\nCreate somebody:\n")?;
     writeln!(output, "{}\n\nOperate it, in another terminal:\n", curl(base_url, token))?;
-    writeln!(output, "export ROSTERD_NATS_URL='{nats_url}' ROSTERD_PUBLIC_URL='{public_url}'")?;
+    writeln!(output, "export ROSTERD_NATS_URL='{nats_url}'")?;
     writeln!(output, "export ROSTERD_BASE_URL='{base_url}' ROSTERD_TOKEN='{token}'")?;
     writeln!(output, "\nCtrl-C stops everything.")?;
     output.flush()

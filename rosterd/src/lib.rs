@@ -9,11 +9,6 @@ pub mod demo;
 pub mod dev;
 pub mod servers;
 pub mod simulate;
+mod terminal;
 
-use std::io::Write;
-
-/// Tells people what is going on, on standard error: standard output is for data.
-pub fn say(line: &str) {
-    // Without standard error there is no place to say it.
-    drop(writeln!(std::io::stderr(), "{line}"));
-}
+pub use terminal::say;

@@ -11,20 +11,20 @@ use std::path::{Path, PathBuf};
 
 pub use fetch::FetchError;
 use guard::GuardError;
+use runtime::telemetry::error_chain;
 
 /// Why a server cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// It is not on this machine and could not be fetched.
-    #[error("no {program} can be had; {advice}")]
+    #[error("no {program} can be had: {why}\nAny of these helps:\n{advice}")]
     Missing {
         /// The program.
         program: &'static str,
-        /// The ways to get one.
-        advice: String,
         /// Why it was not fetched.
-        #[source]
-        source: FetchError,
+        why: String,
+        /// The ways to get one, a line each.
+        advice: String,
     },
     /// A folder or file of the server cannot be made.
     #[error("preparing {path}")]
@@ -65,6 +65,12 @@ pub enum ServerError {
         /// What the tool said.
         output: String,
     },
+}
+
+impl ServerError {
+    fn missing(program: &'static str, why: &FetchError, advice: impl Into<String>) -> Self {
+        Self::Missing { program, why: error_chain(why).trim_end().to_owned(), advice: advice.into() }
+    }
 }
 
 fn preparing<T>(path: &Path, result: std::io::Result<T>) -> Result<T, ServerError> {

@@ -16,18 +16,17 @@ pub mod report;
 mod sender;
 mod verification;
 
-use std::fmt;
 use std::time::Duration;
 
 use runtime::settings::{Secret, SettingsError};
-use serde::Serialize;
 use tokio::time::Instant;
 
 pub use arguments::SimulateArgs;
 pub use report::Report;
 
 use crate::client::ClientError;
-use plan::Plan;
+use onboarding::{Onboarding, Stalled};
+use plan::{Phase, Plan};
 use provider::Provider;
 
 /// What to play, against what.
@@ -47,6 +46,8 @@ pub struct Options {
     pub rate: Option<f64>,
     /// Whether to look everybody up before creating them, as providers do.
     pub probe: bool,
+    /// Give up if no write ends for so long; without it each write has its own patience.
+    pub stall: Option<Duration>,
     /// Makes the names, so that runs of different seeds do not meet.
     pub seed: u64,
 }
@@ -56,38 +57,14 @@ pub struct Options {
 pub struct Progress {
     /// What is going on.
     pub phase: Phase,
-    /// How many writes have ended.
+    /// How many of the phase are done: people created, groups created, requests that fill groups, changes.
+    pub done: usize,
+    /// How many of them there will be.
+    pub of: usize,
+    /// How many writes have ended in all.
     pub answered: usize,
     /// How many there will be.
     pub total: usize,
-}
-
-/// The parts of a run, in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Phase {
-    /// People are created.
-    People,
-    /// Groups are created.
-    Groups,
-    /// Groups are filled.
-    Members,
-    /// People change, leave, come back; some leave a group.
-    Changes,
-    /// Everything is read back.
-    Verification,
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::People => "people",
-            Self::Groups => "groups",
-            Self::Members => "members",
-            Self::Changes => "changes",
-            Self::Verification => "verifying",
-        })
-    }
 }
 
 /// Why a run could not start or could not read the result. Operations that fail are in the [`Report`].
@@ -108,6 +85,14 @@ pub enum SimulateError {
         /// What came instead.
         why: String,
     },
+    /// Nothing went on any more.
+    #[error("no write ended for {seconds} seconds; the last one that has to wait: {why}")]
+    Stalled {
+        /// For how long.
+        seconds: u64,
+        /// What came instead of an answer.
+        why: String,
+    },
     /// The result could not be written.
     #[error("writing the report")]
     Output(#[source] std::io::Error),
@@ -120,12 +105,16 @@ pub async fn run(options: Options, progress: impl Fn(Progress)) -> Result<Report
     let provider = Provider::new(&options)?;
     provider.test_connection().await.map_err(|why| SimulateError::Connection { why: why.to_string() })?;
 
-    let mut onboarding = onboarding::Onboarding::new(&plan, &provider, options.concurrency, &progress);
-    onboarding.play().await;
+    let mut onboarding = Onboarding::new(&plan, &provider, &options, &progress);
+    if let Err(Stalled(limit)) = onboarding.play().await {
+        let why = provider.last_trouble().unwrap_or_else(|| "no answer at all".to_owned());
+        return Err(SimulateError::Stalled { seconds: limit.as_secs(), why });
+    }
     let (expected, mut errors) = onboarding.finish();
     let writing = began.elapsed();
 
-    progress(Progress { phase: Phase::Verification, answered: plan.writes(), total: plan.writes() });
+    let total = plan.writes();
+    progress(Progress { phase: Phase::Verification, done: total, of: total, answered: total, total });
     let (observed, unread) = verification::observe(&plan, &provider, &expected, options.concurrency).await;
     errors.extend(unread);
     let differences = directory::compare(&expected, &observed);

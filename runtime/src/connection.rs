@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::connection::State;
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::{Client, ConnectOptions, Event, ServerError};
 use tokio::sync::watch;
 
 use crate::backoff::doubled;
+use crate::metrics::Counter;
 use crate::settings::{BrokerSettings, Login, NatsUrl, SettingsError, check_readable};
 
 /// A server that is silent for two of these is given up.
@@ -17,6 +18,11 @@ const PING_INTERVAL: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two attempts to connect at first, and at most.
 const RECONNECT_INTERVAL: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// Connections of this process to the broker after the first.
+pub static RECONNECTS: Counter = Counter::new();
+/// What the broker did not permit this process.
+pub static REFUSALS: Counter = Counter::new();
 
 /// Why there can be no connection, ever; a broker that is only away is waited for.
 #[derive(Debug, thiserror::Error)]
@@ -169,6 +175,9 @@ fn reconnect_delay(attempt: usize) -> Duration {
 fn note(event: &Event, changes: &watch::Sender<ConnectionState>) -> Option<bool> {
     match event {
         Event::Connected => {
+            if changes.borrow().generation > 0 {
+                RECONNECTS.add_one();
+            }
             changes.send_modify(|state| {
                 *state = ConnectionState { connected: true, complained: false, generation: state.generation + 1 };
             });
@@ -185,7 +194,12 @@ fn note(event: &Event, changes: &watch::Sender<ConnectionState>) -> Option<bool>
         Event::LameDuckMode | Event::Draining | Event::SlowConsumer(_) => {
             tracing::info!(%event, "the broker says {event}");
         }
-        Event::ServerError(error) => tracing::warn!(%error, "the broker refused something"),
+        Event::ServerError(error) => {
+            if is_refusal(error) {
+                REFUSALS.add_one();
+            }
+            tracing::warn!(%error, "the broker refused something");
+        }
         // Among others each failed attempt to connect, so for an hour's outage there are thousands.
         Event::ClientError(error) => {
             if changes.borrow().complained {
@@ -197,6 +211,15 @@ fn note(event: &Event, changes: &watch::Sender<ConnectionState>) -> Option<bool>
         }
     }
     None
+}
+
+/// Whether a right is missing.
+fn is_refusal(error: &ServerError) -> bool {
+    match error {
+        ServerError::AuthorizationViolation => true,
+        ServerError::Other(text) => text.to_ascii_lowercase().contains("permissions violation"),
+        ServerError::SlowConsumer(_) => false,
+    }
 }
 
 #[cfg(test)]

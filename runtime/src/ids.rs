@@ -28,6 +28,11 @@ pub fn ingress() -> Result<IngressId, InvalidId> {
     Alphanumeric.sample_string(&mut rand::rng(), 16).parse()
 }
 
+/// The name of a worker, new at each start.
+pub fn worker() -> String {
+    format!("w-{}", Alphanumeric.sample_string(&mut rand::rng(), 8))
+}
+
 /// A W3C trace context for a request that came without one; its sampled flag is off.
 pub fn trace_parent() -> String {
     // The specification forbids ids of zeros only.

@@ -1,13 +1,14 @@
 //! Logs: text for people on a terminal, JSON for machines. Never bodies, names or tokens.
 
 use std::error::Error;
-use std::io::{IsTerminal, stderr};
+use std::io::{IsTerminal, Write, stderr};
+use std::process::ExitCode;
 
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
 /// What is logged unless `RUST_LOG` says otherwise.
-const FILTER: &str = "info,async_nats=warn,sea_orm_migration=warn";
+const FILTER: &str = "info,async_nats=warn,sea_orm_migration=warn,sqlx=warn";
 
 /// How logs look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -30,6 +31,14 @@ pub fn start(format: Option<LogFormat>) {
     if started.is_err() {
         tracing::debug!("logging was started before");
     }
+}
+
+/// How a process ends that has come to this result: an error is one line on standard error.
+pub fn exit<E: Error + 'static>(result: Result<(), E>) -> ExitCode {
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    // Without standard error there is no place to say it.
+    drop(writeln!(stderr(), "error: {}", error_chain(&error)));
+    ExitCode::FAILURE
 }
 
 /// An error with its causes in one line. A cause that its error has printed itself, as async-nats does, is said once.

@@ -90,6 +90,7 @@ fn provider(stage: &Stage, users: usize, in_flight: usize) -> Options {
         concurrency: in_flight,
         rate: None,
         probe: false,
+        stall: None,
         seed: 1,
     }
 }

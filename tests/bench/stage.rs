@@ -120,6 +120,7 @@ impl Stage {
             database_url = Some(url);
         }
         let plan = SystemPlan {
+            temporary: false,
             rosterd: ROSTERD.into(),
             data: folder.path().to_owned(),
             ingresses: setup.ingresses,

@@ -58,7 +58,7 @@ async fn what_crashes_three_workers_is_condemned_alone(database: Database) {
     let behind = Message::set_title(ann, "innocent");
     log.append_chain(&[deadly.clone(), behind]).await;
 
-    worker.arm("worker.locked=abort");
+    worker.arm("worker.decided=abort");
     // At first it is one of a batch, then a suspect, then tried alone three times.
     for _ in 0..5 {
         worker.start().await;

@@ -79,8 +79,13 @@ async fn freeze_over(
     change
 }
 
+/// With another address in place of the one before, so that it takes a transaction with several statements.
 async fn set_title(scim: Scim, user: String, title: &str) -> Answer {
-    let operations = json!([{ "op": "replace", "path": "title", "value": title }]);
+    let address = json!({ "value": format!("{title}@example.com"), "type": "work", "primary": true });
+    let operations = json!([
+        { "op": "replace", "path": "title", "value": title },
+        { "op": "replace", "path": "emails", "value": [address] },
+    ]);
     scim.patch(&format!("/Users/{user}"), operations).await
 }
 

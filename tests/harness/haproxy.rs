@@ -1,8 +1,7 @@
 //! `HAProxy` in front of ingresses, as an operator would put it there: only those that are ready get requests.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use rosterd::servers::free_port;
@@ -10,14 +9,10 @@ use rosterd::servers::guard::{Guarded, Launch};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
+use super::program::find_or_install;
 use super::{ROSTERD, eventually};
 
-/// Where distributions put it, beside `PATH`.
-const FOLDERS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/usr/bin"];
-
-static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
-    find().or_else(install).expect("HAProxy is missing, and these tests need it: install it (apt-get install haproxy)")
-});
+static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| find_or_install("haproxy", "haproxy"));
 
 /// A load balancer. Dropping it ends it.
 pub(crate) struct Haproxy {
@@ -69,22 +64,4 @@ fn configuration(address: &str, ingresses: &[&str], options: &[&str], check: &st
         "defaults\n  mode http\n  timeout connect 2s\n  timeout client 75s\n  timeout server 75s\n\
          listen scim\n  bind {address}\n  {options}\n{servers}"
     )
-}
-
-fn find() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(FOLDERS.iter().map(PathBuf::from));
-    folders.map(|folder| folder.join("haproxy")).find(|program| program.is_file())
-}
-
-/// As root on Debian and its kin.
-fn install() -> Option<PathBuf> {
-    if !rustix::process::geteuid().is_root() || !Path::new("/usr/bin/apt-get").exists() {
-        return None;
-    }
-    eprintln!("HAProxy is missing: installing it by apt-get");
-    for arguments in [&["update", "-qq"][..], &["install", "-y", "-qq", "haproxy"]] {
-        Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive").status().ok()?;
-    }
-    find()
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::process::signal;
 use super::proxy::Proxy;
-use super::scim::Scim;
+use super::scim::{Answer, Scim};
 use super::{DEADLINE, Process, is_running};
 
 /// A process, and what is needed to start it again. All of it can be done while others use the system.
@@ -35,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) ready: &'static str,
     /// Where it listens, if it is an ingress.
     pub(crate) url: Option<String>,
+    /// Where its metrics are, if a test wants to read them.
+    pub(crate) operations: Option<String>,
     /// Its way to the broker, and to the database, if a test wants to harm them.
     pub(crate) broker_link: Option<Proxy>,
     pub(crate) database_link: Option<Proxy>,
@@ -53,6 +55,17 @@ impl Part {
     /// Whether its process is there.
     pub(crate) fn is_running(&self) -> bool {
         is_running(self.pid())
+    }
+
+    /// What it shows to Prometheus.
+    pub(crate) async fn metrics(&self) -> String {
+        self.operation("/metrics").await.text
+    }
+
+    /// What it answers to operators' tools.
+    pub(crate) async fn operation(&self, path: &str) -> Answer {
+        let url = self.settings.operations.as_ref().expect("a system that is measured");
+        Scim::new(url, "").get(path).await
     }
 
     /// Its way to the broker.

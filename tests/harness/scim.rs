@@ -16,7 +16,7 @@ pub(crate) struct Scim {
     http: Client,
     /// The Base URL.
     pub(crate) base_url: String,
-    token: String,
+    pub(crate) token: String,
 }
 
 /// An answer with its body.

@@ -39,6 +39,7 @@ pub(crate) struct Plan {
     workers: usize,
     worker_arguments: Vec<String>,
     ingress_environment: Vec<(String, String)>,
+    measured: bool,
     /// What ingresses and workers log, instead of `info`.
     log_filter: Option<&'static str>,
 }
@@ -101,6 +102,12 @@ impl Plan {
         self
     }
 
+    /// Every part listens for operators' tools.
+    pub(crate) const fn measured(mut self) -> Self {
+        self.measured = true;
+        self
+    }
+
     /// What ingresses and workers log, instead of `info`.
     pub(crate) const fn log_filter(mut self, filter: &'static str) -> Self {
         self.log_filter = Some(filter);
@@ -151,6 +158,7 @@ impl System {
             workers: 1,
             worker_arguments: Vec::new(),
             ingress_environment: Vec::new(),
+            measured: false,
             log_filter: None,
         }
     }
@@ -242,14 +250,12 @@ impl System {
     pub(crate) async fn enable(&self, workspace: &str) -> Scim {
         self.rosterd(&["workspace", "create", workspace, "--name", workspace]).await.expect_success();
         let enabled = self.rosterd_json(&["workspace", "enable", workspace]).await;
-        Scim::new(enabled["base_url"].as_str().unwrap(), enabled["token"].as_str().unwrap())
+        Scim::new(format!("{}/scim/v2/{workspace}", self.urls[0]), enabled["token"].as_str().unwrap())
     }
 
-    /// Runs a command of the operator, who knows the first ingress as the public URL.
+    /// Runs a command of the operator.
     pub(crate) async fn rosterd(&self, arguments: &[&str]) -> Said {
-        let mut environment = self.environment();
-        environment.push(("ROSTERD_PUBLIC_URL", &self.urls[0]));
-        rosterd(arguments, &environment).await
+        rosterd(arguments, &self.environment()).await
     }
 
     /// What a command of the operator prints as JSON.
@@ -288,8 +294,13 @@ impl System {
             replace(&mut environment, "ROSTERD_NATS_URL", &link.url(self.bench.nats_url()));
             broker_link = Some(link);
         }
+        let operations = self.plan.measured.then(|| format!("127.0.0.1:{}", free_port().unwrap()));
+        if let Some(address) = &operations {
+            environment.push(("ROSTERD_OPERATIONS_LISTEN".to_owned(), address.clone()));
+        }
+        let operations = operations.map(|address| format!("http://{address}"));
         let log = self.bench.log_file(role);
-        Settings { arguments, environment, log, ready, url: None, broker_link, database_link: None }
+        Settings { arguments, environment, log, ready, url: None, operations, broker_link, database_link: None }
     }
 }
 

@@ -3,17 +3,13 @@
 use futures::future::BoxFuture;
 use protocol::credential::Credential;
 use protocol::id::{ResourceId, TokenId, WorkspaceId};
-use protocol::message::query::{Answer, Fate, Query};
+use protocol::message::query::{Answer, Fate, Found, GetCredential, GetFate, GetResource, Query};
 use protocol::profile::Profile;
-use protocol::scim::error::ScimError;
-use protocol::scim::list::Include;
 use protocol::scim::members::Member;
-use protocol::scim::precondition::Precondition;
 use protocol::scim::resource_type::ResourceType;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use tracing::warn;
 
-use self::list::Search;
 use crate::store::entity::{credential, workspace};
 use crate::store::fence::Fence;
 use crate::store::resources::{complete, find};
@@ -34,27 +30,19 @@ pub fn answer<'a>(store: &'a Store, workspace: &'a WorkspaceId, query: &'a Query
 
 async fn answered(store: &Store, workspace: &WorkspaceId, query: &Query) -> Answer {
     let answered = with_timeout("answering a query", async {
-        match query {
-            Query::Get { resource_type, id, precondition, joined } => {
-                get(store, workspace, (*resource_type, *id), precondition, *joined).await
-            }
-            Query::List { lists, base_url, sort, paging, joined } => {
-                let search = Search { lists, base_url, sort: sort.as_ref(), paging, joined: *joined };
-                list::list(store, workspace, search).await
-            }
-            Query::Members { group, after, count, display } => {
-                let page = member_pages::Page { group: *group, after: *after, count: *count, display: *display };
-                member_pages::page(store, workspace, page).await
-            }
-            Query::Fate { operation, .. } => {
+        Ok(match query {
+            Query::Get(query) => Answer::Get(get(store, workspace, query).await?),
+            Query::List(query) => Answer::List(list::list(store, workspace, query).await?),
+            Query::Members(query) => Answer::Members(member_pages::page(store, workspace, query).await?),
+            Query::Fate(GetFate { operation, .. }) => {
                 let outcome = recall::outcome(store, workspace, *operation).await?;
-                Ok(Answer::Fate { fate: outcome.map_or(Fate::Unknown, Fate::Ended) })
+                Answer::Fate(outcome.map_or(Fate::Unknown, Fate::Ended))
             }
-            Query::Profile => Ok(Answer::Profile { profile: profile(store, workspace).await? }),
-            Query::Credential { token } => {
-                Ok(Answer::Credential { credential: live_credential(store, workspace, token).await? })
+            Query::Profile(_) => Answer::Profile(profile(store, workspace).await?),
+            Query::Credential(GetCredential { token }) => {
+                Answer::Credential(live_credential(store, workspace, token).await?)
             }
-        }
+        })
     });
     answered.await.unwrap_or_else(|error| {
         warn!(reason = error.reason(), "a query cannot be answered now");
@@ -63,43 +51,33 @@ async fn answered(store: &Store, workspace: &WorkspaceId, query: &Query) -> Answ
 }
 
 /// The resource, unless the client has it already or asked for another version (RFC 7644 §3.14).
-async fn get(
-    store: &Store,
-    workspace: &WorkspaceId,
-    target: (ResourceType, ResourceId),
-    precondition: &Precondition,
-    joined: Include,
-) -> Result<Answer, StoreError> {
-    let refused = |image: &StoredResource| {
-        let version = image.resource.meta.version;
+async fn get(store: &Store, workspace: &WorkspaceId, query: &GetResource) -> Result<Found, StoreError> {
+    let GetResource { resource_type, id, precondition, joined } = query;
+    let unless = |stored: &StoredResource| {
+        let version = stored.resource.meta.version;
         if precondition.admits(version) {
             None
         } else if precondition.is_for_caches() {
-            Some(Answer::NotModified { version })
+            Some(Found::NotModified { version })
         } else {
-            Some(Answer::Refused { error: ScimError::precondition_failed() })
+            Some(Found::PreconditionFailed)
         }
     };
-    if target.0 == ResourceType::User && store.kind() == DatabaseKind::Postgres {
-        let Some((image, groups)) = find_user(store, workspace, target.1).await? else {
-            return Ok(Answer::Resource { resource: None });
-        };
-        let refused = refused(&image);
-        let mut resource = image.resource;
+    if *resource_type == ResourceType::User && store.kind() == DatabaseKind::Postgres {
+        let Some((stored, groups)) = find_user(store, workspace, *id).await? else { return Ok(Found::Nothing) };
+        let instead = unless(&stored);
+        let mut resource = stored.resource;
         if joined.groups {
             resource.groups = groups;
         }
-        return Ok(refused.unwrap_or_else(|| Answer::Resource { resource: Some(Box::new(resource)) }));
+        return Ok(instead.unwrap_or_else(|| Found::Resource(Box::new(resource))));
     }
     let snapshot = store.snapshot().await?;
-    let Some(image) = find(&snapshot, workspace, target).await? else {
-        return Ok(Answer::Resource { resource: None });
-    };
-    if let Some(refused) = refused(&image) {
-        return Ok(refused);
+    let Some(stored) = find(&snapshot, workspace, (*resource_type, *id)).await? else { return Ok(Found::Nothing) };
+    if let Some(instead) = unless(&stored) {
+        return Ok(instead);
     }
-    let resource = complete(&snapshot, workspace, image, joined).await?;
-    Ok(Answer::Resource { resource: Some(Box::new(resource)) })
+    Ok(Found::Resource(Box::new(complete(&snapshot, workspace, stored, *joined).await?)))
 }
 
 /// A user with its groups.

@@ -124,7 +124,11 @@ impl Batch<'_> {
     }
 
     async fn apply_together(self) -> Result<Vec<Ending>, StoreError> {
-        match retry_contended(|| with_timeout("applying a batch", self.together())).await {
+        let attempt = async || match self.at_once().await? {
+            Some(endings) => Ok(endings),
+            None => self.together().await,
+        };
+        match retry_contended(|| with_timeout("applying a batch", attempt())).await {
             Ok(endings) => Ok(endings),
             Err(failure) => Err(self.of_numbers(failure).await?),
         }

@@ -2,20 +2,31 @@
 
 use std::time::Duration;
 
+use runtime::operations::OperationsSettings;
 use runtime::settings::{BrokerSettings, DatabaseSettings};
 use runtime::telemetry::LogFormat;
 
-/// Applies the log to SQL, each operation exactly once and in order, and answers what is read.
+const EXAMPLE: &str = "\
+Example:
+  ROSTERD_NATS_URL=nats://broker:4222 ROSTERD_DATABASE_URL=postgres://me@host/rosterd \\
+    rosterd worker --migrate";
+
+/// Applies the log to SQL and answers what is read.
 ///
-/// The database is found through `ROSTERD_DATABASE_URL` (or `DATABASE_URL`), `postgres://user@host/name` or
+/// Each operation is applied exactly once and in order. The database is found through `ROSTERD_DATABASE_URL` (or `DATABASE_URL`), `postgres://user@host/name` or
 /// `sqlite://path`; the broker through `ROSTERD_NATS_URL` (or `NATS_URL`), several servers separated by commas, without
 /// any `nats://127.0.0.1:4222`. Both may hold passwords, so there is no flag for them; `…_FILE` names a file that holds
 /// the value.
 #[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLE)]
 pub struct Config {
     /// Where the broker is.
     #[command(flatten)]
     pub broker: BrokerSettings,
+
+    /// Where probes and metrics are served.
+    #[command(flatten)]
+    pub operations: OperationsSettings,
 
     /// Where the database is.
     #[command(flatten)]

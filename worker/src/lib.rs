@@ -10,6 +10,8 @@ pub mod apply;
 pub mod config;
 mod dispatch;
 mod log;
+mod metrics;
+mod process;
 mod replay;
 pub mod rpc;
 mod session;
@@ -17,13 +19,19 @@ pub mod store;
 mod watchdog;
 
 use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use runtime::connection::{ConnectError, Connection};
+use runtime::log_status::LogWatch;
+use runtime::operations::{self, Operations};
 use runtime::settings::SettingsError;
 use runtime::signals::Signals;
+use runtime::status::{self, ProcessIdentity, SayStatus};
 use runtime::telemetry::{self, error_chain};
+use runtime::{clock, ids};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -31,6 +39,8 @@ use tracing::{error, info, warn};
 use crate::config::Config;
 pub use crate::log::consistency::ConsistencyError;
 pub use crate::log::declare::DeclareError;
+use crate::process::Process;
+use crate::rpc::lanes;
 use crate::session::Session;
 pub use crate::session::SessionError;
 use crate::store::{DatabaseKind, Store, StoreError, StoreOptions};
@@ -62,6 +72,18 @@ pub enum WorkerError {
     /// No connection to the broker can be made, ever.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// The address for operators' tools cannot be listened on.
+    #[error("listening on {} for probes and metrics", address.map_or_else(String::new, |address| address.to_string()))]
+    Listen {
+        /// The configured address.
+        address: Option<SocketAddr>,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Operators' questions cannot be subscribed to.
+    #[error("subscribing to operators' questions")]
+    Subscribe(#[from] async_nats::SubscribeError),
     /// The process cannot listen for signals, or start a thread.
     #[error("listening for signals, or starting the watchdog")]
     Signals(#[from] std::io::Error),
@@ -87,13 +109,18 @@ pub fn run_until(config: Config, stop: CancellationToken) -> BoxFuture<'static, 
 }
 
 async fn work(config: Config, stop: CancellationToken) -> Result<(), WorkerError> {
-    let Some(store) = open_store(&config, &stop).await? else { return Ok(()) };
     let connection = Connection::open(&config.broker, "rosterd worker", REQUEST_TIMEOUT, |_| {}).await?;
+    let process = tell_of_process(&config, &connection, &stop).await?;
+    let Some(store) = open_store(&config, &stop).await? else { return Ok(()) };
+    process.has(&store);
     let slots = config.slots.map_or_else(|| default_slots(&store), usize::from);
     while !stop.is_cancelled() {
-        let (connection, store, config) = (connection.clone(), store.clone(), config.clone());
-        let session = Session { connection, store, config, slots };
-        if let Err(failure) = session.run(stop.clone(), announce).await {
+        let session = Session { connection: connection.clone(), store: store.clone(), config: config.clone(), slots };
+        let ready = || {
+            process.begins();
+            announce();
+        };
+        if let Err(failure) = session.run(stop.clone(), ready).await {
             warn!(error = %error_chain(&failure), "no session with the broker, trying again");
             pause(&stop).await;
         }
@@ -104,6 +131,28 @@ async fn work(config: Config, stop: CancellationToken) -> Result<(), WorkerError
     }
     info!("worker stopped");
     Ok(())
+}
+
+/// Lets operators see this process from now on: by status, by probes and metrics, and by draining it.
+async fn tell_of_process(
+    config: &Config,
+    connection: &Connection,
+    stop: &CancellationToken,
+) -> Result<Arc<Process>, WorkerError> {
+    let namespace = &config.broker.namespace;
+    let (instance, version, started_at) = (ids::worker(), env!("CARGO_PKG_VERSION"), clock::now());
+    let identity = ProcessIdentity { instance: instance.clone(), version, started_at };
+    let log = LogWatch::new(connection.clone(), namespace.clone());
+    let process = Arc::new(Process::new(identity, connection.clone(), log, stop.clone()));
+    let listen = |source| WorkerError::Listen { address: config.operations.operations_listen, source };
+    operations::start(&config.operations, Arc::clone(&process) as Arc<dyn Operations>).await.map_err(listen)?;
+    tokio::spawn(Arc::clone(&process).sample());
+    let (client, said) = (connection.client(), Arc::clone(&process));
+    let say: SayStatus = Box::new(move || Box::pin(Arc::clone(&said).status()));
+    status::start(client.clone(), namespace, say).await?;
+    lanes::drain_when_told(client.clone(), namespace, &instance, stop.clone()).await?;
+    info!(instance, "this worker is {instance}");
+    Ok(process)
 }
 
 /// Waits for the database as long as it takes; none if the worker was stopped meanwhile.
@@ -137,7 +186,12 @@ fn may_pass(failure: &WorkerError) -> bool {
     match failure {
         WorkerError::Database(failure) => failure.is_unavailable(),
         WorkerError::Migrate(failure) => failure.is_unavailable(),
-        WorkerError::Config(_) | WorkerError::Schema | WorkerError::Connect(_) | WorkerError::Signals(_) => false,
+        WorkerError::Config(_)
+        | WorkerError::Schema
+        | WorkerError::Connect(_)
+        | WorkerError::Listen { .. }
+        | WorkerError::Subscribe(_)
+        | WorkerError::Signals(_) => false,
     }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod consistency;
 pub(crate) mod declare;
 pub(crate) mod delivery;
 pub(crate) mod keep_alive;
+pub(crate) mod lane_pauses;
 pub(crate) mod leftovers;
 pub(crate) mod pull;
 #[cfg(test)]
@@ -13,14 +14,16 @@ pub(crate) mod testing;
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, RawMessageError, Stream};
 use protocol::id::Namespace;
+use protocol::message::pending::{PendingMessage, PendingTarget};
+use protocol::message::subject::CommandSubject;
 use runtime::clock::Clock;
 use runtime::connection::Connection;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::debug;
 
 use self::consistency::ConsistencyError;
-use self::delivery::Delivery;
+use self::delivery::{Content, Delivery};
 use crate::store::{Numbering, Store};
 
 /// The log of one session: where it is, and how it is numbered.
@@ -48,7 +51,7 @@ pub(crate) enum Found {
 }
 
 impl Log {
-    /// Compares the log with SQL, and renumbers it if it is behind. Who verifies it again says so by the sender.
+    /// Compares the log with SQL, and renumbers it if it is behind. The sender is for [`Self::watch`].
     pub(crate) async fn open(
         stream: Stream,
         store: Store,
@@ -69,7 +72,7 @@ impl Log {
             Ok(Some(message)) => Found::Pending(Box::new(self.fetched(message))),
             Ok(None) => Found::Gone,
             Err(error) => {
-                warn!(sequence = number, %error, "message {number} cannot be read from the log now");
+                debug!(sequence = number, %error, "message {number} cannot be read from the log now");
                 Found::Unknown
             }
         }
@@ -81,6 +84,23 @@ impl Log {
         let found = self.get(number).await;
         let is_verified = *self.verified.borrow() == generation && self.connection.generation() == generation;
         if is_verified { found } else { Found::Unknown }
+    }
+
+    /// The first message from a sequence of the stream on, with its own; none if there is none, or the broker does not answer.
+    pub(crate) async fn pending_from(&self, in_stream: u64) -> Option<(u64, PendingMessage)> {
+        let subjects = self.namespace.all_commands();
+        let message = self.stream.get_first_raw_message_by_subject(subjects, in_stream).await.ok()?;
+        let in_stream = message.sequence;
+        let target = CommandSubject::parse(&self.namespace, &message.subject).ok();
+        let target = target.map(|CommandSubject { lane, workspace, resource_type, resource }| PendingTarget {
+            lane,
+            workspace,
+            resource_type,
+            resource,
+        });
+        let Delivery { sequence, accepted_at, content, .. } = self.fetched(message);
+        let too_new = if let Content::TooNew(version) = content { Some(version) } else { None };
+        Some((in_stream, PendingMessage { sequence, accepted_at, target, too_new }))
     }
 
     async fn stored(&self, in_stream: u64) -> Result<Option<StreamMessage>, RawMessageError> {

@@ -1,5 +1,7 @@
 //! The worker as a process of its own: `worker --help` lists its settings.
 
+use std::process::ExitCode;
+
 use clap::Parser;
 
 /// Applies the log to SQL, each operation exactly once and in order, and answers what is read.
@@ -11,6 +13,6 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    Ok(worker::run(Arguments::parse().config).await?)
+async fn main() -> ExitCode {
+    runtime::telemetry::exit(worker::run(Arguments::parse().config).await)
 }

@@ -5,6 +5,8 @@ pub(crate) mod answered;
 pub(crate) mod balance;
 pub(crate) mod credential_projection;
 pub(crate) mod fate;
+pub(crate) mod lanes;
 pub mod operator;
 pub(crate) mod outcomes;
+pub(crate) mod pending;
 pub(crate) mod queries;

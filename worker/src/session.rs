@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use async_nats::jetstream;
+use async_nats::jetstream::{self, kv};
 use protocol::message::lane::Lane;
 use protocol::ownership::OwnershipPolicy;
 use runtime::clock::Clock;
@@ -24,12 +24,15 @@ use crate::log::Log;
 use crate::log::consistency::{ConsistencyError, Ends};
 use crate::log::declare::{self, DeclareError, LaneConsumer};
 use crate::log::keep_alive::KeepAlive;
+use crate::log::lane_pauses;
 use crate::log::leftovers::Leftovers;
 use crate::log::pull::LanePull;
 use crate::replay::publisher::Publisher;
 use crate::rpc::answered::AnsweredCreates;
+use crate::rpc::balance::draw_in_turn;
 use crate::rpc::credential_projection::CredentialProjection;
-use crate::rpc::outcomes::Outcomes;
+use crate::rpc::lanes;
+use crate::rpc::pending;
 use crate::rpc::queries::Queries;
 use crate::store::Store;
 
@@ -45,6 +48,9 @@ pub enum SessionError {
     /// The log cannot be used.
     #[error("declaring the log")]
     Declare(#[from] DeclareError),
+    /// It is not known which lanes are paused.
+    #[error("reading which lanes are paused")]
+    Lanes(#[from] kv::EntryError),
     /// Queries cannot be subscribed to.
     #[error("subscribing to queries")]
     Subscribe(#[from] async_nats::SubscribeError),
@@ -61,7 +67,8 @@ pub(crate) struct Session {
 impl Session {
     /// Works until everything that was pulled is settled. `ready` is called once all lanes pull.
     pub(crate) async fn run(self, stop: CancellationToken, ready: impl FnOnce()) -> Result<(), SessionError> {
-        let Opened { log, verified, consumers, projection } = self.open().await?;
+        let Opened { log, verified, consumers, bucket } = self.open().await?;
+        let projection = Arc::new(CredentialProjection::new(bucket.clone()));
         // Ends with `stop`, with the first lane whose consumer is lost, or when the log is renumbered.
         let (session, renumbered) = (stop.child_token(), CancellationToken::new());
         let services = Services::default();
@@ -69,6 +76,13 @@ impl Session {
         services.until_drained(|end| keep_alive.clone().run(self.connection.clone(), end));
         services.until_drained(|end| reconcile(Arc::clone(&projection), self.store.clone(), end));
         let (open, gate) = watch::channel(true);
+        let (tell_paused, paused) = watch::channel(lane_pauses::read(&bucket).await?);
+        services.tasks.spawn(lane_pauses::follow(bucket.clone(), tell_paused, session.clone()));
+        services.tasks.spawn(draw_in_turn(log.clone(), bucket.clone(), session.clone()));
+        let (client, namespace) = (self.connection.client().clone(), self.config.broker.namespace.clone());
+        lanes::answer(client.clone(), namespace, bucket, session.clone()).await?;
+        let (ask, questions) = mpsc::channel(1);
+        pending::answer(client, log.clone(), ask, session.clone()).await?;
         let queries = self.queries(projection, log.clone(), gate.clone());
         let subscriptions = queries.subscribe().await?;
         services.tasks.spawn(queries.run(subscriptions, session.clone()));
@@ -86,12 +100,12 @@ impl Session {
         for (lane, consumer) in consumers {
             let room = Arc::new(Semaphore::new(LANE_ROOM));
             let (log, keep_alive) = (log.clone(), keep_alive.clone());
-            let (open, deliveries) = (gate.clone(), deliveries.clone());
-            let pull = LanePull { lane, consumer, log, keep_alive, room, open, deliveries };
+            let (open, paused, deliveries) = (gate.clone(), paused.clone(), deliveries.clone());
+            let pull = LanePull { lane, consumer, log, keep_alive, room, open, paused, deliveries };
             lanes.spawn(pull.run(session.clone()));
         }
         drop((deliveries, gate));
-        let dispatcher = Dispatcher::new(work, self.slots, open, renumbered);
+        let dispatcher = Dispatcher::new(work, self.slots, open, renumbered, questions);
         ready();
         let (lost, ()) = tokio::join!(until_first_ends(lanes, &session), dispatcher.run(received));
         if lost {
@@ -113,8 +127,8 @@ impl Session {
         // Before there is a consumer to pull from.
         let (log, verified) = Log::open(stream, store, namespace, self.connection.clone()).await?;
         let consumers = declare::consumers(&log.stream, &log.namespace).await?;
-        let projection = Arc::new(CredentialProjection::new(declare::bucket(&context, &self.config).await?));
-        Ok(Opened { log, verified, consumers, projection })
+        let bucket = declare::bucket(&context, &self.config).await?;
+        Ok(Opened { log, verified, consumers, bucket })
     }
 
     fn queries(&self, projection: Arc<CredentialProjection>, log: Log, open: watch::Receiver<bool>) -> Arc<Queries> {
@@ -124,11 +138,8 @@ impl Session {
     }
 
     fn work(&self, log: Log) -> Arc<BatchRunner> {
-        let outcomes =
-            Outcomes { connection: self.connection.clone(), namespace: self.config.broker.namespace.clone() };
         Arc::new(BatchRunner {
             store: self.store.for_settling(),
-            outcomes,
             log,
             clock: Clock::System,
             policy: OwnershipPolicy::default(),
@@ -148,7 +159,8 @@ struct Opened {
     /// On which connection the log was verified.
     verified: watch::Sender<u64>,
     consumers: Vec<(Lane, LaneConsumer)>,
-    projection: Arc<CredentialProjection>,
+    /// What every ingress keeps in memory, and which lanes are paused.
+    bucket: kv::Store,
 }
 
 /// Tasks that go on until every delivery is settled.

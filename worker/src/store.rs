@@ -1,6 +1,6 @@
 //! The database: connections, and what is known of the log. Everything that writes resources is in [`crate::apply`].
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use protocol::failpoint::Failpoint;
 use runtime::failpoint;
@@ -8,6 +8,8 @@ use sea_orm::{
     AccessMode, ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait,
     IsolationLevel, QueryFilter, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
+
+use crate::metrics::METRICS;
 
 use self::connect::{Doubt, LOCK_TIMEOUT, Purpose};
 use self::entity::attempt;
@@ -27,6 +29,7 @@ pub(crate) mod entity;
 mod error;
 pub(crate) mod fence;
 pub(crate) mod ledger;
+mod look;
 pub(crate) mod lookup;
 pub(crate) mod members;
 mod numbering;
@@ -212,7 +215,9 @@ impl Store {
 /// Ends a transaction for good.
 pub(crate) async fn commit(transaction: DatabaseTransaction) -> Result<(), StoreError> {
     failpoint::hit(Failpoint::WorkerCommitBefore).await;
+    let began = Instant::now();
     transaction.commit().await.map_err(|error| StoreError::new("committing", &error))?;
+    METRICS.commit_duration.took(began.elapsed());
     failpoint::hit(Failpoint::WorkerCommitAfter).await;
     Ok(())
 }

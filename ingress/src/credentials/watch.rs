@@ -9,11 +9,12 @@ use async_nats::jetstream::kv::{Entry, Operation};
 use futures::StreamExt;
 use protocol::credential::Credential;
 use protocol::id::{Namespace, TokenId};
-use runtime::backoff;
 use runtime::telemetry::error_chain;
+use runtime::{backoff, clock};
 
 use crate::credentials::Credentials;
 use crate::health::Health;
+use crate::metrics::METRICS;
 
 /// The bucket's keys of credentials: `token.<token id>`.
 const KEY_PREFIX: &str = "token.";
@@ -52,7 +53,9 @@ async fn follow(
 ) -> Result<(), WatchError> {
     let open = async {
         let bucket = context.get_key_value(namespace.config_bucket()).await?;
-        let is_empty = bucket.status().await?.values() == 0;
+        // The bucket has other keys, too.
+        let mut tokens = bucket.stream.info_with_subjects(format!("$KV.{}.{KEY_PREFIX}*", bucket.name)).await?;
+        let is_empty = tokens.next().await.is_none();
         let entries = bucket.watch_with_history(format!("{KEY_PREFIX}*")).await?;
         Ok::<_, WatchError>((entries, is_empty))
     };
@@ -62,10 +65,12 @@ async fn follow(
         health.credentials_loaded.store(true, Ordering::Relaxed);
     }
     health.credentials_watched.store(true, Ordering::Relaxed);
+    note_sign_of_life();
     let followed = tokio::time::timeout(WATCH_FOR, async {
         while let Some(entry) = entries.next().await {
             let entry = entry?;
             apply(credentials, &entry);
+            note_sign_of_life();
             // From then on what comes are changes.
             if entry.seen_current {
                 health.credentials_loaded.store(true, Ordering::Relaxed);
@@ -74,6 +79,10 @@ async fn follow(
         Err(WatchError::from("the watch ended"))
     });
     followed.await.unwrap_or(Ok(()))
+}
+
+fn note_sign_of_life() {
+    METRICS.credentials_heard_at.set(clock::now().as_millis());
 }
 
 fn apply(credentials: &Credentials, entry: &Entry) {

@@ -20,6 +20,7 @@ use super::GatewayError;
 use super::observer::Observed;
 use super::outgoing::{ATTEMPT_VALIDITY, OutgoingCommand};
 use super::window::Window;
+use crate::metrics::METRICS;
 
 /// Between two publishes of which the first was refused or not answered, at first and at most; chance takes up to half off.
 const PAUSE: Duration = Duration::from_millis(40);
@@ -87,11 +88,15 @@ impl Appender {
                     tries.unknown = true;
                 }
                 PublishResult::Stored { duplicate, sequence } => {
+                    if duplicate {
+                        METRICS.publish_duplicates.add_one();
+                    }
                     failpoint::hit(Failpoint::IngressPublishAfter).await;
                     self.refusal.store(0, Ordering::Relaxed);
                     return Ok(Appended { sequence, duplicate });
                 }
                 PublishResult::Pending(sequence) => {
+                    METRICS.publish_conflicts.add_one();
                     tries.predecessor = sequence;
                     tries.conflicts += 1;
                     give_way(tries.conflicts).await;
@@ -146,6 +151,7 @@ impl Appender {
         let is_answered = said != PublishResult::Unknown;
         self.observed.published(sent, is_answered);
         if is_answered {
+            METRICS.publish_duration.took(sent.elapsed());
             slot.acknowledged();
         }
         said

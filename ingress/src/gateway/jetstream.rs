@@ -98,7 +98,7 @@ impl Gateway for JetStream {
         Box::pin(self.shared.creates.report_rest())
     }
 
-    fn ask<'a>(&'a self, workspace: &'a WorkspaceId, query: Query) -> BoxFuture<'a, Result<Answer, GatewayError>> {
+    fn send<'a>(&'a self, workspace: &'a WorkspaceId, query: Query) -> BoxFuture<'a, Result<Answer, GatewayError>> {
         let deadline = Instant::now() + self.answer_within;
         Box::pin(async move { self.shared.asking.until(workspace, &query, deadline).await })
     }

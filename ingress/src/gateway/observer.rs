@@ -18,6 +18,7 @@ use super::broker_clock::BrokerClock;
 use super::log_fill::LogFill;
 use super::outgoing::ATTEMPT_VALIDITY;
 use crate::health::Health;
+use crate::metrics::METRICS;
 
 /// How often the broker is asked, and how often once the log is half full.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -133,6 +134,7 @@ impl Observed {
         let said = Timestamp::from_millis(info.ts.timestamp_millis());
         let ahead = self.clock.learn(generation, sent, Instant::now(), said);
         self.fill.learn(info.state.bytes, u64::try_from(info.config.max_bytes).ok());
+        METRICS.clock_ahead.set(ahead);
         let skewed = ahead.unsigned_abs() > Health::MAX_CLOCK_SKEW_MILLIS;
         if health.clock_skewed.swap(skewed, Ordering::Relaxed) != skewed {
             tracing::warn!(

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use protocol::id::{Namespace, WorkspaceId};
 use protocol::message::header;
-use protocol::message::query::{Answer, Query};
+use protocol::message::query::{Answer, GetProfile, Query};
 use runtime::connection::Connection;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -96,7 +96,7 @@ impl QueryClient {
     pub(super) async fn probe(&self) -> Result<(), QueryError> {
         let workspace = PROBE_WORKSPACE.parse().map_err(|_| QueryError::NotSent)?;
         let deadline = Instant::now() + PROBE_TIMEOUT;
-        self.ask(&workspace, &Query::Profile, deadline, OnFailure::AskAgain).await.map(drop)
+        self.ask(&workspace, &GetProfile {}.into(), deadline, OnFailure::AskAgain).await.map(drop)
     }
 
     async fn ask(
@@ -106,7 +106,7 @@ impl QueryClient {
         deadline: Instant,
         on_failure: OnFailure,
     ) -> Result<Answer, QueryError> {
-        let body = serde_json::to_vec(query).map_err(|_| QueryError::NotSent)?.into();
+        let body = query.encode().map_err(|_| QueryError::NotSent)?.into();
         let question = Question { subject: self.namespace.queries(workspace).into(), body, deadline };
         let mut attempts = Attempts::new(Instant::now());
         let answer = timeout_at(deadline, self.exchange(&question, &mut attempts, on_failure)).await;
@@ -200,7 +200,7 @@ fn hear(attempts: &mut Attempts, message: &Message) -> Option<Answer> {
     }
     let answer = match attempts.part(attempt, message, now) {
         Ok(None) => return None,
-        Ok(Some(answer)) => serde_json::from_slice(&answer).map_err(|_| QueryError::Unreadable),
+        Ok(Some(answer)) => Answer::decode(&answer).map_err(|_| QueryError::Unreadable),
         Err(error) => Err(error),
     };
     match answer {

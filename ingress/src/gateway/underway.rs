@@ -7,7 +7,7 @@ use bytes::Bytes;
 use protocol::id::Namespace;
 use protocol::message::lane::Lane;
 use protocol::message::outcome::Outcome;
-use protocol::message::query::{Answer, Fate, Query};
+use protocol::message::query::{Fate, GetFate, TypedQuery};
 use runtime::connection::Connection;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::Instrument;
@@ -21,6 +21,7 @@ use super::pending_outcomes::{PendingOutcome, PendingOutcomes};
 use super::query_client::QueryClient;
 use super::turns::{Turn, Turns};
 use crate::gate::{Permit, Waiting};
+use crate::metrics::METRICS;
 
 /// Outcomes can be lost on the way, so while waiting a worker is asked this often.
 const ASK_INTERVAL: Duration = Duration::from_secs(2);
@@ -220,6 +221,7 @@ impl Parts {
             };
             // On a new connection the answer matters at once.
             let is_urgent = fate.is_none() && (newer != generation || pause == RETRY_INTERVAL);
+            METRICS.ledger_asked.add_one([word_of(fate.as_ref())]);
             match fate {
                 Some(Fate::Ended(outcome)) => return Followed::Ended(outcome),
                 Some(Fate::Gone) => return Followed::Lost,
@@ -233,15 +235,14 @@ impl Parts {
     }
 
     async fn ask(&self) -> Option<Fate> {
-        let query = Query::Fate { operation: self.command.operation, sequence: self.sequence };
-        match self.shared.asking.once(&self.command.workspace, &query).await {
-            Ok(Answer::Fate { fate }) => Some(fate),
-            Ok(_) | Err(_) => None,
-        }
+        let query = GetFate { operation: self.command.operation, sequence: self.sequence }.into();
+        let answer = self.shared.asking.once(&self.command.workspace, &query).await.ok()?;
+        GetFate::reply(answer).ok()
     }
 
     /// "Queued" is said only of what a worker has read as valid.
     fn unanswered(&mut self) -> GatewayError {
+        METRICS.unanswered.add_one([if self.is_queued { "in_log" } else { "unknown" }]);
         if let Some(failure) = self.given_up.take() {
             return failure;
         }
@@ -263,6 +264,17 @@ impl Parts {
         if let Followed::Expired = self.follow(LINGER_ASK_INTERVAL, Instant::now() + limit).await {
             tracing::debug!(%operation, "an operation was not settled for long; it counts no more");
         }
+    }
+}
+
+/// What a worker found, as a word.
+const fn word_of(fate: Option<&Fate>) -> &'static str {
+    match fate {
+        Some(Fate::Ended(_)) => "ended",
+        Some(Fate::Gone) => "gone",
+        Some(Fate::Queued) => "queued",
+        Some(Fate::Unknown) => "unknown",
+        None => "unanswered",
     }
 }
 

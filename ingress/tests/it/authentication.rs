@@ -3,7 +3,7 @@
 use axum::body::Body;
 use http::Request;
 use protocol::credential::Token;
-use protocol::message::query::{Answer, Query};
+use protocol::message::query::{Answer, GetCredential, ResourcePage};
 use serde_json::json;
 
 use crate::recording::{Server, credential};
@@ -12,7 +12,7 @@ const LIST: &str = "/scim/v2/acme/Users";
 
 #[tokio::test]
 async fn every_reason_for_a_401_looks_the_same() {
-    let server = Server::start().knows(Answer::Credential { credential: None });
+    let server = Server::start().knows(Answer::Credential(None));
     let unknown = Token::from_random([9; 9], [9; 32]).unwrap();
     let forged = Token::from_random([1; 9], [9; 32]).unwrap();
     let own = server.token.reveal().to_owned();
@@ -56,7 +56,7 @@ async fn authentication_comes_before_everything_else() {
 
 #[tokio::test]
 async fn a_token_may_come_without_the_word_bearer() {
-    let server = Server::start().knows(Answer::List { total: 0, resources: vec![], next: None });
+    let server = Server::start().knows(Answer::List(ResourcePage { total: 0, resources: vec![], next: None }));
     let token = server.token.reveal().to_owned();
     assert_eq!(server.send_with("GET", LIST, "", &[("authorization", &token)]).await.status, 200);
 }
@@ -64,14 +64,14 @@ async fn a_token_may_come_without_the_word_bearer() {
 #[tokio::test]
 async fn an_unknown_token_is_asked_for_and_let_in_if_a_worker_knows_it() {
     let fresh = Token::from_random([5; 9], [6; 32]).unwrap();
-    let server = Server::start().knows(Answer::Credential { credential: Some(credential(&fresh, "acme")) });
+    let server = Server::start().knows(Answer::Credential(Some(credential(&fresh, "acme"))));
     let header = format!("Bearer {}", fresh.reveal());
     let config = "/scim/v2/acme/ServiceProviderConfig";
     for _ in 0..2 {
         assert_eq!(server.send_with("GET", config, "", &[("authorization", &header)]).await.status, 200);
     }
     let asked = server.gateway.asked.lock().unwrap();
-    assert_eq!(*asked, [("acme".parse().unwrap(), Query::Credential { token: fresh.id().clone() })]);
+    assert_eq!(*asked, [("acme".parse().unwrap(), GetCredential { token: fresh.id().clone() }.into())]);
 }
 
 #[tokio::test]

@@ -76,7 +76,7 @@ impl Gateway for Recording {
         Box::pin(async {})
     }
 
-    fn ask<'a>(&'a self, workspace: &'a WorkspaceId, query: Query) -> BoxFuture<'a, Result<Answer, GatewayError>> {
+    fn send<'a>(&'a self, workspace: &'a WorkspaceId, query: Query) -> BoxFuture<'a, Result<Answer, GatewayError>> {
         self.asked.lock().unwrap().push((workspace.clone(), query));
         let answer = self.answers.lock().unwrap().pop_front();
         Box::pin(async { answer.ok_or(GatewayError::Timeout { queued: None }) })
@@ -239,6 +239,7 @@ pub(crate) fn credential(token: &Token, workspace: &str) -> Credential {
         created_at: Timestamp::from_millis(0),
         expires_at: None,
         revoked_at: None,
+        last_used_at: None,
         profile: protocol::profile::Profile::default(),
     }
 }

@@ -6,7 +6,7 @@ use ingress::gateway::GatewayError;
 use protocol::id::OperationId;
 use protocol::message::lane::Lane;
 use protocol::message::outcome::Outcome;
-use protocol::message::query::Answer;
+use protocol::message::query::{Answer, Found};
 use protocol::scim::error::ScimError;
 
 use crate::recording::{ID, MAX_USER_BODY, Server, user};
@@ -113,7 +113,7 @@ async fn only_json_in_utf_8_and_uncompressed_is_taken() {
 
 #[tokio::test]
 async fn an_id_that_is_none_is_answered_like_one_that_is_not_there() {
-    let server = Server::start().knows(Answer::Resource { resource: None });
+    let server = Server::start().knows(Answer::Get(Found::Nothing));
     let unknown = server.send("GET", &format!("{USERS}/{ID}"), "").await;
     let malformed = server.send("GET", &format!("{USERS}/1"), "").await;
     let escaped = server.send("GET", &format!("{USERS}/%27"), "").await;
@@ -139,7 +139,7 @@ async fn a_failing_log_is_answered_with_when_to_come_back() {
         (GatewayError::StoresNothing, "503", true, None),
         (GatewayError::TooManyRequests, "429", true, None),
         (GatewayError::TooLarge { limit: 5 }, "413", false, None),
-        (GatewayError::UnexpectedAnswer, "500", false, None),
+        (GatewayError::Refused(ScimError::new(500, "no")), "500", false, None),
     ] {
         let refused = Server::start().will_fail(error).send("POST", USERS, ALICE).await;
         assert_eq!(refused.scim_error(), status);

@@ -4,7 +4,7 @@ use protocol::id::ResourceId;
 use protocol::message::command::Command;
 use protocol::message::lane::Lane;
 use protocol::message::outcome::Outcome;
-use protocol::message::query::{Answer, Query};
+use protocol::message::query::{Answer, Found, GetResource, ListResources, Query, ResourcePage};
 use protocol::ownership::Source;
 use protocol::scim::filter::TypeFilter;
 use protocol::scim::list::{Include, Page, Paging};
@@ -106,20 +106,20 @@ async fn a_patch_of_a_group_is_204_with_the_new_version() {
 
 #[tokio::test]
 async fn a_resource_is_read_by_its_id() {
-    let server = Server::start().knows(Answer::Resource { resource: Some(Box::new(user())) });
+    let server = Server::start().knows(Answer::Get(Found::Resource(Box::new(user()))));
     let read = server.send("GET", &one(), "").await;
     assert_eq!(read.status, 200);
     is_alice(&read);
     assert_eq!(read.header("cache-control"), Some("no-store"));
     let asked = server.gateway.asked.lock().unwrap().clone();
     let (precondition, joined) = (Precondition::None, Include::ALL);
-    let query = Query::Get { resource_type: ResourceType::User, id: ID.parse().unwrap(), precondition, joined };
-    assert_eq!(asked, [("acme".parse().unwrap(), query)]);
+    let query = GetResource { resource_type: ResourceType::User, id: ID.parse().unwrap(), precondition, joined };
+    assert_eq!(asked, [("acme".parse().unwrap(), query.into())]);
 }
 
 #[tokio::test]
 async fn a_list_says_how_many_there_are_and_which_part_this_is() {
-    let server = Server::start().knows(Answer::List { total: 7, resources: vec![group()], next: None });
+    let server = Server::start().knows(Answer::List(ResourcePage { total: 7, resources: vec![group()], next: None }));
     let path = "/scim/v2/acme/Groups?filter=displayName%20eq%20%22Staff%22&startIndex=5&count=1&unknown=1&";
     let listed = server.send("GET", path, "").await;
     assert_eq!(listed.status, 200);
@@ -127,7 +127,7 @@ async fn a_list_says_how_many_there_are_and_which_part_this_is() {
     assert_eq!((&body["totalResults"], &body["startIndex"], &body["itemsPerPage"]), (&json!(7), &json!(5), &json!(1)));
     assert_eq!(body["Resources"][0]["displayName"], json!("Staff"));
     let asked = server.gateway.asked.lock().unwrap().clone();
-    let [(_, Query::List { lists, paging, .. })] = asked.as_slice() else { panic!("{asked:?}") };
+    let [(_, Query::List(ListResources { lists, paging, .. }))] = asked.as_slice() else { panic!("{asked:?}") };
     let [TypeFilter { resource_type: ResourceType::Group, filter: Some(filter) }] = lists.as_slice() else {
         panic!("{lists:?}")
     };
@@ -138,7 +138,7 @@ async fn a_list_says_how_many_there_are_and_which_part_this_is() {
 #[tokio::test]
 async fn slashes_too_many_are_tolerated() {
     for path in ["/scim/v2/acme/Users/", "//scim//v2/acme//Users", "/scim/v2/acme/Users/?"] {
-        let server = Server::start().knows(Answer::List { total: 0, resources: vec![], next: None });
+        let server = Server::start().knows(Answer::List(ResourcePage { total: 0, resources: vec![], next: None }));
         assert_eq!(server.send("GET", path, "").await.status, 200, "{path}");
     }
 }

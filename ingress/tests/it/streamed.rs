@@ -3,7 +3,7 @@
 use http_body_util::BodyExt;
 use protocol::id::ResourceId;
 use protocol::message::outcome::Outcome;
-use protocol::message::query::{Answer, Query};
+use protocol::message::query::{Answer, Found, ListMembers, MemberPage, Query, ResourcePage};
 use protocol::scim::error::ScimError;
 use protocol::scim::members::{Member, Members};
 use protocol::scim::resource::Resource;
@@ -25,18 +25,18 @@ fn large() -> Resource {
 
 fn page(members: &[u32], next: Option<u32>) -> Answer {
     let member = |n: &u32| Member { id: id(*n), resource_type: ResourceType::User, display: None };
-    Answer::Members { members: members.iter().map(member).collect(), next: next.map(id) }
+    Answer::Members(MemberPage { members: members.iter().map(member).collect(), next: next.map(id) })
 }
 
 fn read() -> Answer {
-    Answer::Resource { resource: Some(Box::new(large())) }
+    Answer::Get(Found::Resource(Box::new(large())))
 }
 
 /// After which id each page was asked for, and whether with names.
 fn asked(server: &Server) -> Vec<(Option<ResourceId>, bool)> {
     let asked = server.gateway.asked.lock().unwrap();
     let pages = asked.iter().filter_map(|(workspace, query)| match query {
-        Query::Members { group, after, display, .. } => {
+        Query::Members(ListMembers { group, after, display, .. }) => {
             assert_eq!((group.to_string().as_str(), workspace.as_str()), (ID, "acme"));
             Some((*after, *display))
         }
@@ -112,9 +112,9 @@ async fn an_answer_that_cannot_be_completed_is_cut_off() {
 
 #[tokio::test]
 async fn a_list_and_a_change_show_large_groups_alike() {
-    let list = Answer::List { total: 3, resources: vec![group(), large(), large(), group()], next: None };
+    let list = ResourcePage { total: 3, resources: vec![group(), large(), large(), group()], next: None };
     let pages = [page(&[1], Some(2)), page(&[3], None), page(&[], None)];
-    let server = pages.into_iter().fold(Server::start().knows(list), Server::knows);
+    let server = pages.into_iter().fold(Server::start().knows(Answer::List(list)), Server::knows);
     let body = server.send("GET", GROUPS, "").await.json();
     assert_eq!((&body["totalResults"], &body["itemsPerPage"]), (&json!(3), &json!(4)));
     assert_eq!(body["Resources"].as_array().unwrap().len(), 4);

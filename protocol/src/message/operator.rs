@@ -8,8 +8,8 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::credential::{Credential, TokenHash};
-use crate::id::{ResourceId, TokenId, WorkspaceId};
+use crate::credential::Credential;
+use crate::id::{ResourceId, WorkspaceId};
 use crate::scim::dialect::Dialect;
 use crate::scim::schema::ExtensionJson;
 use crate::time::Timestamp;
@@ -19,6 +19,7 @@ mod dead_letter_filter;
 mod dead_letters;
 mod masked;
 mod replays;
+mod token;
 
 pub use self::audit::{ActedBy, AuditLog, AuditRecord};
 pub use self::dead_letter_filter::{
@@ -30,6 +31,7 @@ pub use self::dead_letters::{
 };
 pub use self::masked::masked;
 pub use self::replays::{Replay, ReplayChange, ReplayItem, ReplayList, ReplayPlan, ReplayShow, ReplayStart};
+pub use self::token::{NewToken, TokenCreate, TokenList, TokenRevoke, TokenUse, TokensUsed};
 
 /// One call. What comes back is `Result<Reply, OperatorError>`.
 pub trait OperatorCall: Serialize + DeserializeOwned + Send + Sync {
@@ -74,11 +76,15 @@ calls_to_workers! {
     WorkspaceList "workspace-list" -> Vec<Workspace>;
     WorkspaceShow "workspace-show" -> Workspace;
     WorkspaceEnable "workspace-enable" -> Workspace;
+    WorkspacePause "workspace-pause" -> Workspace;
+    WorkspaceResume "workspace-resume" -> Workspace;
+    WorkspaceDisable "workspace-disable" -> Workspace;
     WorkspaceDialect "workspace-dialect" -> Workspace;
     DialectSeen "dialect-seen" -> Workspace;
     TokenCreate "token-create" -> Credential;
     TokenList "token-list" -> Vec<Credential>;
     TokenRevoke "token-revoke" -> Credential;
+    TokensUsed "tokens-used" -> ();
     SchemaAdd "schema-add" -> Vec<ExtensionJson>;
     SchemaList "schema-list" -> Vec<ExtensionJson>;
     DeadLetterList "dead-letter-list" -> DeadLetters;
@@ -95,6 +101,12 @@ calls_to_workers! {
     AuditLog "audit-log" -> Vec<AuditRecord>;
 }
 
+impl OperatorCall for WorkspaceBaseUrl {
+    const VERB: &'static str = "workspace-base-url";
+    const ANSWERED_BY: Process = Process::Ingress;
+    type Reply = String;
+}
+
 impl OperatorCall for UserSetTimezone {
     const VERB: &'static str = "user-set-timezone";
     const ANSWERED_BY: Process = Process::Ingress;
@@ -108,6 +120,8 @@ pub struct WorkspaceCreate {
     pub workspace: WorkspaceId,
     /// Its name for people.
     pub name: String,
+    /// Who asks for it, and why.
+    pub by: ActedBy,
 }
 
 /// Lists the workspaces, by id.
@@ -128,6 +142,42 @@ pub struct WorkspaceEnable {
     pub workspace: WorkspaceId,
     /// The token to add.
     pub token: NewToken,
+    /// Who asks for it, and why.
+    pub by: ActedBy,
+}
+
+/// Answers every SCIM request of a workspace 503 from now on, for a reason. One that is paused already gets the new reason.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkspacePause {
+    /// Which one.
+    pub workspace: WorkspaceId,
+    /// Who asks for it, and why.
+    pub by: ActedBy,
+}
+
+/// Serves a paused workspace's requests again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkspaceResume {
+    /// Which one.
+    pub workspace: WorkspaceId,
+    /// Who asks for it, and why.
+    pub by: ActedBy,
+}
+
+/// Turns SCIM off and revokes every token of the workspace, in one transaction. Users and groups stay.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkspaceDisable {
+    /// Which one.
+    pub workspace: WorkspaceId,
+    /// Who asks for it, and why.
+    pub by: ActedBy,
+}
+
+/// Asks for a workspace's Base URL, as ingresses write it into locations; the workspace need not exist.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkspaceBaseUrl {
+    /// Of which workspace.
+    pub workspace: WorkspaceId,
 }
 
 /// Chooses a workspace's dialect.
@@ -137,6 +187,8 @@ pub struct WorkspaceDialect {
     pub workspace: WorkspaceId,
     /// The dialect; as detected without it.
     pub dialect: Option<Dialect>,
+    /// Who asks for it, and why.
+    pub by: ActedBy,
 }
 
 /// An ingress reports whose dialect a workspace's requests speak.
@@ -148,44 +200,6 @@ pub struct DialectSeen {
     pub dialect: Dialect,
 }
 
-/// Adds a token beside the one in use.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TokenCreate {
-    /// For which workspace.
-    pub workspace: WorkspaceId,
-    /// The token to add.
-    pub token: NewToken,
-}
-
-/// A token that the caller has made, without the secret.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct NewToken {
-    /// Its public part.
-    pub id: TokenId,
-    /// What the operator calls it.
-    pub label: String,
-    /// The hash of the whole token.
-    pub hash: TokenHash,
-    /// When it stops working; never without it.
-    pub expires_at: Option<Timestamp>,
-}
-
-/// Lists a workspace's tokens, newest first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TokenList {
-    /// Of which workspace.
-    pub workspace: WorkspaceId,
-}
-
-/// Ends a token at once.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TokenRevoke {
-    /// Of which workspace.
-    pub workspace: WorkspaceId,
-    /// Which token.
-    pub token: TokenId,
-}
-
 /// Adds a schema to those that a workspace's resources may follow, or replaces it by one that continues it. The reply holds
 /// all of them, by URN.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -194,6 +208,8 @@ pub struct SchemaAdd {
     pub workspace: WorkspaceId,
     /// The schema, and for which kind of resource.
     pub schema: ExtensionJson,
+    /// Who asks for it, and why.
+    pub by: ActedBy,
 }
 
 /// Lists a workspace's own schemas, by URN.
@@ -234,8 +250,14 @@ pub struct Workspace {
     pub id: WorkspaceId,
     /// Its name for people.
     pub name: String,
-    /// Whether SCIM requests are served.
+    /// Whether SCIM is on.
     pub enabled: bool,
+    /// Since when every SCIM request is answered 503; none if SCIM is not paused.
+    #[serde(default)]
+    pub paused_at: Option<Timestamp>,
+    /// Why it is paused.
+    #[serde(default)]
+    pub pause_reason: Option<String>,
     /// When it was created.
     pub created_at: Timestamp,
     /// The dialect that an operator chose.

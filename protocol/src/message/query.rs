@@ -1,4 +1,5 @@
-//! What is read, by request and reply, without going through the log.
+//! What is read, by request and reply, without going through the log. Each query is a struct; the table below gives it a
+//! reply.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,61 +17,198 @@ use crate::scim::resource::{Resource, Version};
 use crate::scim::resource_type::ResourceType;
 use crate::scim::sort::Sort;
 
-/// A question about one workspace, sent to [`Namespace::queries`](crate::id::Namespace::queries).
+/// A query, and the type of what answers it.
+pub trait TypedQuery: Into<Query> {
+    /// What answers it.
+    type Reply;
+
+    /// The reply that an answer holds.
+    fn reply(answer: Answer) -> Result<Self::Reply, NoReply>;
+}
+
+/// Why an answer holds no reply.
+#[derive(Debug, Clone, PartialEq)]
+pub enum NoReply {
+    /// The query was refused: why, as the client sees it.
+    Refused(ScimError),
+    /// The database cannot be reached now.
+    Unavailable,
+}
+
+/// Makes one message of all queries and one of all replies.
+macro_rules! queries {
+    ($($name:ident: $query:ident -> $reply:ty;)*) => {
+        /// A query about one workspace as it is sent to [`Namespace::queries`](crate::id::Namespace::queries).
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        pub enum Query {
+            $(#[doc = concat!("A [`", stringify!($query), "`].")] $name($query),)*
+        }
+
+        /// The answer to a [`Query`] as it is sent.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        pub enum Answer {
+            $(#[doc = concat!("To a [`", stringify!($query), "`].")] $name($reply),)*
+            /// The query was refused.
+            Refused {
+                /// Why, as the client sees it.
+                error: ScimError,
+            },
+            /// The database cannot be reached now: ask again.
+            Unavailable,
+        }
+
+        $(
+            impl From<$query> for Query {
+                fn from(query: $query) -> Self {
+                    Self::$name(query)
+                }
+            }
+
+            impl TypedQuery for $query {
+                type Reply = $reply;
+
+                fn reply(answer: Answer) -> Result<$reply, NoReply> {
+                    match answer {
+                        Answer::$name(reply) => Ok(reply),
+                        other => Err(other.no_reply()),
+                    }
+                }
+            }
+        )*
+    };
+}
+
+queries! {
+    Get: GetResource -> Found;
+    List: ListResources -> ResourcePage;
+    Members: ListMembers -> MemberPage;
+    Fate: GetFate -> Fate;
+    Profile: GetProfile -> Profile;
+    Credential: GetCredential -> Option<Credential>;
+}
+
+impl Query {
+    /// As it is sent.
+    pub fn encode(&self) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec(self)
+    }
+
+    /// Reads one that was sent.
+    pub fn decode(bytes: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(bytes)
+    }
+}
+
+impl Answer {
+    /// As it is sent.
+    pub fn encode(&self) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec(self)
+    }
+
+    /// Reads one that was sent.
+    pub fn decode(bytes: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(bytes)
+    }
+
+    fn no_reply(self) -> NoReply {
+        match self {
+            Self::Unavailable => NoReply::Unavailable,
+            Self::Refused { error } => NoReply::Refused(error),
+            _ => NoReply::Refused(ScimError::new(500, "a worker's answer does not fit the question")),
+        }
+    }
+}
+
+/// One resource by id (RFC 7644 §3.4.1).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GetResource {
+    /// The kind of resource.
+    pub resource_type: ResourceType,
+    /// Its id.
+    pub id: ResourceId,
+    /// When it is to be answered: RFC 7644 §3.14.
+    pub precondition: Precondition,
+    /// What is read beside its own row.
+    pub joined: Include,
+}
+
+/// What a [`GetResource`] found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Query {
-    /// One resource by id (RFC 7644 §3.4.1).
-    Get {
-        /// The kind of resource.
-        resource_type: ResourceType,
-        /// Its id.
-        id: ResourceId,
-        /// When it is to be answered: RFC 7644 §3.14.
-        precondition: Precondition,
-        /// What is read beside its own row.
-        joined: Include,
+pub enum Found {
+    /// The resource.
+    Resource(Box<Resource>),
+    /// None with that id in this workspace.
+    Nothing,
+    /// The resource has a version that the client has already (304).
+    NotModified {
+        /// That version.
+        version: Version,
     },
-    /// A page of the resources that match (RFC 7644 §3.4.2), in a total order.
-    List {
-        /// The kinds of resource that are searched, in this order.
-        lists: Vec<TypeFilter>,
-        /// What locations begin with: a filter may compare them.
-        base_url: String,
-        /// The order; by kind and id without it.
-        sort: Option<Sort>,
-        /// Which part of them.
-        #[serde(rename = "page")]
-        paging: Paging,
-        /// What is read beside their own rows.
-        joined: Include,
-    },
-    /// Some of a group's live members, in the order of their ids.
-    Members {
-        /// The group.
-        group: ResourceId,
-        /// Only those after this id.
-        after: Option<ResourceId>,
-        /// How many member rows are looked at, at most: rows without a live user or group are not answered.
-        count: u64,
-        /// Whether the members' names for people are read.
-        display: bool,
-    },
-    /// What became of an operation whose outcome may have been lost on the way.
-    Fate {
-        /// The operation.
-        operation: OperationId,
-        /// Its sequence in the stream, if the log acknowledged it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        sequence: Option<u64>,
-    },
-    /// How the workspace's requests are read, for who has no credential to tell.
-    Profile,
-    /// A token that the asking ingress does not know.
-    Credential {
-        /// Its public part.
-        token: TokenId,
-    },
+    /// The resource has another version than the client asked for (412).
+    PreconditionFailed,
+}
+
+/// A page of the resources that match (RFC 7644 §3.4.2), in a total order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ListResources {
+    /// The kinds of resource that are searched, in this order.
+    pub lists: Vec<TypeFilter>,
+    /// What locations begin with: a filter may compare them.
+    pub base_url: String,
+    /// The order; by kind and id without it.
+    pub sort: Option<Sort>,
+    /// Which part of them.
+    #[serde(rename = "page")]
+    pub paging: Paging,
+    /// What is read beside their own rows.
+    pub joined: Include,
+}
+
+/// A page of resources.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResourcePage {
+    /// How many match in all; in a walk by cursor, how many did when it began.
+    pub total: u64,
+    /// Those of the page.
+    pub resources: Vec<Resource>,
+    /// In a walk by cursor: after which one it goes on. None on its last page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Position>,
+}
+
+/// Some of a group's live members, in the order of their ids.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ListMembers {
+    /// The group.
+    pub group: ResourceId,
+    /// Only those after this id.
+    pub after: Option<ResourceId>,
+    /// How many member rows are looked at, at most: rows without a live user or group are not answered.
+    pub count: u64,
+    /// Whether the members' names for people are read.
+    pub display: bool,
+}
+
+/// A page of a group's members.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MemberPage {
+    /// The live ones.
+    pub members: Vec<Member>,
+    /// After which id to go on; none if these are the last.
+    pub next: Option<ResourceId>,
+}
+
+/// What became of an operation whose outcome may have been lost on the way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GetFate {
+    /// The operation.
+    pub operation: OperationId,
+    /// Its sequence in the stream, if the log acknowledged it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
 }
 
 /// What became of an operation.
@@ -87,57 +225,13 @@ pub enum Fate {
     Unknown,
 }
 
-/// The answer to a [`Query`].
+/// How the workspace's requests are read, for who has no credential to tell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Answer {
-    /// To `Get`: the resource, or none with that id in this workspace.
-    Resource {
-        /// The resource.
-        resource: Option<Box<Resource>>,
-    },
-    /// To `Get`: the resource has a version that the client has already (304).
-    NotModified {
-        /// That version.
-        version: Version,
-    },
-    /// To `List`.
-    List {
-        /// How many match in all; in a walk by cursor, how many did when it began.
-        total: u64,
-        /// Those of the page.
-        resources: Vec<Resource>,
-        /// In a walk by cursor: after which one it goes on. None on its last page.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        next: Option<Position>,
-    },
-    /// To `Members`.
-    Members {
-        /// The live ones.
-        members: Vec<Member>,
-        /// After which id to go on; none if these are the last.
-        next: Option<ResourceId>,
-    },
-    /// To `Fate`.
-    Fate {
-        /// What became of it.
-        fate: Fate,
-    },
-    /// To `Profile`.
-    Profile {
-        /// The profile.
-        profile: Profile,
-    },
-    /// To `Credential`: none if this workspace has no live token of that id.
-    Credential {
-        /// The credential.
-        credential: Option<Credential>,
-    },
-    /// The question was refused.
-    Refused {
-        /// Why, as the client sees it.
-        error: ScimError,
-    },
-    /// The database cannot be reached now: ask again.
-    Unavailable,
+pub struct GetProfile {}
+
+/// A token that the asking ingress does not know. None if this workspace has no live token of that id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GetCredential {
+    /// Its public part.
+    pub token: TokenId,
 }

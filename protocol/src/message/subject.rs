@@ -56,6 +56,31 @@ impl Namespace {
         subject.strip_prefix(self.as_str())?.strip_prefix(".admin.")
     }
 
+    /// Where every ingress and every worker says how it is.
+    pub fn status(&self) -> String {
+        format!("{self}.status")
+    }
+
+    /// Where one worker is told to finish what it has and to leave.
+    pub fn drain(&self, worker: &str) -> String {
+        format!("{self}.worker.{worker}.drain")
+    }
+
+    /// Where workers are asked to pause a lane or to let it go on.
+    pub fn lanes(&self) -> String {
+        format!("{self}.lanes")
+    }
+
+    /// Where any worker lists what the log holds.
+    pub fn pending_lists(&self) -> String {
+        format!("{self}.pending.list")
+    }
+
+    /// Where every worker says what of the log it has.
+    pub fn pending_in_workers(&self) -> String {
+        format!("{self}.pending.held")
+    }
+
     /// Where one ingress hears the outcomes of the commands that it accepted.
     pub fn outcomes(&self, ingress: &IngressId) -> String {
         format!("{self}.ingress.{ingress}.outcome")

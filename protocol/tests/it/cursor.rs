@@ -1,7 +1,7 @@
 //! Cursors: RFC 9865.
 
 use proptest::prelude::*;
-use protocol::message::query::Answer;
+use protocol::message::query::{Answer, ResourcePage};
 use protocol::scim::cursor::{CursorCodec, Position, SortKey};
 use protocol::scim::error::ScimType;
 use protocol::scim::filter::{Filter, TypeFilter};
@@ -84,7 +84,7 @@ fn a_position_that_no_walk_comes_to_is_none() {
 
 #[test]
 fn an_answer_without_a_next_position_is_written_as_ever() {
-    let answer = Answer::List { total: 0, resources: Vec::new(), next: None };
+    let answer = Answer::List(ResourcePage { total: 0, resources: Vec::new(), next: None });
     let written = r#"{"list":{"total":0,"resources":[]}}"#;
     assert_eq!(serde_json::to_string(&answer).unwrap(), written);
     assert_eq!(serde_json::from_str::<Answer>(written).unwrap(), answer);

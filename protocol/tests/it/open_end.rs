@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 use protocol::message::outcome::Outcome;
-use protocol::message::query::{Answer, Query};
+use protocol::message::query::{Answer, ListMembers, MemberPage, Query};
 use protocol::scim::members::{Member, Members};
 use protocol::scim::projection::Projection;
 use protocol::scim::render::{ListResponse, Place};
@@ -124,11 +124,11 @@ fn members_are_an_addition_to_what_travels() {
     let outcome = Outcome::Updated { resource: Box::new(read.clone()) };
     let again: Outcome = serde_json::from_value(serde_json::to_value(&outcome).unwrap()).unwrap();
     assert_eq!(again, outcome);
-    let query = Query::Members { group: id(1), after: None, count: 2, display: false };
+    let query = Query::from(ListMembers { group: id(1), after: None, count: 2, display: false });
     let text = r#"{"members":{"group":"01900000-0000-7000-8000-000000000001","after":null,"count":2,"display":false}}"#;
     assert_eq!(serde_json::to_value(query).unwrap(), json(text));
     let member = Member { id: id(2), resource_type: ResourceType::User, display: None };
-    let answer = Answer::Members { members: vec![member], next: Some(id(2)) };
+    let answer = Answer::Members(MemberPage { members: vec![member], next: Some(id(2)) });
     let text = r#"{"members":{"members":[{"value":"01900000-0000-7000-8000-000000000002","type":"User"}],
         "next":"01900000-0000-7000-8000-000000000002"}}"#;
     assert_eq!(serde_json::to_value(answer).unwrap(), json(text));

@@ -3,7 +3,9 @@
 use async_nats::ConnectErrorKind;
 use protocol::message::operator::OperatorError;
 
+use crate::cli::confirm::Unconfirmed;
 use crate::cli::management::CallError;
+use crate::servers::ServerError;
 
 const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
@@ -14,6 +16,13 @@ const UNREACHABLE: u8 = 4;
 pub(super) fn exit_code(error: &anyhow::Error) -> u8 {
     if let Some(error) = error.downcast_ref::<CallError>() {
         return of_call(error);
+    }
+    if error.is::<Unconfirmed>() {
+        return WRONG_USAGE;
+    }
+    let is_missing = matches!(error.downcast_ref::<ServerError>(), Some(ServerError::Missing { .. }));
+    if is_missing || error.is::<async_nats::ConnectError>() {
+        return UNREACHABLE;
     }
     match error.downcast_ref::<migrations::MigrateError>() {
         Some(error) if error.is_unavailable() => UNREACHABLE,
@@ -32,7 +41,9 @@ fn of_call(error: &CallError) -> u8 {
             | ConnectErrorKind::Io
             | ConnectErrorKind::MaxReconnects => UNREACHABLE,
         },
-        CallError::Unanswered { .. } | CallError::Refused(OperatorError::Unavailable { .. }) => UNREACHABLE,
+        CallError::Unanswered { .. }
+        | CallError::NoProcess { .. }
+        | CallError::Refused(OperatorError::Unavailable { .. }) => UNREACHABLE,
         CallError::Refused(OperatorError::NotFound { .. }) => NOT_FOUND,
         CallError::Refused(OperatorError::Conflict { .. } | OperatorError::Invalid { .. })
         | CallError::Settings(_)

@@ -48,6 +48,12 @@ pub enum CallError {
         /// Where it was asked.
         namespace: Namespace,
     },
+    /// No answer to a question that all processes answer.
+    #[error("no ingress and no worker answers in namespace {namespace}: is one running?")]
+    NoProcess {
+        /// Where they were asked.
+        namespace: Namespace,
+    },
     /// The call was refused.
     #[error(transparent)]
     Refused(#[from] OperatorError),
@@ -80,21 +86,41 @@ impl Management {
         Ok(Self { client, namespace: broker.namespace.clone() })
     }
 
-    /// Makes a call.
-    pub async fn call<C: OperatorCall>(&self, call: C) -> Result<C::Reply, CallError> {
-        let payload = serde_json::to_vec(&call).map_err(|source| CallError::Message { source })?;
-        let unanswered = || CallError::Unanswered { process: C::ANSWERED_BY, namespace: self.namespace.clone() };
-        let reply = self.request(self.namespace.operator_call::<C>(), payload).await.ok_or_else(unanswered)?;
-        let result: Result<Result<C::Reply, OperatorError>, _> = serde_json::from_slice(&reply.payload);
-        Ok(result.map_err(|source| CallError::Message { source })??)
+    /// The connection, for questions that are no calls.
+    pub(super) const fn client(&self) -> &Client {
+        &self.client
     }
 
-    async fn request(&self, subject: String, payload: Vec<u8>) -> Option<Message> {
+    /// Where the system is.
+    pub(super) const fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// Makes a call.
+    pub async fn call<C: OperatorCall>(&self, call: C) -> Result<C::Reply, CallError> {
+        let unanswered = || CallError::Unanswered { process: C::ANSWERED_BY, namespace: self.namespace.clone() };
+        self.call_for(call, LISTENER_TIMEOUT).await?.ok_or_else(unanswered)
+    }
+
+    /// Makes a call once; none if no process answers.
+    pub async fn call_once<C: OperatorCall>(&self, call: C) -> Result<Option<C::Reply>, CallError> {
+        self.call_for(call, Duration::ZERO).await
+    }
+
+    async fn call_for<C: OperatorCall>(&self, call: C, patience: Duration) -> Result<Option<C::Reply>, CallError> {
+        let payload = serde_json::to_vec(&call).map_err(|source| CallError::Message { source })?;
+        let subject = self.namespace.operator_call::<C>();
+        let Some(reply) = self.request(subject, payload, patience).await else { return Ok(None) };
+        let result: Result<Result<C::Reply, OperatorError>, _> = serde_json::from_slice(&reply.payload);
+        Ok(Some(result.map_err(|source| CallError::Message { source })??))
+    }
+
+    async fn request(&self, subject: String, payload: Vec<u8>, patience: Duration) -> Option<Message> {
         let began = Instant::now();
         loop {
             match self.client.request(subject.clone(), payload.clone().into()).await {
                 Ok(reply) => return Some(reply),
-                Err(error) if may_come(error.kind()) && began.elapsed() < LISTENER_TIMEOUT => sleep(PAUSE).await,
+                Err(error) if may_come(error.kind()) && began.elapsed() < patience => sleep(PAUSE).await,
                 Err(_) => return None,
             }
         }

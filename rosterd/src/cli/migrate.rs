@@ -7,9 +7,15 @@ use serde_json::{Value, json};
 
 use super::output::{Format, print};
 
+const HELP: &str = "\
+Example:
+  ROSTERD_DATABASE_URL=postgres://me@host/rosterd rosterd migrate up
+
+All print the steps as they are then; with -o json: {steps: [{name, applied}]}.";
+
 /// Settings of `rosterd migrate`. The database's URL may hold a password: it has no flag.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "All print the steps as they are then; with -o json: {steps: [{name, applied}]}.")]
+#[command(after_help = HELP)]
 pub(super) struct Args {
     /// Where the database is.
     #[command(flatten)]

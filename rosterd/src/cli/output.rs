@@ -1,6 +1,6 @@
 //! Results on standard output: a table for people, or one JSON object.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 
 use clap::ValueEnum;
 use comfy_table::{Table, presets};
@@ -19,15 +19,16 @@ pub enum Format {
 
 /// Prints a result in the chosen form. Neither has colours.
 pub fn print(format: Format, value: &impl Serialize, table: impl FnOnce() -> String) -> anyhow::Result<()> {
+    let text = match format {
+        Format::Table => table(),
+        Format::Json => serde_json::to_string_pretty(value)?,
+    };
     let mut output = std::io::stdout().lock();
-    match format {
-        Format::Table => writeln!(output, "{}", table())?,
-        Format::Json => {
-            serde_json::to_writer_pretty(&mut output, value)?;
-            writeln!(output)?;
-        }
+    match writeln!(output, "{text}").and_then(|()| output.flush()) {
+        // The program behind the pipe has read what it wanted.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
     }
-    Ok(output.flush()?)
 }
 
 /// A value for machines; the members that are named are times, which people can read, too.

@@ -10,6 +10,7 @@ use protocol::scim::resource_type::ResourceType;
 use protocol::scim::schema::{ExtensionJson, SchemaJson};
 use serde_json::json;
 
+use super::acting::Acting;
 use super::connection::OperatorCommand;
 use super::output::{print, table};
 
@@ -28,9 +29,12 @@ pub(super) enum Action {
         /// Which resources may have its attributes.
         #[arg(long = "for", value_name = "KIND", default_value = "user")]
         kind: Kind,
+        #[command(flatten)]
+        acting: Acting,
     },
     /// List a workspace's own schemas.
-    #[command(after_help = "With -o json: {schemas: [{resource_type, schema}]}.")]
+    #[command(after_help = "\
+Example:\n  rosterd schema list acme\n\nWith -o json: {schemas: [{resource_type, schema}]}.")]
     List {
         /// Of which workspace.
         workspace: WorkspaceId,
@@ -38,6 +42,9 @@ pub(super) enum Action {
 }
 
 const FILE: &str = "\
+Example:
+  rosterd schema add acme acme-user.json
+
 The file is one schema as RFC 7643 §7 writes it:
   {\"id\": \"urn:acme:scim:schemas:extension:2.0:User\", \"name\": \"Acme\",
    \"attributes\": [{\"name\": \"badge\", \"type\": \"string\", \"caseExact\": true}]}
@@ -53,14 +60,14 @@ pub(super) enum Kind {
 pub(super) async fn run(OperatorCommand { connection, action }: OperatorCommand<Action>) -> anyhow::Result<()> {
     let management = connection.open().await?;
     let schemas = match action {
-        Action::Add { workspace, file, kind } => {
+        Action::Add { workspace, file, kind, acting } => {
             let resource_type = match kind {
                 Kind::User => ResourceType::User,
                 Kind::Group => ResourceType::Group,
             };
             let schema = ExtensionJson { resource_type, schema: read(&file)? };
             schema.check().map_err(|wrong| anyhow::anyhow!("{}: {wrong}", file.display()))?;
-            management.call(SchemaAdd { workspace, schema }).await?
+            management.call(SchemaAdd { workspace, schema, by: acting.by() }).await?
         }
         Action::List { workspace } => management.call(SchemaList { workspace }).await?,
     };

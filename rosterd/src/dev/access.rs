@@ -8,7 +8,7 @@ use anyhow::Context;
 use protocol::credential::Token;
 use protocol::id::{Namespace, WorkspaceId};
 use protocol::message::operator::{
-    NewToken, OperatorError, TokenCreate, TokenList, WorkspaceCreate, WorkspaceEnable, WorkspaceShow,
+    ActedBy, NewToken, OperatorError, TokenCreate, TokenList, WorkspaceCreate, WorkspaceEnable, WorkspaceShow,
 };
 use runtime::settings::BrokerSettings;
 
@@ -46,7 +46,7 @@ async fn ensure(management: &Management, workspace: &WorkspaceId) -> anyhow::Res
         Err(CallError::Refused(OperatorError::NotFound { .. })) => {}
         Err(failure) => return Err(failure.into()),
     }
-    management.call(WorkspaceCreate { workspace: workspace.clone(), name: workspace.to_string() }).await?;
+    management.call(WorkspaceCreate { workspace: workspace.clone(), name: workspace.to_string(), by: by() }).await?;
     Ok(false)
 }
 
@@ -58,11 +58,16 @@ async fn is_live(management: &Management, workspace: &WorkspaceId, token: &Token
 async fn add(management: &Management, workspace: &WorkspaceId, enabled: bool, token: NewToken) -> anyhow::Result<()> {
     let workspace = workspace.clone();
     if enabled {
-        management.call(TokenCreate { workspace, token }).await?;
+        management.call(TokenCreate { workspace, token, by: by() }).await?;
     } else {
-        management.call(WorkspaceEnable { workspace, token }).await?;
+        management.call(WorkspaceEnable { workspace, token, by: by() }).await?;
     }
     Ok(())
+}
+
+/// For the audit log.
+fn by() -> ActedBy {
+    ActedBy { actor: LABEL.to_owned(), reason: None }
 }
 
 fn kept(file: &Path) -> Option<Token> {

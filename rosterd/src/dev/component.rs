@@ -30,6 +30,8 @@ pub(crate) struct Common {
     pub(crate) rosterd: PathBuf,
     /// What ingresses and workers are.
     pub(crate) programs: Programs,
+    /// A folder that is of no use when the process that started the system is gone.
+    pub(crate) remove: Option<PathBuf>,
     /// Where logs are written.
     pub(crate) logs: PathBuf,
     /// Environment of ingresses and workers: secrets, too.
@@ -61,6 +63,14 @@ impl Component {
             Self::Broker(_) => "broker".to_owned(),
             Self::Worker(number, _) => format!("worker-{number}"),
             Self::Ingress(number, ..) => format!("ingress-{number}"),
+        }
+    }
+
+    /// Where the part's standard error goes.
+    pub(crate) fn log(&self) -> PathBuf {
+        match self {
+            Self::Broker(settings) => nats::log_file(&settings.directory),
+            Self::Worker(_, common) | Self::Ingress(.., common) => common.log(&self.name()),
         }
     }
 
@@ -104,7 +114,7 @@ impl Common {
         environment: Vec<(String, OsString)>,
         ready: &str,
     ) -> anyhow::Result<(Guarded, String)> {
-        let log = self.logs.join(format!("{name}.log"));
+        let log = self.log(name);
         let launch = Launch {
             guard: self.rosterd.clone(),
             command: self.argv(program),
@@ -112,7 +122,8 @@ impl Common {
             directory: None,
             log: log.clone(),
             user: None,
-            remove: None,
+            // By one of the guards: it ends when all parts do.
+            remove: self.remove.clone().filter(|_| program == "ingress"),
         };
         let mut guarded = Guarded::start(launch).await?;
         while let Some(line) = guarded.line(READY_TIMEOUT).await {
@@ -121,6 +132,10 @@ impl Common {
             }
         }
         bail!("{name} did not become ready; the end of its log, {}:\n{}", log.display(), last_lines(&log, 10))
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.logs.join(format!("{name}.log"))
     }
 
     fn argv(&self, program: &str) -> Vec<OsString> {

@@ -2,16 +2,23 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use futures::future::BoxFuture;
 use protocol::id::{Namespace, WorkspaceId};
+
+use runtime::connection;
+use runtime::settings::BrokerSettings;
 
 use crate::dev::access;
 use crate::dev::component::{Common, Component, Programs};
 use crate::dev::processes::{ProcessTable, Ready};
 use crate::dev::supervisor::Supervisor;
 use crate::servers::nats::{self, LogSync};
+
+/// How long a broker that was named may take to answer.
+const BROKER_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -24,6 +31,8 @@ pub struct SystemPlan {
     pub ingresses: usize,
     /// How many workers.
     pub workers: usize,
+    /// Whether `data` is of no use when this process is gone, however that happens.
+    pub temporary: bool,
     /// The first ingress's port; 0 for a free one. Further ones take free ones.
     pub port: u16,
     /// A broker that runs already.
@@ -67,13 +76,16 @@ impl Topology {
         let (mut brokers, mut workers, mut ingresses) = <(Supervisor, Supervisor, Supervisor)>::default();
 
         let nats_url = match &plan.nats_url {
-            Some(url) => url.clone(),
+            Some(url) => answering(url, plan).await?,
             None => start_broker(plan, &mut brokers, &processes).await?,
         };
         say(&format!("broker     {nats_url}"));
         let database_url = plan.database_url.clone().unwrap_or_else(|| sqlite_in(&plan.data));
+        say(&format!("database   {}", without_login(&database_url)));
         let environment = environment(plan, &nats_url, &database_url);
-        let mut common = Common { rosterd: plan.rosterd.clone(), programs: plan.programs.clone(), logs, environment };
+        let (rosterd, programs) = (plan.rosterd.clone(), plan.programs.clone());
+        let remove = plan.temporary.then(|| plan.data.clone());
+        let mut common = Common { rosterd, programs, remove, logs, environment };
         for number in 1..=plan.workers {
             let mut own = common.clone();
             own.environment.extend(plan.worker_environment.iter().cloned());
@@ -101,6 +113,24 @@ impl Topology {
         self.workers.stop().await;
         self.brokers.stop().await;
     }
+}
+
+/// A broker that was named has to answer at once: parts that wait for it would say nothing of why.
+async fn answering(url: &str, plan: &SystemPlan) -> anyhow::Result<String> {
+    let broker = BrokerSettings::known(url, plan.namespace.clone());
+    let (options, servers) = connection::options(&broker, "rosterd", BROKER_TIMEOUT).await?;
+    let connected = options.connect(servers).await;
+    let advice = "no broker answers at the URL in --nats-url or ROSTERD_NATS_URL; without either, one is started";
+    connected.context(advice)?;
+    Ok(url.to_owned())
+}
+
+/// A database's URL without user, password and options.
+fn without_login(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let rest = rest.split('?').next().unwrap_or_default();
+    let host_and_name = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    format!("{scheme}  {host_and_name}").trim_start().to_owned()
 }
 
 async fn start_broker(plan: &SystemPlan, brokers: &mut Supervisor, processes: &ProcessTable) -> anyhow::Result<String> {
@@ -138,4 +168,18 @@ fn environment(plan: &SystemPlan, nats_url: &str, database_url: &str) -> Vec<(St
 
 fn sqlite_in(data: &Path) -> String {
     format!("sqlite://{}", data.join("rosterd.db").display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_is_named_without_its_login() {
+        assert_eq!(
+            without_login("postgres://me:p@ss@db.example.com:5432/rosterd?sslmode=require"),
+            "postgres  db.example.com:5432/rosterd"
+        );
+        assert_eq!(without_login("sqlite:///data/rosterd.db"), "sqlite  /data/rosterd.db");
+    }
 }

@@ -144,5 +144,7 @@ async fn run(
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(FetchError::Failed { doing, output: last_of(&said, 10) })
+    // pip says the same of each of its retries.
+    let said: Vec<&str> = said.lines().filter(|line| !line.starts_with("WARNING: Retrying")).collect();
+    Err(FetchError::Failed { doing, output: last_of(&said.join("\n"), 10) })
 }

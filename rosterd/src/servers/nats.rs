@@ -158,7 +158,8 @@ fn configuration(settings: &NatsSettings, member: Option<&Member>, port: u16, na
     format!("{configuration:#}\n")
 }
 
-fn log_file(directory: &Path) -> PathBuf {
+/// Where a broker of this directory writes its log.
+pub(crate) fn log_file(directory: &Path) -> PathBuf {
     directory.join("nats-server.log")
 }
 

@@ -11,7 +11,9 @@ use super::display::Display;
 use super::plan::Plan;
 use super::{Options, Report, SimulateError, run};
 
-/// Plays an identity provider: creates made-up people and groups as Okta and Entra do, changes some, removes a few, and
+/// Plays an identity provider and verifies the result.
+///
+/// Creates made-up people and groups as Okta and Entra do, changes some, removes a few, and
 /// verifies through the API that everything which was acknowledged is there exactly once with the right values.
 ///
 /// The token comes from `ROSTERD_TOKEN` or `--token-file`, never as an argument. Exits with 1 on any error or difference.
@@ -73,16 +75,14 @@ impl SimulateArgs {
         let options = self.options()?;
         let plan = Plan::new(options.seed, options.users, options.groups);
         let memberships: usize = plan.teams.iter().map(|team| team.members.len()).sum();
-        eprintln!(
-            "Acting as an identity provider: {} people, {} groups, {memberships} memberships, {} writes (seed {})",
-            options.users,
-            options.groups,
-            plan.writes(),
-            options.seed
-        );
-        let display = Display::for_stderr(plan.writes());
+        let Options { users, groups, seed, .. } = &options;
+        let writes = plan.writes();
+        crate::say(&format!(
+            "Acting as a provider: {users} people, {groups} groups, {memberships} memberships,\n  {writes} writes (seed {seed})"
+        ));
+        let display = Display::for_stderr();
         let report = run(options, |progress| display.show(progress)).await;
-        display.finish();
+        drop(display);
         print(&report?, output)
     }
 
@@ -95,6 +95,7 @@ impl SimulateArgs {
             concurrency: self.concurrency,
             rate: self.rate,
             probe: !self.no_probe,
+            stall: None,
             seed: self.seed.unwrap_or_else(|| u64::from(rand::random::<u32>())),
         })
     }
@@ -104,7 +105,9 @@ fn print(report: &Report, output: Format) -> Result<ExitCode, SimulateError> {
     let mut stdout = std::io::stdout().lock();
     let written = match output {
         Format::Table => write!(stdout, "{report}"),
-        Format::Json => serde_json::to_writer(&mut stdout, report).map_err(Into::into).and_then(|()| writeln!(stdout)),
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut stdout, report).map_err(Into::into).and_then(|()| writeln!(stdout))
+        }
     };
     written.map_err(SimulateError::Output)?;
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

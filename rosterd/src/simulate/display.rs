@@ -6,49 +6,44 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Progress;
+use crate::terminal::{Shown, say};
 
-/// Where progress is shown.
+/// Where progress is shown, until this is dropped.
 pub(crate) enum Display {
     /// A bar that is drawn anew.
-    Bar(ProgressBar),
+    Bar(Shown),
     /// Lines; the last tenth that was printed.
     Lines(AtomicUsize),
 }
 
 impl Display {
     /// A bar if standard error is a terminal that can move its cursor.
-    pub(crate) fn for_stderr(total: usize) -> Self {
-        let bar = ProgressBar::new(u64::try_from(total).unwrap_or(u64::MAX));
+    pub(crate) fn for_stderr() -> Self {
+        let bar = ProgressBar::new(0);
         if !std::io::stderr().is_terminal() || bar.is_hidden() {
             return Self::Lines(AtomicUsize::new(0));
         }
         let style = ProgressStyle::with_template("  {msg:<10} {bar:32} {human_pos}/{human_len}  {elapsed}");
-        Self::Bar(match style {
+        Self::Bar(Shown::new(match style {
             Ok(style) => bar.with_style(style),
             Err(_) => bar,
-        })
+        }))
     }
 
-    /// Shows one step.
-    pub(crate) fn show(&self, Progress { phase, answered, total }: Progress) {
+    /// Shows one step: how much of the phase is done, and of what.
+    pub(crate) fn show(&self, Progress { phase, done, of, answered, total }: Progress) {
         match self {
-            Self::Bar(bar) => {
+            Self::Bar(Shown(bar)) => {
+                bar.set_length(u64::try_from(of).unwrap_or(u64::MAX));
+                bar.set_position(u64::try_from(done).unwrap_or(u64::MAX));
                 bar.set_message(phase.to_string());
-                bar.set_position(u64::try_from(answered).unwrap_or(u64::MAX));
             }
             Self::Lines(last) => {
                 let tenth = answered * 10 / total.max(1);
                 if last.swap(tenth, Ordering::Relaxed) < tenth {
-                    eprintln!("  {phase:<10} {answered}/{total}");
+                    say(&format!("  {phase:<10} {done}/{of}"));
                 }
             }
-        }
-    }
-
-    /// Takes the bar away.
-    pub(crate) fn finish(&self) {
-        if let Self::Bar(bar) = self {
-            bar.finish_and_clear();
         }
     }
 }

@@ -53,7 +53,8 @@ impl Operation {
     }
 }
 
-/// The figures of one kind of operation. Latency is what the provider waits: all tries together.
+/// The figures of one kind of operation. Latency is what the provider waits from sending the request: all tries together,
+/// without the time for which `--rate` held them back.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Measurement {
     /// Which kind.
@@ -94,6 +95,8 @@ struct Samples {
 pub(super) struct Sample {
     pub(super) began: Duration,
     pub(super) ended: Duration,
+    /// How long it waited for its turn, because of the rate that was asked for.
+    pub(super) paced: Duration,
     pub(super) retries: u64,
     pub(super) failed: bool,
 }
@@ -102,7 +105,7 @@ impl Meter {
     pub(super) fn record(&self, operation: Operation, sample: Sample) {
         let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = samples.entry(operation).or_default();
-        entry.latencies.push(sample.ended.saturating_sub(sample.began));
+        entry.latencies.push(sample.ended.saturating_sub(sample.began).saturating_sub(sample.paced));
         entry.errors += usize::from(sample.failed);
         entry.retries += sample.retries;
         let (first, last) = entry.span.unwrap_or((sample.began, sample.ended));
@@ -146,7 +149,8 @@ mod tests {
     use super::*;
 
     fn sample(began: u64, ended: u64) -> Sample {
-        Sample { began: Duration::from_millis(began), ended: Duration::from_millis(ended), retries: 1, failed: false }
+        let (began, ended) = (Duration::from_millis(began), Duration::from_millis(ended));
+        Sample { began, ended, paced: Duration::ZERO, retries: 1, failed: false }
     }
 
     #[test]

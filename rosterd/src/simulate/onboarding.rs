@@ -1,23 +1,29 @@
 //! The writes of a run, phase by phase, many at a time; remembers what was acknowledged.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
+use tokio::time::timeout;
 
 use super::directory::{Expected, Record};
-use super::plan::{Change, Plan, Team};
+use super::plan::{Change, Phase, Plan, Team};
 use super::provider::{Failure, Provider};
 use super::report::OperationError;
-use super::{Phase, Progress};
+use super::{Options, Progress};
 
 /// After so many failures nothing new is begun: the server is not well, and each further failure takes its time.
 const MAX_FAILURES: usize = 100;
+
+/// For so long no write ended.
+pub(super) struct Stalled(pub(super) Duration);
 
 /// A run under way.
 pub(super) struct Onboarding<'a, P> {
     plan: &'a Plan,
     provider: &'a Provider,
     concurrency: usize,
+    stall: Option<Duration>,
     progress: &'a P,
     /// The ids that creates were answered with, by index in the plan.
     people: BTreeMap<usize, String>,
@@ -25,6 +31,8 @@ pub(super) struct Onboarding<'a, P> {
     expected: Expected,
     errors: Vec<OperationError>,
     answered: usize,
+    /// What is going on, and how much of it is done.
+    phase: (Phase, usize),
 }
 
 /// What one task of a phase did: whose it was, what it was, and how it ended.
@@ -35,26 +43,28 @@ struct Done<T> {
 }
 
 impl<'a, P: Fn(Progress)> Onboarding<'a, P> {
-    pub(super) fn new(plan: &'a Plan, provider: &'a Provider, concurrency: usize, progress: &'a P) -> Self {
+    pub(super) fn new(plan: &'a Plan, provider: &'a Provider, options: &Options, progress: &'a P) -> Self {
         Self {
             plan,
             provider,
-            concurrency: concurrency.max(1),
+            concurrency: options.concurrency.max(1),
+            stall: options.stall,
             progress,
             people: BTreeMap::new(),
             teams: BTreeMap::new(),
             expected: Expected::default(),
             errors: Vec::new(),
             answered: 0,
+            phase: (Phase::People, 0),
         }
     }
 
-    pub(super) async fn play(&mut self) {
-        self.create_people().await;
-        self.create_groups().await;
-        self.fill_groups().await;
-        self.change_people().await;
-        self.leave_groups().await;
+    pub(super) async fn play(&mut self) -> Result<(), Stalled> {
+        self.create_people().await?;
+        self.create_groups().await?;
+        self.fill_groups().await?;
+        self.change_people().await?;
+        self.leave_groups().await
     }
 
     /// What must be there now, and what failed.
@@ -62,7 +72,7 @@ impl<'a, P: Fn(Progress)> Onboarding<'a, P> {
         (self.expected, self.errors)
     }
 
-    async fn create_people(&mut self) {
+    async fn create_people(&mut self) -> Result<(), Stalled> {
         let (plan, provider) = (self.plan, self.provider);
         let tasks = plan.joiners.iter().enumerate().map(async |(index, joiner)| {
             let result = provider.create_user(&joiner.person).await.map(|id| (index, id));
@@ -72,10 +82,10 @@ impl<'a, P: Fn(Progress)> Onboarding<'a, P> {
             own.expected.created(id.clone(), Record::of_person(&plan.joiners.get(index)?.person));
             own.people.insert(index, id)
         })
-        .await;
+        .await
     }
 
-    async fn create_groups(&mut self) {
+    async fn create_groups(&mut self) -> Result<(), Stalled> {
         let (plan, provider) = (self.plan, self.provider);
         let tasks = plan.teams.iter().enumerate().map(async |(index, team)| {
             let result = provider.create_group(team).await.map(|id| (index, id));
@@ -85,11 +95,11 @@ impl<'a, P: Fn(Progress)> Onboarding<'a, P> {
             own.expected.created(id.clone(), Record::of_team(plan.teams.get(index)?));
             own.teams.insert(index, id)
         })
-        .await;
+        .await
     }
 
     /// All chunks of all groups at once: several requests are under way on one group, as Okta sends them.
-    async fn fill_groups(&mut self) {
+    async fn fill_groups(&mut self) -> Result<(), Stalled> {
         let (people, provider) = (self.people.clone(), self.provider);
         let known = |member: &usize| people.get(member).map(String::as_str);
         let chunks: Vec<(&Team, String, Vec<&str>)> = self
@@ -106,11 +116,11 @@ impl<'a, P: Fn(Progress)> Onboarding<'a, P> {
             own.expected.members.entry(group).or_default().extend(members.into_iter().map(str::to_owned));
             None
         })
-        .await;
+        .await
     }
 
     /// Each person's changes one after the other, different people's at once.
-    async fn change_people(&mut self) {
+    async fn change_people(&mut self) -> Result<(), Stalled> {
         let (plan, people, provider) = (self.plan, self.people.clone(), self.provider);
         let rounds = plan.joiners.iter().map(|joiner| joiner.changes.len()).max().unwrap_or(0);
         for round in 0..rounds {
@@ -126,12 +136,13 @@ impl<'a, P: Fn(Progress)> Onboarding<'a, P> {
                 own.expected.changed(id, change);
                 None
             })
-            .await;
+            .await?;
         }
+        Ok(())
     }
 
     /// People leave groups; also some who were deleted meanwhile, which a provider does not know to be settled.
-    async fn leave_groups(&mut self) {
+    async fn leave_groups(&mut self) -> Result<(), Stalled> {
         let (people, provider) = (self.people.clone(), self.provider);
         let leavers: Vec<(&Team, String, String)> = self
             .known_teams()
@@ -147,7 +158,7 @@ impl<'a, P: Fn(Progress)> Onboarding<'a, P> {
             own.expected.members.entry(group).or_default().remove(&member);
             None
         })
-        .await;
+        .await
     }
 
     fn known_teams(&self) -> impl Iterator<Item = (&'a Team, &str)> {
@@ -161,10 +172,15 @@ impl<'a, P: Fn(Progress)> Onboarding<'a, P> {
         phase: Phase,
         tasks: impl Iterator<Item = impl Future<Output = Done<T>>>,
         acknowledged: impl Fn(&mut Self, T) -> Option<String>,
-    ) {
+    ) -> Result<(), Stalled> {
         let mut running = stream::iter(tasks).buffer_unordered(self.concurrency);
         while self.errors.len() < MAX_FAILURES {
-            let Some(Done { external_id, what, result }) = running.next().await else { return };
+            let next = async { Ok(running.next().await) };
+            let next = match self.stall {
+                Some(limit) => timeout(limit, next).await.unwrap_or(Err(Stalled(limit)))?,
+                None => next.await?,
+            };
+            let Some(Done { external_id, what, result }) = next else { break };
             match result {
                 Ok(value) => drop(acknowledged(self, value)),
                 Err(failure) => {
@@ -173,8 +189,12 @@ impl<'a, P: Fn(Progress)> Onboarding<'a, P> {
                 }
             }
             self.answered += 1;
-            (self.progress)(Progress { phase, answered: self.answered, total: self.plan.writes() });
+            let done = if self.phase.0 == phase { self.phase.1 + 1 } else { 1 };
+            self.phase = (phase, done);
+            let (of, total) = (self.plan.writes_of(phase), self.plan.writes());
+            (self.progress)(Progress { phase, done, of, answered: self.answered, total });
         }
+        Ok(())
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the provider is going to do: people, groups and later changes, all made from the seed alone.
 
+use std::fmt;
+
 use rand::rngs::StdRng;
 use rand::seq::index;
 use rand::{RngExt, SeedableRng};
@@ -20,6 +22,34 @@ pub enum Dialect {
     Okta,
     /// Microsoft Entra ID: looks people up by externalId, updates by PATCH with capitalised operations.
     Entra,
+}
+
+/// The parts of a run, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// People are created.
+    People,
+    /// Groups are created.
+    Groups,
+    /// Groups are filled.
+    Members,
+    /// People change, leave, come back; some leave a group.
+    Changes,
+    /// Everything is read back.
+    Verification,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::People => "people",
+            Self::Groups => "groups",
+            Self::Members => "members",
+            Self::Changes => "changes",
+            Self::Verification => "verifying",
+        })
+    }
 }
 
 /// How many groups a person is in, besides the one of everybody.
@@ -106,9 +136,21 @@ impl Plan {
 
     /// How many writes that is, one for each create, chunk of members, removal and change.
     pub fn writes(&self) -> usize {
-        let people: usize = self.joiners.iter().map(|joiner| 1 + joiner.changes.len()).sum();
-        let teams: usize = self.teams.iter().map(|team| 1 + team.chunks().len() + team.leavers.len()).sum();
-        people + teams
+        [Phase::People, Phase::Groups, Phase::Members, Phase::Changes].map(|phase| self.writes_of(phase)).iter().sum()
+    }
+
+    /// How many of them belong to this phase.
+    pub fn writes_of(&self, phase: Phase) -> usize {
+        match phase {
+            Phase::People => self.joiners.len(),
+            Phase::Groups => self.teams.len(),
+            Phase::Members => self.teams.iter().map(|team| team.chunks().len()).sum(),
+            Phase::Changes => {
+                let changes: usize = self.joiners.iter().map(|joiner| joiner.changes.len()).sum();
+                changes + self.teams.iter().map(|team| team.leavers.len()).sum::<usize>()
+            }
+            Phase::Verification => 0,
+        }
     }
 
     /// Whether a person of that userName belongs to this run.

@@ -43,6 +43,11 @@ impl Provider {
         self.meter.measurements()
     }
 
+    /// What came last instead of an answer.
+    pub(super) fn last_trouble(&self) -> Option<String> {
+        self.sender.last_trouble()
+    }
+
     /// What Okta does when an administrator presses "Test": a short list.
     pub(super) async fn test_connection(&self) -> Result<(), Failure> {
         let request = Request::get("/Users").query(&[("startIndex", "1"), ("count", "2")]);
@@ -166,7 +171,7 @@ impl Provider {
     async fn post(&self, create: &Create<'_>, patience: &mut Patience) -> Result<String, Failure> {
         let request = Request::new(Method::POST, create.record.kind.endpoint()).body(create.body.clone());
         loop {
-            match self.sender.attempt(&request).await {
+            match self.sender.attempt(&request, patience).await {
                 Attempt::Answered(reply) if reply.status == StatusCode::CREATED => return created(create, &reply),
                 Attempt::Answered(reply) if reply.status == StatusCode::CONFLICT && patience.retries() > 0 => {
                     return self.find(create).await?.ok_or_else(|| Failure::Refused(reply.detail()));
@@ -193,7 +198,7 @@ impl Provider {
         }
     }
 
-    /// Runs one operation and takes its time, also when it fails.
+    /// Runs one operation and takes its time from when its request is sent, also when it fails.
     async fn timed<T>(
         &self,
         operation: Operation,
@@ -202,8 +207,8 @@ impl Provider {
         let began = self.began.elapsed();
         let mut patience = Patience::new();
         let result = run(&mut patience).await;
-        let (ended, retries) = (self.began.elapsed(), patience.retries());
-        self.meter.record(operation, Sample { began, ended, retries, failed: result.is_err() });
+        let (ended, paced, retries) = (self.began.elapsed(), patience.paced(), patience.retries());
+        self.meter.record(operation, Sample { began, ended, paced, retries, failed: result.is_err() });
         result
     }
 }
@@ -237,4 +242,70 @@ fn check_value(reply: &Reply, attribute: &str, expected: &str) -> Result<(), Fai
         return Ok(());
     }
     Err(Failure::WrongAnswer(format!("another {attribute} than was sent")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::future::join_all;
+    use runtime::settings::Secret;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::simulate::run;
+
+    /// A server that answers so many requests at once, each the last of its connection, and further ones 503.
+    async fn server(answers: usize) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/scim/v2/acme", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let mut served = 0..answers;
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let read = stream.read(&mut [0; 4096]).await;
+                let (status, body) = match served.next() {
+                    Some(_) => ("200 OK", "{}"),
+                    None => ("503 Service Unavailable", r#"{"detail":"the disk is full"}"#),
+                };
+                let length = body.len();
+                let answer =
+                    format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+                assert!(read.is_ok() && stream.write_all(answer.as_bytes()).await.is_ok());
+            }
+        });
+        url
+    }
+
+    fn options(base_url: String) -> Options {
+        Options {
+            base_urls: vec![base_url],
+            token: Secret::new("token"),
+            users: 8,
+            groups: 0,
+            concurrency: 8,
+            rate: None,
+            probe: false,
+            stall: None,
+            seed: 1,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_waits_for_its_turn_is_not_slow() {
+        let options = Options { rate: Some(10.0), ..options(server(8).await) };
+        let provider = Provider::new(&options).unwrap();
+        let tests = join_all((0..8).map(|_| provider.test_connection())).await;
+        assert!(tests.iter().all(Result::is_ok), "{tests:?}");
+        let [measured] = provider.measurements().try_into().unwrap();
+        assert!(measured.p50_ms < 100.0, "the last waits for 700 ms before it is sent: {measured:?}");
+        assert!(measured.rate < 20.0, "{measured:?}");
+    }
+
+    #[tokio::test]
+    async fn a_run_in_which_nothing_goes_on_ends_with_the_cause() {
+        let options = Options { stall: Some(Duration::from_secs(1)), ..options(server(1).await) };
+        let stalled = run(options, |_| {}).await.unwrap_err().to_string();
+        assert_eq!(stalled, "no write ended for 1 seconds; the last one that has to wait: 503 the disk is full");
+    }
 }

@@ -50,26 +50,34 @@ impl Report {
         self.errors.is_empty() && self.differences.is_empty()
     }
 
-    /// The figures as a table.
-    pub fn table(&self) -> Table {
+    /// The figures as a table that fits 80 columns.
+    pub fn table(&self) -> String {
         let mut table = Table::new();
         table.load_style(presets::NOTHING.header_separator(LineStyle::none().fill('─').junction('─')));
-        table.set_header(["operation", "count", "errors", "retries", "p50 ms", "p99 ms", "max ms", "per second"]);
+        table.set_header(["operation", "count", "errors", "retries", "p50 ms", "p99 ms", "max ms", "/s"]);
         for one in &self.operations {
             table.add_row([
                 one.operation.label().to_owned(),
                 one.count.to_string(),
                 one.errors.to_string(),
                 one.retries.to_string(),
-                format!("{:.1}", one.p50_ms),
-                format!("{:.1}", one.p99_ms),
-                format!("{:.1}", one.max_ms),
+                milliseconds(one.p50_ms),
+                milliseconds(one.p99_ms),
+                milliseconds(one.max_ms),
                 format!("{:.0}", one.rate),
             ]);
         }
         table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
-        table
+        // Without the padding of the outer columns.
+        let text = table.to_string();
+        let inner = |line: &str| line.chars().skip(1).collect::<String>().trim_end().to_owned();
+        text.lines().map(inner).collect::<Vec<_>>().join("\n")
     }
+}
+
+/// Tenths of what takes seconds tell nothing.
+fn milliseconds(latency: f64) -> String {
+    if latency < 1_000.0 { format!("{latency:.1}") } else { format!("{latency:.0}") }
 }
 
 impl fmt::Display for Report {
@@ -82,10 +90,11 @@ impl fmt::Display for Report {
             writeln!(f, "difference: {difference}")?;
         }
         let Self { people, groups, memberships, deleted, seconds, .. } = self;
-        writeln!(f, "{} people and {groups} groups arrived; {deleted} people left again", people + deleted)?;
+        let left = if *deleted == 1 { "1 person" } else { &format!("{deleted} people") };
+        writeln!(f, "{} people and {groups} groups arrived; {left} left again", people + deleted)?;
         write!(f, "{people} people, {groups} groups, {memberships} memberships: ")?;
         if self.is_clean() {
-            writeln!(f, "all verified, nothing missing, nothing doubled, in {seconds} s")
+            writeln!(f, "all verified,\nnothing missing, nothing doubled, in {seconds} s")
         } else {
             writeln!(f, "{} errors, {} differences, in {seconds} s", self.errors.len(), self.differences.len())
         }
@@ -94,7 +103,10 @@ impl fmt::Display for Report {
 
 #[cfg(test)]
 mod tests {
+    use expect_test::expect;
+
     use super::*;
+    use crate::simulate::measure::Operation;
 
     fn report() -> Report {
         Report {
@@ -115,6 +127,30 @@ mod tests {
     fn a_clean_report_says_that_all_is_verified() {
         assert!(report().is_clean());
         assert!(report().to_string().contains("all verified"));
+    }
+
+    #[test]
+    fn the_figures_fit_80_columns() {
+        let slow = |operation| Measurement {
+            operation,
+            count: 1_000_000,
+            errors: 999_999,
+            retries: 999_999,
+            p50_ms: 179_999.9,
+            p99_ms: 179_999.9,
+            max_ms: 179_999.9,
+            rate: 1_234.0,
+        };
+        let quick = Measurement { p50_ms: 6.5, errors: 0, retries: 0, ..slow(Operation::Probe) };
+        let operations = vec![quick, slow(Operation::RemoveMember)];
+        let table = Report { operations, ..report() }.table();
+        expect![[r"
+            operation         count   errors   retries   p50 ms   p99 ms   max ms     /s
+            ─────────────────────────────────────────────────────────────────────────────
+            probe           1000000        0         0      6.5   180000   180000   1234
+            remove member   1000000   999999    999999   180000   180000   180000   1234"]]
+        .assert_eq(&table);
+        assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use backoff::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use runtime::lock::locked;
 use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -34,7 +35,8 @@ impl Reply {
     /// The SCIM error's words, or what there is instead.
     pub(super) fn detail(&self) -> String {
         let text = |name| self.body.get(name).and_then(Value::as_str).unwrap_or_default();
-        format!("{} {} {}", self.status.as_u16(), text("scimType"), text("detail")).trim_end().to_owned()
+        let parts = [self.status.as_str(), text("scimType"), text("detail")];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -64,35 +66,53 @@ pub(super) struct Sender {
     client: Client,
     next: AtomicUsize,
     pace: Option<Pace>,
+    /// What came last instead of an answer.
+    trouble: std::sync::Mutex<Option<String>>,
 }
 
 impl Sender {
     pub(super) fn new(options: &Options) -> Result<Self, SimulateError> {
         let builder = reqwest::Client::builder().timeout(REQUEST_TIMEOUT).user_agent("rosterd-simulate");
         let client = Client::new(&options.base_urls, options.token.reveal(), builder)?;
-        Ok(Self { client, next: AtomicUsize::new(0), pace: options.rate.map(Pace::new) })
+        Ok(Self {
+            client,
+            next: AtomicUsize::new(0),
+            pace: options.rate.map(Pace::new),
+            trouble: std::sync::Mutex::default(),
+        })
     }
 
-    /// Tries once.
-    pub(super) async fn attempt(&self, request: &Request) -> Attempt {
+    /// Tries once; `patience` keeps the time that it waits for its turn.
+    pub(super) async fn attempt(&self, request: &Request, patience: &mut Patience) -> Attempt {
         if let Some(pace) = &self.pace {
+            let began = Instant::now();
             pace.wait().await;
+            patience.paced += began.elapsed();
         }
         let answer = async {
             let response = self.client.send(self.next.fetch_add(1, Ordering::Relaxed), request).await?;
             let (status, headers) = (response.status(), response.headers().clone());
             Ok::<_, reqwest::Error>((status, headers, response.bytes().await?))
         };
-        match answer.await {
+        let attempt = match answer.await {
             Ok((status, headers, bytes)) => judge(status, &headers, &bytes),
             Err(error) => Attempt::Unknown { retry_after: None, why: reason(&error).to_owned() },
+        };
+        if let Attempt::Unknown { why, .. } = &attempt {
+            *locked(&self.trouble) = Some(why.clone());
         }
+        attempt
+    }
+
+    /// What came last instead of an answer.
+    pub(super) fn last_trouble(&self) -> Option<String> {
+        locked(&self.trouble).clone()
     }
 
     /// Tries until there is an answer; for requests that may be sent twice.
     pub(super) async fn repeat(&self, request: &Request, patience: &mut Patience) -> Result<Reply, GaveUp> {
         loop {
-            match self.attempt(request).await {
+            match self.attempt(request, patience).await {
                 Attempt::Answered(reply) => return Ok(reply),
                 Attempt::Unknown { retry_after, why } => patience.pause(retry_after, why).await?,
             }
@@ -107,18 +127,25 @@ pub(super) struct Patience {
     /// 100 ms doubling up to 2 s.
     delays: ExponentialBackoff,
     until: Instant,
+    /// How long the rate that was asked for held its requests back.
+    paced: Duration,
 }
 
 impl Patience {
     pub(super) fn new() -> Self {
         let delays = ExponentialBuilder::default().with_min_delay(Duration::from_millis(100));
         let delays = delays.with_max_delay(Duration::from_secs(2)).with_max_times(MAX_RETRIES).build();
-        Self { retries: 0, delays, until: Instant::now() + MAX_TIME }
+        Self { retries: 0, delays, until: Instant::now() + MAX_TIME, paced: Duration::ZERO }
     }
 
     /// Tries beyond the first.
     pub(super) const fn retries(&self) -> u64 {
         self.retries
+    }
+
+    /// How long the operation's requests waited for their turn: no part of what the server needs.
+    pub(super) const fn paced(&self) -> Duration {
+        self.paced
     }
 
     /// Waits before the next try, first of all for what the server asked for.
@@ -159,6 +186,10 @@ impl Pace {
 /// "Later" is no answer; nor is a gateway's word about a server that it cannot reach.
 fn judge(status: StatusCode, headers: &HeaderMap, bytes: &[u8]) -> Attempt {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let reply = || {
+        let body = serde_json::from_slice(bytes).unwrap_or(Value::Null);
+        Reply { status, location: text(LOCATION).map(str::to_owned), body }
+    };
     match status {
         StatusCode::TOO_MANY_REQUESTS
         | StatusCode::SERVICE_UNAVAILABLE
@@ -166,12 +197,9 @@ fn judge(status: StatusCode, headers: &HeaderMap, bytes: &[u8]) -> Attempt {
         | StatusCode::GATEWAY_TIMEOUT => {
             let retry_after =
                 text(RETRY_AFTER).and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs);
-            Attempt::Unknown { retry_after, why: format!("status {}", status.as_u16()) }
+            Attempt::Unknown { retry_after, why: reply().detail() }
         }
-        _ => {
-            let body = serde_json::from_slice(bytes).unwrap_or(Value::Null);
-            Attempt::Answered(Reply { status, location: text(LOCATION).map(str::to_owned), body })
-        }
+        _ => Attempt::Answered(reply()),
     }
 }
 

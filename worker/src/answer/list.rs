@@ -4,9 +4,9 @@ mod keyset;
 pub(super) mod plan;
 
 use protocol::id::WorkspaceId;
-use protocol::message::query::Answer;
+use protocol::message::query::{ListResources, ResourcePage};
 use protocol::scim::filter::TypeFilter;
-use protocol::scim::list::{Include, Page, Paging};
+use protocol::scim::list::{Page, Paging};
 use protocol::scim::resource::Resource;
 use protocol::scim::resource_type::ResourceType;
 use protocol::scim::sort::{KeyKind, Sort};
@@ -24,38 +24,32 @@ use crate::store::resource_table::ResourceTable;
 use crate::store::resources::read_joined;
 use crate::store::{Context, Store, StoreError, sequence, to_u64};
 
-/// What a list is asked for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Search<'a> {
-    pub(super) lists: &'a [TypeFilter],
-    pub(super) base_url: &'a str,
-    pub(super) sort: Option<&'a Sort>,
-    pub(super) paging: &'a Paging,
-    pub(super) joined: Include,
-}
-
 /// The resources that match, in a total order: by what is asked for, then by kind and id.
-pub(super) async fn list(store: &Store, workspace: &WorkspaceId, search: Search<'_>) -> Result<Answer, StoreError> {
-    let scope = Scope { kind: store.kind(), base_url: search.base_url };
+pub(super) async fn list(
+    store: &Store,
+    workspace: &WorkspaceId,
+    query: &ListResources,
+) -> Result<ResourcePage, StoreError> {
+    let scope = Scope { kind: store.kind(), base_url: &query.base_url };
     let snapshot = store.snapshot().await?;
-    let reader = Reader { connection: &snapshot, scope, workspace, search };
-    let (total, mut resources, next) = match search.paging {
+    let reader = Reader { connection: &snapshot, scope, workspace, query };
+    let (total, mut resources, next) = match &query.paging {
         Paging::Index(page) => {
             let (total, resources) = reader.page(*page).await?;
             (total, resources, None)
         }
         Paging::Cursor { after, count } => reader.walk(after.as_ref(), *count).await?,
     };
-    member_pages::mark_paged(&snapshot, workspace, search.joined, &mut resources).await?;
-    read_joined(&snapshot, workspace, search.joined, &mut resources).await?;
-    Ok(Answer::List { total, resources, next })
+    member_pages::mark_paged(&snapshot, workspace, query.joined, &mut resources).await?;
+    read_joined(&snapshot, workspace, query.joined, &mut resources).await?;
+    Ok(ResourcePage { total, resources, next })
 }
 
 struct Reader<'a> {
     connection: &'a DatabaseTransaction,
     scope: Scope<'a>,
     workspace: &'a WorkspaceId,
-    search: Search<'a>,
+    query: &'a ListResources,
 }
 
 impl Reader<'_> {
@@ -84,14 +78,14 @@ impl Reader<'_> {
 
     /// What rows of one kind are sorted by, before their ids: whether there is a value, and the value.
     fn order(&self, resource_type: ResourceType) -> Vec<(Expr, Order)> {
-        let Some(sort) = self.search.sort else { return Vec::new() };
+        let Some(sort) = &self.query.sort else { return Vec::new() };
         let Some(path) = sort.of(resource_type) else { return Vec::new() };
         let key = sort_key(self.scope, resource_type, path);
         by(key, sort.descending)
     }
 
     async fn page(&self, page: Page) -> Result<(u64, Vec<Resource>), StoreError> {
-        match (self.search.lists, self.search.sort) {
+        match (self.query.lists.as_slice(), &self.query.sort) {
             ([one], _) => self.of_kind(one, page.offset(), page.count()).await,
             (_, None) => self.one_kind_after_another(page).await,
             (_, Some(sort)) => Ok((self.count().await?, self.sorted_together(sort, page).await?)),
@@ -100,7 +94,7 @@ impl Reader<'_> {
 
     async fn count(&self) -> Result<u64, StoreError> {
         let mut total = 0_u64;
-        for list in self.search.lists {
+        for list in &self.query.lists {
             total = total.saturating_add(self.of_kind(list, 0, 0).await?.0);
         }
         Ok(total)
@@ -108,7 +102,7 @@ impl Reader<'_> {
 
     async fn one_kind_after_another(&self, page: Page) -> Result<(u64, Vec<Resource>), StoreError> {
         let (mut total, mut found) = (0_u64, Vec::new());
-        for list in self.search.lists {
+        for list in &self.query.lists {
             let offset = page.offset().saturating_sub(total);
             let room = page.count().saturating_sub(to_u64(found.len()));
             let (of_kind, resources) = self.of_kind(list, offset, room).await?;
@@ -145,7 +139,7 @@ impl Reader<'_> {
 
     /// The places of all that match, in order: `kind` and `id`. `sort_key` may be asked for, too.
     fn ordered_places(&self, sort: &Sort) -> Option<SelectStatement> {
-        let mut parts = self.search.lists.iter().map(|list| match list.resource_type {
+        let mut parts = self.query.lists.iter().map(|list| match list.resource_type {
             ResourceType::User => self.keys::<user::Entity>(list, sort),
             ResourceType::Group => self.keys::<group::Entity>(list, sort),
         });

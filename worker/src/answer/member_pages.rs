@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use protocol::id::{ResourceId, WorkspaceId};
-use protocol::message::query::Answer;
+use protocol::message::query::{ListMembers, MemberPage};
 use protocol::scim::list::Include;
 use protocol::scim::members::{Member, Members};
 use protocol::scim::resource::Resource;
@@ -21,15 +21,6 @@ use crate::store::{Context, Store, StoreError, sequence, to_u64};
 
 /// The most member rows of a page, whatever is asked for.
 const MAX_OF_A_PAGE: u64 = 5_000;
-
-/// What is asked of a group's members.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Page {
-    pub(super) group: ResourceId,
-    pub(super) after: Option<ResourceId>,
-    pub(super) count: u64,
-    pub(super) display: bool,
-}
 
 /// Marks those groups as paged whose members would make the answer too large, in its order.
 pub(super) async fn mark_paged(
@@ -64,30 +55,33 @@ pub(super) async fn mark_paged(
 }
 
 /// A page of live members. Its end is that of the rows: who is not live is passed over, and counts.
-pub(super) async fn page(store: &Store, workspace: &WorkspaceId, page: Page) -> Result<Answer, StoreError> {
-    let count = page.count.clamp(1, MAX_OF_A_PAGE);
-    let rows = rows(workspace, Page { count, ..page });
-    let rows =
-        store.reader().query_all(&joined(workspace, rows, page.display)).await.context("reading a page of members")?;
+pub(super) async fn page(
+    store: &Store,
+    workspace: &WorkspaceId,
+    query: &ListMembers,
+) -> Result<MemberPage, StoreError> {
+    let (count, display) = (query.count.clamp(1, MAX_OF_A_PAGE), query.display);
+    let page = joined(workspace, rows(workspace, query, count), display);
+    let rows = store.reader().query_all(&page).await.context("reading a page of members")?;
     let is_full = to_u64(rows.len()) == count;
     let last = rows.last().filter(|_| is_full).map(|row| column(row, 0)).transpose()?;
     let mut members = Vec::with_capacity(rows.len());
     for row in &rows {
-        members.extend(member(row, page.display)?);
+        members.extend(member(row, display)?);
     }
-    Ok(Answer::Members { members, next: last.map(ResourceId) })
+    Ok(MemberPage { members, next: last.map(ResourceId) })
 }
 
 /// The member rows of the page.
-fn rows(workspace: &WorkspaceId, page: Page) -> SelectStatement {
+fn rows(workspace: &WorkspaceId, query: &ListMembers, count: u64) -> SelectStatement {
     let mut rows = Query::select();
     rows.column(group_member::Column::MemberId)
         .from(group_member::Entity)
         .and_where(group_member::Column::Workspace.eq(workspace.as_str()))
-        .and_where(group_member::Column::GroupId.eq(page.group.0))
-        .and_where_option(page.after.map(|after| group_member::Column::MemberId.gt(after.0)))
+        .and_where(group_member::Column::GroupId.eq(query.group.0))
+        .and_where_option(query.after.map(|after| group_member::Column::MemberId.gt(after.0)))
         .order_by(group_member::Column::MemberId, Order::Asc)
-        .limit(page.count);
+        .limit(count);
     rows
 }
 

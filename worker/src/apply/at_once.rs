@@ -25,27 +25,29 @@ use crate::store::stored_resource::Key;
 use crate::store::user_writes::{Groups, ReadUser, UserWrites};
 use crate::store::{Class, DatabaseKind, StoreError, column, ledger};
 
-/// Applies a batch of creates, replacements and patches of users, one a user, if nothing is in their way. None: nothing is
-/// written.
-pub(super) async fn write_users(batch: Batch<'_>, now: Timestamp) -> Result<Option<Vec<Ending>>, StoreError> {
-    let Batch { store, policy, commands, .. } = batch;
-    if store.kind() != DatabaseKind::Postgres || !may_be_written_at_once(commands) {
-        return Ok(None);
-    }
-    let Some(set) = read_set(store.writer(), commands).await? else { return Ok(None) };
-    let Some((writes, mut endings)) = decide(set, policy, commands, now)? else { return Ok(None) };
-    failpoint::hit(Failpoint::WorkerDecided).await;
-    match store.write_users(writes).await {
-        Ok(Some(groups)) => {
-            show_groups(commands, &mut endings, groups);
-            Ok(Some(endings))
+impl Batch<'_> {
+    /// Applies a batch of creates, replacements and patches of users, one a user, if nothing is in their way. None: nothing
+    /// is written.
+    pub(super) async fn at_once(self) -> Result<Option<Vec<Ending>>, StoreError> {
+        let Self { store, policy, commands, clock } = self;
+        if store.kind() != DatabaseKind::Postgres || !may_be_written_at_once(commands) {
+            return Ok(None);
         }
-        Ok(None) => Ok(None),
-        // The long way finds out whose failure it is.
-        Err(failure) => match failure.class() {
-            Class::Raced | Class::Locked | Class::Poison => Ok(None),
-            Class::Unknown | Class::Renumber => Err(failure),
-        },
+        let Some(set) = read_set(store.writer(), commands).await? else { return Ok(None) };
+        let Some((writes, mut endings)) = decide(set, policy, commands, clock.now())? else { return Ok(None) };
+        failpoint::hit(Failpoint::WorkerDecided).await;
+        match store.write_users(writes).await {
+            Ok(Some(groups)) => {
+                show_groups(commands, &mut endings, groups);
+                Ok(Some(endings))
+            }
+            Ok(None) => Ok(None),
+            // The long way finds out whose failure it is.
+            Err(failure) => match failure.class() {
+                Class::Raced | Class::Locked | Class::Poison => Ok(None),
+                Class::Unknown | Class::Renumber => Err(failure),
+            },
+        }
     }
 }
 
@@ -63,6 +65,7 @@ fn may_be_written_at_once(commands: &[&Accepted]) -> bool {
         };
         is_write
             && accepted.predecessor == 0
+            && accepted.replayed.is_none()
             && accepted.replayed.is_none()
             && envelope.resource_type == ResourceType::User
             && ids.insert((&envelope.workspace, envelope.resource))

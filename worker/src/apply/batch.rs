@@ -16,7 +16,7 @@ use sea_orm::DatabaseTransaction;
 use super::attach::Attempts;
 use super::load::load;
 use super::working::{Ended, WorkingSet};
-use super::{Batch, Ending, at_once, effects};
+use super::{Batch, Ending, effects};
 use crate::accepted::Accepted;
 use crate::store::entity::operation;
 use crate::store::ledger::State;
@@ -28,9 +28,6 @@ impl Batch<'_> {
     /// Applies the whole batch or nothing of it.
     pub(super) async fn together(self) -> Result<Vec<Ending>, StoreError> {
         let now = self.clock.now();
-        if let Some(endings) = at_once::write_users(self, now).await? {
-            return Ok(endings);
-        }
         let transaction = self.store.begin_batch().await?;
         let mut claim = Claim::of(&transaction, self.commands).await?;
         let endings = apply_new(&transaction, self.policy, &claim.new, &mut claim.attempts, now).await?;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use protocol::id::{OperationId, ResourceId, WorkspaceId};
+use protocol::id::{OperationId, ResourceId};
 use protocol::scim::name::CanonicalName;
 use sea_orm::DatabaseTransaction;
 use sea_orm::prelude::Uuid;
@@ -27,27 +27,24 @@ pub(super) struct Holders(HashMap<Name, Holder>);
 
 impl Holders {
     /// Reads who holds these names, in one statement for each kind that is named.
-    pub(super) async fn read(
-        transaction: &DatabaseTransaction,
-        user_names: &BTreeSet<(WorkspaceId, CanonicalName)>,
-        group_names: &BTreeSet<(WorkspaceId, CanonicalName)>,
-    ) -> Result<Self, StoreError> {
+    pub(super) async fn read(transaction: &DatabaseTransaction, names: &BTreeSet<Name>) -> Result<Self, StoreError> {
         let mut holders = Self(HashMap::new());
-        holders.read_of::<user::Entity>(transaction, user_names).await?;
-        holders.read_of::<group::Entity>(transaction, group_names).await?;
+        holders.read_of::<user::Entity>(transaction, names).await?;
+        holders.read_of::<group::Entity>(transaction, names).await?;
         Ok(holders)
     }
 
     async fn read_of<E: ResourceTable>(
         &mut self,
         transaction: &DatabaseTransaction,
-        names: &BTreeSet<(WorkspaceId, CanonicalName)>,
+        names: &BTreeSet<Name>,
     ) -> Result<(), StoreError> {
         let doing = "reading who holds a name";
         let [workspace, id] = E::KEY;
         let columns = [workspace, id, E::NAME, E::CREATED_BY];
+        let names = names.iter().filter(|(_, kind, _)| *kind == E::KIND);
         let names: Vec<_> =
-            names.iter().map(|(workspace, name)| [workspace.as_str().into(), name.as_str().into()]).collect();
+            names.map(|(workspace, _, name)| [workspace.as_str().into(), name.as_str().into()]).collect();
         let rows = look_up::<E, 2>(transaction, &columns, [workspace, E::NAME], &names, Lock::None).await;
         for row in rows.context(doing)? {
             let key = Key::of(row.try_get_by_index(0).context(doing)?, row.try_get_by_index(1).context(doing)?)?;

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::TryStreamExt;
 use protocol::decide::{claimed_names, named_members};
-use protocol::id::{ResourceId, WorkspaceId};
+use protocol::id::ResourceId;
 use protocol::message::command::Command;
-use protocol::scim::name::CanonicalName;
 use protocol::scim::resource_type::ResourceType;
 use sea_orm::prelude::Uuid;
 use sea_orm::{DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect};
@@ -16,7 +15,7 @@ use super::conditions::{keys_in, portions};
 use super::earlier::read_creates;
 use super::holders::Holders;
 use super::lock::lock;
-use super::working::{MAX_SHOWN, WorkingSet};
+use super::working::{MAX_SHOWN, Name, WorkingSet};
 use crate::accepted::Accepted;
 use crate::store::entity::{group, group_member, user};
 use crate::store::lookup::{Lock, look_up_rows};
@@ -34,8 +33,7 @@ pub(super) struct Named {
     pub(super) groups: BTreeSet<Key>,
     /// Resources that a command deletes.
     pub(super) deleted: BTreeSet<Key>,
-    user_names: BTreeSet<(WorkspaceId, CanonicalName)>,
-    group_names: BTreeSet<(WorkspaceId, CanonicalName)>,
+    names: BTreeSet<Name>,
     members: BTreeMap<Key, BTreeSet<ResourceId>>,
     /// Groups of which all member rows are read, so that only the difference to those is written.
     whole: BTreeSet<Key>,
@@ -63,7 +61,7 @@ pub(super) async fn load(transaction: &DatabaseTransaction, commands: &[&Accepte
     read_all_members(transaction, &named.whole, &mut set).await?;
     named.members.retain(|group, _| !named.whole.contains(group));
     read_members(transaction, &named.members, &mut set).await?;
-    let holders = Holders::read(transaction, &named.user_names, &named.group_names).await?;
+    let holders = Holders::read(transaction, &named.names).await?;
     set.holders.extend(holders.ids());
     // Boxed: what is rarely read makes no batch larger.
     Box::pin(read_creates(transaction, commands, &holders, &mut set)).await?;
@@ -87,15 +85,13 @@ impl Named {
         let in_workspace = |id| Key { workspace: envelope.workspace.clone(), id };
         let key = in_workspace(envelope.resource);
         let names = claimed_names(envelope.resource_type, &envelope.body);
-        let names = names.into_iter().map(|name| (envelope.workspace.clone(), name));
+        self.names.extend(names.into_iter().map(|name| (envelope.workspace.clone(), envelope.resource_type, name)));
         match envelope.resource_type {
             ResourceType::User => {
                 self.users.insert(key.clone());
-                self.user_names.extend(names);
             }
             ResourceType::Group => {
                 self.groups.insert(key.clone());
-                self.group_names.extend(names);
                 let members = named_members(envelope.resource_type, &envelope.body);
                 let is_whole = matches!(envelope.body, Command::Create { .. } | Command::Replace { .. });
                 if is_whole && members.len() <= MAX_SHOWN {

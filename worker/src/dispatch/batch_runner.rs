@@ -21,13 +21,13 @@ use crate::dispatch::recent_sequences::RecentSequences;
 use crate::log::Log;
 use crate::log::acknowledge::Settlement;
 use crate::log::delivery::{Content, Delivery};
-use crate::rpc::outcomes::Outcomes;
-use crate::store::{Class, CopyReason, DeadMessage, SettledCopy, Store, StoreError};
+use crate::metrics::METRICS;
+use crate::rpc::outcomes;
+use crate::store::{Class, CopyReason, DeadMessage, SettledCopy, Store, StoreError, to_u64};
 
 /// What a batch needs.
 pub(crate) struct BatchRunner {
     pub(crate) store: Store,
-    pub(crate) outcomes: Outcomes,
     pub(crate) log: Log,
     pub(crate) clock: Clock,
     pub(crate) policy: OwnershipPolicy,
@@ -60,7 +60,10 @@ pub(crate) struct BatchResult {
 impl BatchRunner {
     /// Applies deliveries of one lane. Those whose predecessor is not settled are held.
     pub(crate) async fn batch(self: Arc<Self>, deliveries: Vec<Delivery>) -> BatchResult {
-        let mut end = match self.unsettled_predecessors(&deliveries).await {
+        let began = Instant::now();
+        let missing = self.unsettled_predecessors(&deliveries).await;
+        METRICS.batch_duration.observe(["predecessors"], began.elapsed().as_secs_f64());
+        let mut end = match missing {
             Ok(missing) => self.carry_out(deliveries, missing).await,
             Err(error) => self.not_now(deliveries, &error).await,
         };
@@ -156,6 +159,7 @@ impl BatchRunner {
                 );
             }
         }
+        METRICS.too_new.add(to_u64(deliveries.len()));
         self.log.hand_back(deliveries, Settlement::TooNew).await;
     }
 
@@ -172,7 +176,7 @@ impl BatchRunner {
             end.settled.push(delivery.sequence);
             let ending = match &delivery.content {
                 Content::Late { notice, ingress } => {
-                    self.outcomes.late(ingress, notice).await;
+                    outcomes::tell_late(&self.log, ingress, notice).await;
                     Settlement::Settled
                 }
                 Content::Command(_) | Content::TooNew(_) | Content::Unreadable { .. } => Settlement::Dead,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::message::lane::Lane;
-use tokio::sync::{mpsc, watch};
+use protocol::message::pending::{Waits, WhyWaits};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,7 @@ use crate::dispatch::held::Held;
 use crate::dispatch::schedule::{FreeSlots, Schedule, Waiting};
 use crate::log::acknowledge::Settlement;
 use crate::log::delivery::Delivery;
+use crate::metrics::METRICS;
 
 /// How many commands are enough to bring along together: with their predecessors they are many more, and what just came
 /// in waits for their transaction where the database has one writer.
@@ -44,8 +46,12 @@ pub(crate) struct Dispatcher {
     slots: usize,
     /// Whether due chains go before what waits in the lanes.
     chains_turn: bool,
+    /// Since when batches run that were not counted as busy time yet.
+    busy_since: Option<Instant>,
     open: watch::Sender<bool>,
     renumbered: CancellationToken,
+    /// Operators' questions what there is.
+    questions: mpsc::Receiver<oneshot::Sender<Vec<Waits>>>,
 }
 
 /// What waits in each lane.
@@ -76,6 +82,10 @@ impl Queues {
         }
     }
 
+    fn all(&self) -> impl Iterator<Item = &Delivery> {
+        [&self.urgent, &self.interactive, &self.bulk].into_iter().flatten()
+    }
+
     fn waiting(&self) -> Waiting {
         Waiting { urgent: self.urgent.len(), interactive: self.interactive.len(), bulk: self.bulk.len() }
     }
@@ -94,10 +104,25 @@ impl Dispatcher {
         slots: usize,
         open: watch::Sender<bool>,
         renumbered: CancellationToken,
+        questions: mpsc::Receiver<oneshot::Sender<Vec<Waits>>>,
     ) -> Self {
         let (schedule, queues, held, running) = Default::default();
-        let (in_work, taken, chains_turn) = (HashSet::new(), HashMap::new(), true);
-        Self { work, schedule, queues, held, running, in_work, taken, slots, chains_turn, open, renumbered }
+        let (in_work, taken, chains_turn, busy_since) = (HashSet::new(), HashMap::new(), true, None);
+        Self {
+            work,
+            schedule,
+            queues,
+            held,
+            running,
+            in_work,
+            taken,
+            slots,
+            chains_turn,
+            busy_since,
+            open,
+            renumbered,
+            questions,
+        }
     }
 
     /// Works until all lanes have ended and everything that they delivered is settled or handed back.
@@ -120,14 +145,40 @@ impl Dispatcher {
                         error!(%failure, "a batch task failed; its messages will be delivered again");
                     }
                 },
+                Some(question) = self.questions.recv() => drop(question.send(self.waits())),
                 () = sleep_until(wake) => {}
             }
             self.start_batches();
+            self.tell();
         }
         // What waits for a predecessor that cannot be had now would wait here for ever.
         let held = self.held.take_all();
         info!(handed_back = held.len(), "all deliveries are settled or handed back");
+        self.tell();
         self.work.log.hand_back(held, Settlement::Crowded).await;
+    }
+
+    /// What there is, and why it waits.
+    fn waits(&self) -> Vec<Waits> {
+        let running = self.in_work.iter().map(|sequence| Waits { sequence: *sequence, why: WhyWaits::Running });
+        let queued = self.queues.all().map(|one| Waits { sequence: one.sequence, why: WhyWaits::Queued });
+        running.chain(queued).chain(self.held.waits()).collect()
+    }
+
+    /// Says what there is to do, for operators.
+    fn tell(&mut self) {
+        let Waiting { urgent, interactive, bulk } = self.queues.waiting();
+        let metrics = &METRICS.dispatch;
+        metrics.queued.set_count(urgent + interactive + bulk);
+        metrics.in_flight.set_count(self.in_work.len());
+        metrics.held.set_count(self.held.count());
+        metrics.batches.set_count(self.running.len());
+        metrics.turned(self.held.parked());
+        let now = Instant::now();
+        if let Some(since) = self.busy_since {
+            metrics.busy.add(u64::try_from(now.duration_since(since).as_micros()).unwrap_or(0));
+        }
+        self.busy_since = (!self.running.is_empty()).then_some(now);
     }
 
     fn has_work(&self) -> bool {

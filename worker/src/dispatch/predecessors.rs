@@ -11,6 +11,7 @@ use tracing::warn;
 use crate::dispatch::batch_runner::BatchRunner;
 use crate::log::Found;
 use crate::log::delivery::Delivery;
+use crate::metrics::METRICS;
 use crate::store::{CopyReason, SettledCopy, StoreError};
 
 /// The most predecessors that are fetched for one batch of chains.
@@ -38,11 +39,13 @@ impl BatchRunner {
                 match predecessor {
                     Found::Pending(delivery) => {
                         failpoint::hit(Failpoint::WorkerFetched).await;
+                        METRICS.predecessors_fetched.add_one();
                         open.push(delivery.predecessor);
                         deliveries.push(*delivery);
                     }
                     Found::Gone => gone.push(sequence),
                     Found::Unknown => {
+                        warn!(sequence, "predecessor {sequence} cannot be read from the log now, trying again");
                         missing.insert(sequence);
                     }
                 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use protocol::id::OperationId;
+use protocol::message::lane::Lane;
 use protocol::message::operator::DeadCause;
 use protocol::message::outcome::Outcome;
 use runtime::backoff;
@@ -16,6 +17,8 @@ use crate::dispatch::batch_runner::{BatchResult, BatchRunner};
 use crate::dispatch::held::RETRY;
 use crate::log::acknowledge::Settlement;
 use crate::log::delivery::Delivery;
+use crate::metrics::METRICS;
+use crate::rpc::outcomes;
 use crate::store::{Class, DeadMessage, Store, StoreError};
 
 /// How many attempts that ended in a crash prove it.
@@ -38,6 +41,7 @@ impl BatchRunner {
     pub(super) async fn apply_segment(&self, segment: Vec<Delivery>) -> Result<BatchResult, Class> {
         let commands: Vec<&Accepted> = segment.iter().filter_map(Delivery::command).collect();
         let again = segment.iter().any(|delivery| delivery.parkings > 0);
+        let began = Instant::now();
         let applied = match segment.as_slice() {
             [] => return Ok(BatchResult::default()),
             [suspect] if suspect.suspect => {
@@ -52,7 +56,11 @@ impl BatchRunner {
         match applied {
             Ok(mut endings) => {
                 self.condemn(&commands, &mut endings).await;
-                Ok(self.answer_and_settle(segment, endings).await)
+                let (took, settling) = (began.elapsed(), Instant::now());
+                self.measure(&commands, &endings, took);
+                let end = self.answer_and_settle(segment, endings).await;
+                METRICS.batch_duration.observe(["settle"], settling.elapsed().as_secs_f64());
+                Ok(end)
             }
             Err(failure) => {
                 warn!(error = %error_chain(&failure), commands = commands.len(), "not applied now, handing back");
@@ -61,6 +69,26 @@ impl BatchRunner {
                 }
                 self.log.hand_back_soon(segment, Settlement::Outage);
                 Err(failure.class())
+            }
+        }
+    }
+
+    /// Counts how commands ended, after the commit.
+    fn measure(&self, commands: &[&Accepted], endings: &[Ending], took: Duration) {
+        METRICS.batch_size.observe::<&str>([], f64::from(u32::try_from(commands.len()).unwrap_or(u32::MAX)));
+        METRICS.batch_duration.observe(["apply"], took.as_secs_f64());
+        let now = self.clock.now();
+        for (command, ending) in commands.iter().zip(endings) {
+            let kind = command.envelope.body.kind();
+            match ending {
+                Ending::Answered(outcome) => METRICS.ended(outcome, kind),
+                Ending::Dead(_) => METRICS.died(kind),
+                Ending::Committed | Ending::Parked(_) => continue,
+            }
+            if command.lane == Lane::Urgent {
+                // Between two clocks: the broker's and this one.
+                let millis = now.as_millis().saturating_sub(command.accepted_at.as_millis());
+                METRICS.deactivation_duration.took(Duration::from_millis(u64::try_from(millis).unwrap_or(0)));
             }
         }
     }
@@ -205,7 +233,7 @@ impl BatchRunner {
                 debug!(%operation, trace, sequence, kind = envelope.body.kind(), "settled");
                 // Nobody waits for a replayed command.
                 if let Some(outcome) = outcome.filter(|_| replayed.is_none()) {
-                    self.outcomes.answer(&envelope.ingress, operation, outcome).await;
+                    outcomes::answer(&self.log, &envelope.ingress, operation, outcome).await;
                 }
             }
             if let Some(ack) = delivery.ack {

@@ -9,6 +9,7 @@ use tracing::{debug, warn};
 
 use crate::log::Log;
 use crate::log::delivery::{AckHandle, Delivery};
+use crate::metrics::METRICS;
 
 /// How the work on one delivery ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +40,9 @@ impl Log {
     pub(crate) async fn settle(&self, ack: AckHandle, ending: Settlement) {
         if ack.generation != self.connection.generation() || !self.connection.is_up() {
             return debug!(?ending, "not acknowledged: the connection is another one now");
+        }
+        if matches!(ending, Settlement::Settled | Settlement::Dead) {
+            METRICS.settled.add_one([ack.lane.as_str()]);
         }
         failpoint::hit(Failpoint::WorkerAckBefore).await;
         if let Err(error) = self.connection.client().publish(ack.reply.clone(), disposition(ending).into()).await {

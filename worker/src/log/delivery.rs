@@ -19,6 +19,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::accepted::{Accepted, RawMessage};
 use crate::log::Log;
 use crate::log::keep_alive::{KeepAlive, KeptAlive};
+use crate::metrics::METRICS;
 
 /// From this delivery on, a command is a suspect: workers may have crashed on it.
 const SUSPECT_FROM: i64 = 3;
@@ -121,6 +122,12 @@ impl Log {
         let info = message.info().ok()?;
         let (sequence, stored, deliveries) = (info.stream_sequence, time_of(info.published), info.delivered);
         let reply = message.reply.clone()?;
+        if deliveries > 1 {
+            METRICS.redelivered.add_one([lane.as_str()]);
+        }
+        if deliveries >= SUSPECT_FROM {
+            METRICS.suspects.add_one();
+        }
         let async_nats::Message { subject, payload, headers, .. } = message.message;
         let raw = RawMessage { subject: subject.to_string(), headers: pairs(headers.as_ref()), payload };
         let ack = AckHandle::new(lane, reply, generation, keep_alive, Some(room));

@@ -20,6 +20,7 @@ use crate::log::Log;
 use crate::log::declare::LaneConsumer;
 use crate::log::delivery::Delivery;
 use crate::log::keep_alive::KeepAlive;
+use crate::log::lane_pauses::PausedLanes;
 
 /// How long one pull waits. Short, so that a drain loses no message that is on its way here: the last pull ends by
 /// itself.
@@ -41,6 +42,8 @@ pub(crate) struct LanePull {
     pub(crate) room: Arc<Semaphore>,
     /// Closed while the database is away.
     pub(crate) open: watch::Receiver<bool>,
+    /// What operators have paused.
+    pub(crate) paused: watch::Receiver<PausedLanes>,
     pub(crate) deliveries: mpsc::Sender<Delivery>,
 }
 
@@ -52,10 +55,9 @@ impl LanePull {
         let mut delays = pauses();
         let mut stall = Stall::new(Instant::now());
         while !stop.is_cancelled() && failures < FAILURES_UNTIL_LOST {
-            let gate = async { self.open.wait_for(|open| *open).await.is_ok() };
             let may_pull = tokio::select! {
                 () = stop.cancelled() => false,
-                open = gate => open,
+                open = self.opens(&mut stall) => open,
             };
             let Some(room) = self.room(&stop).await.filter(|_| may_pull) else { return };
             let Some(generation) = self.log.verified(&stop).await else { return };
@@ -74,6 +76,19 @@ impl LanePull {
                 return;
             }
         }
+    }
+
+    /// Waits until the lane may be pulled; false if that will not be.
+    async fn opens(&mut self, stall: &mut Stall) -> bool {
+        let lane = self.lane;
+        if self.paused.borrow().contains(&lane) {
+            if self.paused.wait_for(|paused| !paused.contains(&lane)).await.is_err() {
+                return false;
+            }
+            // What waited meanwhile was not to be delivered.
+            *stall = Stall::new(Instant::now());
+        }
+        self.open.wait_for(|open| *open).await.is_ok()
     }
 
     /// Whether messages wait in the lane that the broker delivers to no worker.

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use async_nats::jetstream::kv;
 use protocol::credential::Credential;
+use runtime::clock;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::metrics::METRICS;
 use crate::store::{Store, StoreError};
 
 /// How often everything is compared.
@@ -61,11 +64,14 @@ impl CredentialProjection {
 
     /// Writes every credential that is newer in SQL than in the bucket.
     pub(crate) async fn project(&self, store: &Store) -> Result<(), ProjectionError> {
+        let began = Instant::now();
         let credentials = store.credentials().await?;
         let mut known = self.known.lock().await;
         for credential in credentials {
             self.project_one(&mut known, &credential).await?;
         }
+        METRICS.projection_duration.took(began.elapsed());
+        METRICS.projected_at.set(clock::now().as_millis() / 1000);
         Ok(())
     }
 

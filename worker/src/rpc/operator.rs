@@ -3,13 +3,14 @@
 use futures::future::BoxFuture;
 use protocol::id::WorkspaceId;
 use protocol::message::operator::{
-    AuditBalance, AuditLog, DeadLetterDiscard, DeadLetterEdit, DeadLetterExport, DeadLetterList, DeadLetterShow,
-    DialectSeen, OperatorCall, OperatorError, ReplayChange, ReplayList, ReplayPlan, ReplayShow, ReplayStart, SchemaAdd,
-    SchemaList, TokenCreate, TokenList, TokenRevoke, WorkspaceCreate, WorkspaceDialect, WorkspaceEnable, WorkspaceList,
-    WorkspaceShow,
+    ActedBy, AuditBalance, AuditLog, DeadLetterDiscard, DeadLetterEdit, DeadLetterExport, DeadLetterList,
+    DeadLetterShow, DialectSeen, OperatorCall, OperatorError, ReplayChange, ReplayList, ReplayPlan, ReplayShow,
+    ReplayStart, SchemaAdd, SchemaList, TokenCreate, TokenList, TokenRevoke, TokensUsed, WorkspaceCreate,
+    WorkspaceDialect, WorkspaceDisable, WorkspaceEnable, WorkspaceList, WorkspacePause, WorkspaceResume, WorkspaceShow,
 };
 use protocol::time::Timestamp;
-use sea_orm::{DatabaseTransaction, EntityTrait, QuerySelect};
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect};
 use serde::Serialize;
 use serde_json::Value;
 use tracing::warn;
@@ -17,7 +18,8 @@ use tracing::warn;
 use crate::log::Log;
 use crate::rpc::balance::balance;
 use crate::rpc::credential_projection::CredentialProjection;
-use crate::store::entity::workspace;
+use crate::store::audit::{Act, record};
+use crate::store::entity::{credential, workspace};
 use crate::store::retry::retry_contended;
 use crate::store::{Context, Store, StoreError, with_timeout};
 
@@ -60,11 +62,15 @@ impl<'a> Operator<'a> {
             WorkspaceList::VERB => self.in_store(call, workspaces::list).await,
             WorkspaceShow::VERB => self.in_store(call, workspaces::show).await,
             WorkspaceEnable::VERB => self.projected(self.in_store(call, workspaces::enable).await).await,
+            WorkspacePause::VERB => self.projected(self.in_store(call, workspaces::pause).await).await,
+            WorkspaceResume::VERB => self.projected(self.in_store(call, workspaces::resume).await).await,
+            WorkspaceDisable::VERB => self.projected(self.in_store(call, workspaces::disable).await).await,
             WorkspaceDialect::VERB => self.projected(self.in_store(call, profiles::choose_dialect).await).await,
             DialectSeen::VERB => self.in_store(call, profiles::see_dialect).await,
             TokenCreate::VERB => self.projected(self.in_store(call, tokens::create).await).await,
             TokenList::VERB => self.in_store(call, tokens::list).await,
             TokenRevoke::VERB => self.projected(self.in_store(call, tokens::revoke).await).await,
+            TokensUsed::VERB => self.in_store(call, tokens::note_uses).await,
             SchemaAdd::VERB => self.projected(self.in_store(call, profiles::add_schema).await).await,
             SchemaList::VERB => self.in_store(call, profiles::list_schemas).await,
             DeadLetterList::VERB => self.in_store(call, dead_letters::list).await,
@@ -130,24 +136,14 @@ const fn invalid(detail: String) -> OperatorError {
 }
 
 /// Why a call was not carried out.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 enum Failure {
     /// It is refused.
-    Refused(OperatorError),
+    #[error(transparent)]
+    Refused(#[from] OperatorError),
     /// The database failed.
-    Store(StoreError),
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<OperatorError> for Failure {
-    fn from(error: OperatorError) -> Self {
-        Self::Refused(error)
-    }
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// A refusal is an answer; only failures of the database are redone.
@@ -157,6 +153,27 @@ async fn settled<R>(call: impl Future<Output = Result<R, Failure>>) -> Result<Re
         Err(Failure::Refused(error)) => Ok(Err(error)),
         Err(Failure::Store(error)) => Err(error),
     }
+}
+
+/// The profile travels with the workspace's credentials: raised versions make every ingress take it over.
+async fn announce(transaction: &DatabaseTransaction, id: &WorkspaceId) -> Result<(), StoreError> {
+    let raise = credential::Entity::update_many()
+        .col_expr(credential::Column::Version, Expr::col(credential::Column::Version).add(1))
+        .filter(credential::Column::Workspace.eq(id.as_str()));
+    raise.exec(transaction).await.context("announcing how requests are served")?;
+    Ok(())
+}
+
+/// Writes an act in a workspace into the audit log, in its transaction.
+async fn audited<C: OperatorCall>(
+    transaction: &DatabaseTransaction,
+    by: &ActedBy,
+    workspace: &WorkspaceId,
+    target: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let act = Act { by, verb: C::VERB, workspace: Some(workspace), target, counts: &[] };
+    record(transaction, act, now).await
 }
 
 /// The workspace's row under its lock.

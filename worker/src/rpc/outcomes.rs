@@ -1,49 +1,42 @@
 //! Sends outcomes to the ingresses that wait.
 
 use protocol::failpoint::Failpoint;
-use protocol::id::{IngressId, Namespace, OperationId};
+use protocol::id::{IngressId, OperationId};
 use protocol::message::attempt::LateCopy;
 use protocol::message::outcome::{Outcome, OutcomeMessage};
-use runtime::connection::Connection;
 use runtime::failpoint;
 use tracing::{debug, warn};
 
-/// Where outcomes are sent.
-#[derive(Debug, Clone)]
-pub(crate) struct Outcomes {
-    pub(crate) connection: Connection,
-    pub(crate) namespace: Namespace,
+use crate::log::Log;
+
+/// Answers the ingress that waits. At most once by nature: an ingress that hears nothing asks for the ledger.
+pub(crate) async fn answer(log: &Log, ingress: &IngressId, operation: OperationId, outcome: Outcome) {
+    let client = log.connection.client();
+    let payload = match payload(OutcomeMessage { operation, outcome }, client.max_payload()) {
+        Ok(Some(payload)) => payload,
+        Ok(None) => return debug!(%operation, "not answered: too large for a message; the ingress will ask"),
+        Err(error) => return warn!(%operation, %error, "the outcome of {operation} cannot be written as JSON"),
+    };
+    if !log.connection.is_up() {
+        return debug!(%operation, "not answered: the broker is away; the ingress will ask");
+    }
+    failpoint::hit(Failpoint::WorkerAnswerBefore).await;
+    if let Err(error) = client.publish(log.namespace.outcomes(ingress), payload.into()).await {
+        warn!(%operation, %error, "the outcome of {operation} was not sent; the ingress will ask for it");
+    }
+    failpoint::hit(Failpoint::WorkerAnswerAfter).await;
 }
 
-impl Outcomes {
-    /// Answers the ingress that waits. At most once by nature: an ingress that hears nothing asks for the ledger.
-    pub(crate) async fn answer(&self, ingress: &IngressId, operation: OperationId, outcome: Outcome) {
-        let payload = match payload(OutcomeMessage { operation, outcome }, self.connection.client().max_payload()) {
-            Ok(Some(payload)) => payload,
-            Ok(None) => return debug!(%operation, "not answered: too large for a message; the ingress will ask"),
-            Err(error) => return warn!(%operation, %error, "the outcome of {operation} cannot be written as JSON"),
-        };
-        if !self.connection.is_up() {
-            return debug!(%operation, "not answered: the broker is away; the ingress will ask");
-        }
-        failpoint::hit(Failpoint::WorkerAnswerBefore).await;
-        if let Err(error) = self.connection.client().publish(self.namespace.outcomes(ingress), payload.into()).await {
-            warn!(%operation, %error, "the outcome of {operation} was not sent; the ingress will ask for it");
-        }
-        failpoint::hit(Failpoint::WorkerAnswerAfter).await;
+/// Tells the ingress that one of its attempts was stored too late: if it still waits, it appends another.
+pub(crate) async fn tell_late(log: &Log, ingress: &IngressId, notice: &LateCopy) {
+    let operation = notice.operation;
+    let Ok(payload) = serde_json::to_vec(notice) else { return };
+    if !log.connection.is_up() {
+        return debug!(%operation, "a late copy is not told of: the broker is away; the ingress will ask");
     }
-
-    /// Tells the ingress that one of its attempts was stored too late: if it still waits, it appends another.
-    pub(crate) async fn late(&self, ingress: &IngressId, notice: &LateCopy) {
-        let operation = notice.operation;
-        let Ok(payload) = serde_json::to_vec(notice) else { return };
-        if !self.connection.is_up() {
-            return debug!(%operation, "a late copy is not told of: the broker is away; the ingress will ask");
-        }
-        let subject = self.namespace.late_copies(ingress);
-        if let Err(error) = self.connection.client().publish(subject, payload.into()).await {
-            warn!(%operation, %error, "a late copy of {operation} was not told of; the ingress will ask");
-        }
+    let subject = log.namespace.late_copies(ingress);
+    if let Err(error) = log.connection.client().publish(subject, payload.into()).await {
+        warn!(%operation, %error, "a late copy of {operation} was not told of; the ingress will ask");
     }
 }
 

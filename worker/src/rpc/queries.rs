@@ -19,7 +19,6 @@ use protocol::message::query::{Answer, Query};
 use protocol::scim::error::ScimError;
 use runtime::clock::Clock;
 use runtime::failpoint;
-use serde::Serialize;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
@@ -129,9 +128,9 @@ impl Queries {
         let Some(reply) = message.reply.clone() else { return };
         let sent = if let Some(verb) = self.log.namespace.operator_verb(&message.subject) {
             let operator = Operator::new(&self.store, self.clock.now()).with_broker(&self.log, &self.projection);
-            self.send(reply, &operator.answer(verb, &message.payload).await).await
+            self.send(reply, serde_json::to_vec(&operator.answer(verb, &message.payload).await)).await
         } else {
-            self.send(reply, &self.query(message, attempt.query(), doubtful).await).await
+            self.send(reply, self.query(message, attempt.query(), doubtful).await.encode()).await
         };
         if let Err(error) = sent {
             warn!(%error, "a reply was not sent; the caller will ask again");
@@ -142,9 +141,7 @@ impl Queries {
     async fn query(&self, message: &Message, query: Option<&Query>, doubtful: bool) -> Answer {
         let workspace = message.subject.rsplit('.').next().and_then(|name| name.parse::<WorkspaceId>().ok());
         match (workspace, query) {
-            (Some(workspace), Some(Query::Fate { operation, sequence })) => {
-                self.fate(&workspace, *operation, *sequence).await
-            }
+            (Some(workspace), Some(query @ Query::Fate(asked))) => self.fate(&workspace, query, asked).await,
             (Some(workspace), Some(query)) => {
                 let limit = if doubtful { DOUBTFUL_TIMEOUT } else { Duration::MAX };
                 let answer = timeout(limit, answer::answer(&self.store, &workspace, query)).await;
@@ -164,8 +161,8 @@ impl Queries {
     }
 
     /// One message, or as many parts as it takes.
-    async fn send(&self, reply: Subject, body: &impl Serialize) -> Result<(), SendError> {
-        let body = Bytes::from(serde_json::to_vec(body)?);
+    async fn send(&self, reply: Subject, body: serde_json::Result<Vec<u8>>) -> Result<(), SendError> {
+        let body = Bytes::from(body?);
         failpoint::hit(Failpoint::WorkerReplyBefore).await;
         if body.len() <= PART {
             return Ok(self.client.publish(reply, body).await?);

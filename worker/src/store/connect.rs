@@ -1,14 +1,17 @@
 //! Opens connections with the settings that the promises rest on.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sea_orm::sqlx::pool::PoolConnectionMetadata;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use sea_orm::sqlx::{Connection, PgConnection};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
 
 use super::{DatabaseKind, StoreError};
 
+const CONNECTING: &str = "connecting to the database";
 /// How long to wait for a connection.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long SQLite waits for another process that writes.
@@ -19,7 +22,7 @@ const UNUSED: Duration = Duration::from_secs(1);
 /// anew all the time.
 const DOUBT_INTERVAL: Duration = Duration::from_secs(1);
 /// A frozen worker frees its rows after the first; the second keeps everybody's waits bounded.
-const POSTGRES_SETTINGS: [(&str, &str); 2] =
+pub(super) const POSTGRES_SETTINGS: [(&str, &str); 2] =
     [("idle_in_transaction_session_timeout", "3s"), ("statement_timeout", "10s")];
 /// How long a batch waits for a row: everything in it waits with it. Afterwards it is applied without the commands that
 /// need the row.
@@ -105,5 +108,44 @@ pub(super) async fn open(
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
     });
-    Database::connect(options).await.map_err(|error| StoreError::new("connecting to the database", &error))
+    match Database::connect(options).await {
+        Ok(connection) => Ok(connection),
+        Err(_) if has_no_folder(url) => Err(StoreError::broken(CONNECTING, "the SQLite file's folder does not exist")),
+        Err(error) => Err(StoreError::new(CONNECTING, &cause(url, error).await)),
+    }
+}
+
+/// Time does not make the folder.
+fn has_no_folder(url: &str) -> bool {
+    let file = url.strip_prefix("sqlite:").map(|file| file.strip_prefix("//").unwrap_or(file));
+    let path = file.and_then(|file| file.split('?').next()).filter(|path| !path.contains('%'));
+    let folder = path.and_then(|path| Path::new(path).parent());
+    folder.is_some_and(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+}
+
+/// A pool says only that it got no connection in time; one that is opened by itself says why.
+async fn cause(url: &str, error: DbErr) -> DbErr {
+    if DatabaseKind::of(url).is_ok_and(|kind| kind == DatabaseKind::Postgres)
+        && let Ok(Err(cause)) = tokio::time::timeout(CONNECT, PgConnection::connect(url)).await
+    {
+        return DbErr::Conn(RuntimeErr::SqlxError(Arc::new(cause)));
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_in_a_folder_that_is_not_there_is_a_wrong_setting() {
+        let there = tempfile::tempdir().unwrap();
+        let folder = there.path().display();
+        assert!(has_no_folder(&format!("sqlite://{folder}/no/rosterd.db?mode=rwc")));
+        for url in
+            [format!("sqlite://{folder}/rosterd.db"), "sqlite:rosterd.db".to_owned(), "postgres://h/x".to_owned()]
+        {
+            assert!(!has_no_folder(&url), "{url}");
+        }
+    }
 }

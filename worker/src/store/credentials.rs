@@ -18,7 +18,8 @@ impl Store {
             let rows = rows.all(self.reader()).await.context(doing)?;
             let profiles = profiles::find(self.reader(), None).await?;
             let profile = |row: &credential::Model| profiles.get(&row.workspace).cloned().unwrap_or_default();
-            rows.into_iter().map(|row| Ok(Credential { profile: profile(&row), ..read(row)? })).collect()
+            let project = |row| Ok(Credential { profile: profile(&row), last_used_at: None, ..read(row)? });
+            rows.into_iter().map(project).collect()
         })
         .await
     }
@@ -36,6 +37,7 @@ pub(crate) fn read(row: credential::Model) -> Result<Credential, StoreError> {
         created_at: Timestamp::from_millis(row.created_at),
         expires_at: row.expires_at.map(Timestamp::from_millis),
         revoked_at: row.revoked_at.map(Timestamp::from_millis),
+        last_used_at: row.last_used_at.map(Timestamp::from_millis),
         profile: Profile::default(),
     })
 }
@@ -51,5 +53,6 @@ pub(crate) fn row(credential: &Credential) -> credential::Model {
         created_at: credential.created_at.as_millis(),
         expires_at: credential.expires_at.map(Timestamp::as_millis),
         revoked_at: credential.revoked_at.map(Timestamp::as_millis),
+        last_used_at: credential.last_used_at.map(Timestamp::as_millis),
     }
 }

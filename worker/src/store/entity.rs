@@ -77,6 +77,7 @@ pub(crate) mod credential {
         pub created_at: i64,
         pub expires_at: Option<i64>,
         pub revoked_at: Option<i64>,
+        pub last_used_at: Option<i64>,
     }
 
     bare!();
@@ -377,6 +378,8 @@ pub(crate) mod workspace {
         pub updated_at: i64,
         pub dialect: Option<String>,
         pub seen_dialect: Option<String>,
+        pub paused_at: Option<i64>,
+        pub pause_reason: Option<String>,
     }
 
     bare!();

@@ -192,6 +192,10 @@ fn describe_database(error: &dyn DatabaseError) -> String {
         (None, None) => String::new(),
     };
     match code.get(..2) {
+        Some("14") if code.len() == 2 => {
+            "the file cannot be opened (SQLite code 14): does its folder exist, and may this process write there?"
+                .to_owned()
+        }
         Some("08" | "0A" | "53" | "57" | "58" | "28" | "3D" | "3F" | "42" | "25" | "26" | "55" | "40")
             if code.len() == 5 =>
         {

@@ -1,4 +1,4 @@
-//! How the requests of each workspace are read: rows of `schemas` and the dialects in `workspaces`.
+//! How the requests of each workspace are served: rows of `schemas`, and the dialect and the pause in `workspaces`.
 
 use std::collections::HashMap;
 
@@ -6,6 +6,7 @@ use protocol::id::WorkspaceId;
 use protocol::profile::Profile;
 use protocol::scim::dialect::Dialect;
 use protocol::scim::schema::{ExtensionJson, Extensions};
+use sea_orm::sea_query::ExprTrait;
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::entity::{schema, workspace};
@@ -18,13 +19,16 @@ pub(crate) async fn find(
 ) -> Result<HashMap<String, Profile>, StoreError> {
     let mut profiles: HashMap<String, Profile> = HashMap::new();
     let only = of.map(|id| workspace::Column::Id.eq(id.as_str()));
-    let dialects = workspace::Entity::find()
+    let is_own = workspace::Column::Dialect.is_not_null().or(workspace::Column::PausedAt.is_not_null());
+    let rows = workspace::Entity::find()
         .select_only()
-        .columns([workspace::Column::Id, workspace::Column::Dialect])
-        .filter(Condition::all().add(workspace::Column::Dialect.is_not_null()).add_option(only))
-        .into_tuple::<(String, String)>();
-    for (workspace, chosen) in dialects.all(connection).await.context("reading dialects")? {
-        profiles.entry(workspace).or_default().dialect = Some(dialect(&chosen)?);
+        .columns([workspace::Column::Id, workspace::Column::Dialect, workspace::Column::PausedAt])
+        .filter(Condition::all().add(is_own).add_option(only))
+        .into_tuple::<(String, Option<String>, Option<i64>)>();
+    for (workspace, chosen, paused_at) in rows.all(connection).await.context("reading dialects and pauses")? {
+        let profile = profiles.entry(workspace).or_default();
+        profile.dialect = chosen.as_deref().map(dialect).transpose()?;
+        profile.paused = paused_at.is_some();
     }
     let mut own: HashMap<String, Vec<ExtensionJson>> = HashMap::new();
     for (workspace, text) in schemas(connection, of).await? {

@@ -6,6 +6,7 @@ use runtime::backoff;
 use tokio::time::Instant;
 
 use super::{Class, StoreError};
+use crate::metrics::METRICS;
 
 /// How often a transaction is redone at once.
 const REDOS: usize = 8;
@@ -22,7 +23,10 @@ where
     loop {
         match attempt().await {
             Err(failure) if failure.class() == Class::Raced && Instant::now() < until => match pauses.next() {
-                Some(pause) => tokio::time::sleep(pause).await,
+                Some(pause) => {
+                    METRICS.redone.add_one(["raced"]);
+                    tokio::time::sleep(pause).await;
+                }
                 None => return Err(failure),
             },
             done => return done,

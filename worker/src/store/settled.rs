@@ -12,6 +12,8 @@ use super::entity::{operation, settled_copy};
 use super::{Context, MAX_ROWS, Store, StoreError, column, commit, sequence, with_timeout};
 use crate::accepted::Accepted;
 
+const DOING: &str = "reading which sequences are settled";
+
 /// Why a sequence is settled without a ledger row of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CopyReason {
@@ -64,24 +66,22 @@ impl CopyReason {
 impl Store {
     /// Which of these sequences are settled: in the ledger, or known without a row there.
     pub async fn settled(&self, sequences: &[u64]) -> Result<HashSet<u64>, StoreError> {
-        with_timeout("reading which sequences are settled", self.read_settled(sequences)).await
+        with_timeout(DOING, self.read_settled(sequences)).await
     }
 
     async fn read_settled(&self, sequences: &[u64]) -> Result<HashSet<u64>, StoreError> {
-        let doing = "reading which sequences are settled";
         let mut settled = HashSet::with_capacity(sequences.len());
         for some in sequences.chunks(MAX_ROWS) {
-            let asked: Vec<i64> = some.iter().copied().map(column).collect();
-            let ledger = operation::Entity::find().select_only().column(operation::Column::Sequence);
-            let ledger =
-                ledger.filter(one_of(self.reader(), operation::Column::Sequence, asked.clone())).into_tuple::<i64>();
-            let copies = settled_copy::Entity::find().select_only().column(settled_copy::Column::Sequence);
-            let copies =
-                copies.filter(one_of(self.reader(), settled_copy::Column::Sequence, asked)).into_tuple::<i64>();
-            settled.extend(ledger.all(self.reader()).await.context(doing)?.into_iter().map(sequence));
-            settled.extend(copies.all(self.reader()).await.context(doing)?.into_iter().map(sequence));
+            settled.extend(self.known_in::<operation::Entity>(operation::Column::Sequence, some).await?);
+            settled.extend(self.known_in::<settled_copy::Entity>(settled_copy::Column::Sequence, some).await?);
         }
         Ok(settled)
+    }
+
+    async fn known_in<E: EntityTrait>(&self, of: E::Column, some: &[u64]) -> Result<Vec<u64>, StoreError> {
+        let asked = one_of(self.reader(), of, some.iter().copied().map(column));
+        let known = E::find().select_only().column(of).filter(asked).into_tuple::<i64>().all(self.reader()).await;
+        Ok(known.context(DOING)?.into_iter().map(sequence).collect())
     }
 
     /// Settles sequences that have no operation of their own. Idempotent.

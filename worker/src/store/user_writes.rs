@@ -9,12 +9,14 @@ use runtime::failpoint;
 use sea_orm::prelude::Uuid;
 use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, IdenStatic, Iterable, Statement, Value};
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::bulk_insert::document_of_all;
 use super::entity::{operation, user, user_email};
 use super::members::{groups_as_json, groups_in};
 use super::stored_resource::Key;
 use super::{Context, Store, StoreError};
+use crate::metrics::METRICS;
 
 const DOING: &str = "writing users at once";
 
@@ -72,7 +74,9 @@ impl Store {
         let sql = if creates_only { &CREATE } else { &WRITE };
         let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql.as_str(), values);
         failpoint::hit(Failpoint::WorkerCommitBefore).await;
+        let began = Instant::now();
         let row = self.writer.query_one_raw(statement).await.context(DOING)?;
+        METRICS.commit_duration.took(began.elapsed());
         failpoint::hit(Failpoint::WorkerCommitAfter).await;
         let Some(row) = row else { return Ok(None) };
         if row.try_get::<i64>("", "written").context(DOING)? == 0 {

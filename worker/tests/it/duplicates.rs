@@ -6,7 +6,7 @@ use protocol::access::Arrival;
 use protocol::id::{OperationId, ResourceId};
 use protocol::message::command::Command;
 use protocol::message::outcome::Outcome;
-use protocol::message::query::{Answer, Fate, Query};
+use protocol::message::query::{Fate, GetFate};
 use protocol::ownership::Source;
 use protocol::scim::error::ScimError;
 use protocol::scim::resource::Resource;
@@ -34,8 +34,8 @@ fn original(outcome: &Outcome) -> (OperationId, &Resource) {
 }
 
 async fn fate(db: &TestDatabase, operation: OperationId) -> Outcome {
-    match db.ask("acme", Query::Fate { operation, sequence: None }).await {
-        Answer::Fate { fate: Fate::Ended(outcome) } => outcome,
+    match db.ask("acme", GetFate { operation, sequence: None }).await {
+        Fate::Ended(outcome) => outcome,
         other => panic!("{other:?}"),
     }
 }

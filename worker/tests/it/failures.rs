@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use protocol::message::query::Query;
+use protocol::message::query::GetResource;
 use protocol::ownership::OwnershipPolicy;
 use protocol::scim::list::Include;
 use protocol::scim::precondition::Precondition;
@@ -145,7 +145,7 @@ async fn queries_take_no_connection_from_what_is_settled() {
     let read = || {
         let store = db.store.clone();
         let (resource_type, id) = (ResourceType::User, user(1));
-        let query = Query::Get { resource_type, id, precondition: Precondition::None, joined: Include::NONE };
+        let query = GetResource { resource_type, id, precondition: Precondition::None, joined: Include::NONE }.into();
         tokio::spawn(async move { worker::answer::answer(&store, &"acme".parse().unwrap(), &query).await })
     };
     let readers: Vec<_> = (0..8).map(|_| read()).collect();

@@ -12,7 +12,7 @@ use std::cmp::Ordering;
 
 use futures::{StreamExt, stream};
 use protocol::id::ResourceId;
-use protocol::message::query::{Answer, Query};
+use protocol::message::query::{ListResources, ResourcePage, TypedQuery};
 use protocol::scim::filter::{Filter, TypeFilter};
 use protocol::scim::list::{Include, Page, Paging};
 use protocol::scim::name::CanonicalName;
@@ -39,7 +39,7 @@ struct Known {
 }
 
 async fn known(db: &TestDatabase, kind: ResourceType) -> Vec<Known> {
-    let Answer::List { resources, .. } = db.ask("acme", list(kind, None, None)).await else { panic!() };
+    let resources = db.ask("acme", list(kind, None, None)).await.resources;
     let complete = Projection::complete(extensions());
     let render = |resource: &protocol::scim::resource::Resource| Known {
         id: resource.id,
@@ -48,22 +48,19 @@ async fn known(db: &TestDatabase, kind: ResourceType) -> Vec<Known> {
     resources.iter().map(render).collect()
 }
 
-fn list(resource_type: ResourceType, filter: Option<Filter>, sort: Option<Sort>) -> Query {
+fn list(resource_type: ResourceType, filter: Option<Filter>, sort: Option<Sort>) -> ListResources {
     let lists = vec![TypeFilter { resource_type, filter }];
     let paging = Paging::Index(Page::new(None, None));
-    Query::List { lists, base_url: BASE_URL.to_owned(), sort, paging, joined: Include::ALL }
+    ListResources { lists, base_url: BASE_URL.to_owned(), sort, paging, joined: Include::ALL }
 }
 
-async fn found(db: &TestDatabase, query: Query) -> Result<Vec<ResourceId>, String> {
+async fn found(db: &TestDatabase, query: ListResources) -> Result<Vec<ResourceId>, String> {
     // What is compared is which resources match: their members need not be read for each question.
-    let Query::List { lists, base_url, sort, paging, .. } = query else { panic!() };
-    match db.ask("acme", Query::List { lists, base_url, sort, paging, joined: Include::NONE }).await {
-        Answer::List { total, resources, .. } => {
-            assert_eq!(u64::try_from(resources.len()).unwrap(), total);
-            Ok(resources.iter().map(|resource| resource.id).collect())
-        }
-        other => Err(format!("{other:?}")),
-    }
+    let query = ListResources { joined: Include::NONE, ..query };
+    let reply = ListResources::reply(db.answer("acme", &query.into()).await);
+    let ResourcePage { total, resources, .. } = reply.map_err(|none| format!("{none:?}"))?;
+    assert_eq!(u64::try_from(resources.len()).unwrap(), total);
+    Ok(resources.iter().map(|resource| resource.id).collect())
 }
 
 async fn agree(db: &TestDatabase, kind: ResourceType, count: usize) {

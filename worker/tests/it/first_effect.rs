@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use protocol::message::command::Command;
 use protocol::message::operator::{WorkspaceCreate, WorkspaceShow};
 use protocol::message::outcome::Outcome;
-use protocol::message::query::Query;
+use protocol::message::query::{GetResource, ListMembers, ListResources, Query};
 use protocol::ownership::{OwnershipPolicy, Source};
 use protocol::scim::cursor::Position;
 use protocol::scim::filter::{Filter, TypeFilter};
@@ -26,6 +26,7 @@ use worker::store::Class;
 use crate::log::{
     Log, NOW, add_members, at, delete, group, new_group, new_user, new_user_with, patch, put_user, sent_as, set, user,
 };
+use crate::operators::by;
 use crate::test_database::{TestDatabase, member_ids, on_both, postgres_db, resource, status, statuses};
 
 async fn takes_first(db: &TestDatabase, command: &Accepted) -> bool {
@@ -263,7 +264,7 @@ async fn a_fence_goes_with_the_command_that_left_it_however_that_ends() {
 async fn everything(db: &TestDatabase) -> Vec<String> {
     let mut read = Vec::new();
     for query in queries() {
-        read.push(format!("{query:?}\n{:?}", db.ask("acme", query.clone()).await));
+        read.push(format!("{query:?}\n{:?}", db.answer("acme", &query).await));
     }
     let acme = db.call(WorkspaceShow { workspace: "acme".parse().unwrap() }).await.unwrap();
     read.push(format!("{:?}", (acme.users, acme.groups)));
@@ -290,29 +291,15 @@ fn queries() -> Vec<Query> {
                     continue;
                 }
                 let (lists, sort) = (lists.clone(), sort.clone());
-                queries.push(Query::List {
-                    lists,
-                    base_url: "https://x".to_owned(),
-                    sort,
-                    paging,
-                    joined: Include::ALL,
-                });
+                let base_url = "https://x".to_owned();
+                queries.push(ListResources { lists, base_url, sort, paging, joined: Include::ALL }.into());
             }
         }
     }
-    queries.extend([true, false].map(|display| Query::Members { group: group(1), after: None, count: 9, display }));
-    queries.push(Query::Get {
-        resource_type: User,
-        id: user(1),
-        precondition: Precondition::None,
-        joined: Include::ALL,
-    });
-    queries.push(Query::Get {
-        resource_type: Group,
-        id: group(1),
-        precondition: Precondition::None,
-        joined: Include::ALL,
-    });
+    queries.extend([true, false].map(|display| ListMembers { group: group(1), after: None, count: 9, display }.into()));
+    queries.extend([(User, user(1)), (Group, group(1))].map(|(resource_type, id)| {
+        GetResource { resource_type, id, precondition: Precondition::None, joined: Include::ALL }.into()
+    }));
     queries
 }
 
@@ -336,7 +323,7 @@ fn pagings(kind: ResourceType) -> [Paging; 5] {
 async fn a_fence_is_nobody_to_whoever_reads() {
     on_both(async |db| {
         let mut log = Log::of("acme");
-        let create = WorkspaceCreate { workspace: "acme".parse().unwrap(), name: "Acme".to_owned() };
+        let create = WorkspaceCreate { workspace: "acme".parse().unwrap(), name: "Acme".to_owned(), by: by() };
         db.call(create).await.unwrap();
         db.apply(&[
             log.user(2, new_user("bob")),

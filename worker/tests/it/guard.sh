@@ -1,6 +1,7 @@
 #!/bin/sh
 # __guard [--uid N --gid N] [--remove DIR] -- CMD…: what `rosterd __guard` does, for tests that are built without that
 # binary. Runs CMD and says its pid. Kills it and removes DIR when standard input closes: when the tests are gone.
+# Only root gives a uid; for that it needs setpriv, of util-linux.
 shift
 while [ "$1" != -- ]; do
   case "$1" in

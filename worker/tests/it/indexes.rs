@@ -3,7 +3,7 @@
 mod crowd;
 
 use protocol::id::ResourceId;
-use protocol::message::query::{Answer, Query};
+use protocol::message::query::{ListResources, ResourcePage};
 use protocol::scim::cursor::Position;
 use protocol::scim::filter::{Filter, TypeFilter};
 use protocol::scim::list::{Include, Page, Paging};
@@ -30,18 +30,16 @@ fn by_cursor(kind: ResourceType) -> Paging {
     Paging::cursor(Some(Position { total: 5, resource_type: kind, id, key: None }), None)
 }
 
-fn query(kind: ResourceType, filter: &str, paging: Paging) -> Query {
+fn query(kind: ResourceType, filter: &str, paging: Paging) -> ListResources {
     let filter = Some(Filter::parse(kind, filter).unwrap());
     let lists = vec![TypeFilter { resource_type: kind, filter }];
     let base_url = "https://scim.example.com".to_owned();
-    Query::List { lists, base_url, sort: None, paging, joined: Include::NONE }
+    ListResources { lists, base_url, sort: None, paging, joined: Include::NONE }
 }
 
 async fn found(db: &TestDatabase, kind: ResourceType, filter: &str) -> (u64, Vec<ResourceId>) {
-    match db.ask("acme", query(kind, filter, by_index())).await {
-        Answer::List { total, resources, .. } => (total, resources.iter().map(|resource| resource.id).collect()),
-        other => panic!("{filter}: {other:?}"),
-    }
+    let ResourcePage { total, resources, .. } = db.ask("acme", query(kind, filter, by_index())).await;
+    (total, resources.iter().map(|resource| resource.id).collect())
 }
 
 async fn plan(store: &Store, kind: ResourceType, filter: &str, paging: Paging) -> Plan {

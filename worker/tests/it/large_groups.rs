@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use protocol::id::ResourceId;
 use protocol::message::outcome::Outcome;
-use protocol::message::query::{Answer, Query};
+use protocol::message::query::{Answer, Found, GetResource, ListMembers, ListResources, MemberPage};
 use protocol::scim::filter::TypeFilter;
 use protocol::scim::list::{Include, Page, Paging};
 use protocol::scim::members::{Member, Members};
@@ -144,8 +144,8 @@ fn one_of(db: &TestDatabase, ids: &[ResourceId]) -> String {
 async fn walk(db: &TestDatabase, id: u128, count: u64, display: bool) -> Vec<Member> {
     let (mut found, mut after) = (Vec::new(), None);
     loop {
-        let query = Query::Members { group: group(id), after, count, display };
-        let Answer::Members { members, next } = db.ask("acme", query).await else { panic!() };
+        let query = ListMembers { group: group(id), after, count, display };
+        let MemberPage { members, next } = db.ask("acme", query).await;
         assert!(members.len() as u64 <= count);
         found.extend(members);
         match next {
@@ -178,8 +178,8 @@ async fn pages_show_each_live_member_once_in_the_order_of_ids() {
         assert_eq!((found[0].display.as_deref(), found[0].resource_type), (Some("user0"), ResourceType::User));
         assert_eq!((found[30].display.as_deref(), found[30].resource_type), (Some("Nested"), ResourceType::Group));
         assert_eq!(walk(db, 2, 10, true).await, []);
-        let query = Query::Members { group: group(1), after: None, count: 10, display: false };
-        let nothing = Answer::Members { members: Vec::new(), next: None };
+        let query = ListMembers { group: group(1), after: None, count: 10, display: false };
+        let nothing = MemberPage { members: Vec::new(), next: None };
         assert_eq!(db.ask("umbrella", query).await, nothing, "nothing crosses workspaces");
     })
     .await;
@@ -198,10 +198,7 @@ async fn an_answer_reads_so_many_members_and_leaves_the_rest_apart() {
         let list = async |joined| {
             let lists = vec![TypeFilter { resource_type: ResourceType::Group, filter: None }];
             let (base_url, paging) = ("https://scim.example.com".to_owned(), Paging::Index(Page::new(None, None)));
-            match db.ask("acme", Query::List { lists, base_url, sort: None, paging, joined }).await {
-                Answer::List { resources, .. } => resources,
-                other => panic!("{other:?}"),
-            }
+            db.ask("acme", ListResources { lists, base_url, sort: None, paging, joined }).await.resources
         };
         let shown = |resources: Vec<Resource>| {
             resources.iter().map(|one| (one.members == Members::Paged, member_ids(one).len())).collect::<Vec<_>>()
@@ -223,19 +220,22 @@ async fn what_does_not_show_members_reads_no_membership() {
         let mut log = Log::of("acme");
         db.apply(&[log.user(1, new_user("alice")), log.group(1, new_group("All", &ids(0..5)))]).await;
         db.raw().await.execute_unprepared("ALTER TABLE group_members RENAME TO gone").await.unwrap();
-        let get = |precondition, joined| {
+        let get = async |precondition, joined| {
             let (resource_type, id) = (ResourceType::Group, group(1));
-            db.ask("acme", Query::Get { resource_type, id, precondition, joined })
+            db.answer("acme", &GetResource { resource_type, id, precondition, joined }.into()).await
         };
         let none = Include { members: false, groups: true };
-        assert!(matches!(get(Precondition::None, none).await, Answer::Resource { resource: Some(_) }));
-        assert!(matches!(get(Precondition::Absent, Include::ALL).await, Answer::NotModified { .. }));
-        assert!(matches!(get(Precondition::IfMatch(Vec::new()), Include::ALL).await, Answer::Refused { .. }));
+        assert!(matches!(get(Precondition::None, none).await, Answer::Get(Found::Resource(_))));
+        assert!(matches!(get(Precondition::Absent, Include::ALL).await, Answer::Get(Found::NotModified { .. })));
+        assert!(matches!(
+            get(Precondition::IfMatch(Vec::new()), Include::ALL).await,
+            Answer::Get(Found::PreconditionFailed)
+        ));
         assert_eq!(get(Precondition::None, Include::ALL).await, Answer::Unavailable, "the table is gone");
         let lists = vec![TypeFilter { resource_type: ResourceType::Group, filter: None }];
         let (base_url, paging) = ("https://scim.example.com".to_owned(), Paging::Index(Page::new(None, None)));
-        let list = Query::List { lists, base_url, sort: None, paging, joined: none };
-        assert!(matches!(db.ask("acme", list).await, Answer::List { total: 1, .. }));
+        let list = ListResources { lists, base_url, sort: None, paging, joined: none };
+        assert_eq!(db.ask("acme", list).await.total, 1);
     })
     .await;
 }

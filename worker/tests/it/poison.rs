@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use protocol::message::operator::{DeadCause, DeadLetterList, DeadLetters};
 use protocol::message::outcome::Outcome;
-use protocol::message::query::{Answer, Fate, Query};
+use protocol::message::query::{Fate, GetFate};
 use sea_orm::ConnectionTrait;
 use worker::accepted::RawMessage;
 use worker::apply::Ending;
@@ -40,8 +40,8 @@ async fn one_bad_operation_harms_only_itself() {
         let counts = (db.count("users").await, db.count("operations").await, db.count("dead_letters").await);
         assert_eq!(counts, (2, 3, 1));
         assert_eq!(db.value::<i64>("SELECT sequence FROM operations WHERE state = 'dead'").await, 2);
-        let query = Query::Fate { operation: batch[1].envelope.operation, sequence: None };
-        assert_eq!(db.ask("acme", query).await, Answer::Fate { fate: Fate::Ended(Outcome::dead_letter(2)) });
+        let query = GetFate { operation: batch[1].envelope.operation, sequence: None };
+        assert_eq!(db.ask("acme", query).await, Fate::Ended(Outcome::dead_letter(2)));
     })
     .await;
 }

@@ -1,7 +1,7 @@
 //! Lists: filters and pages.
 
 use protocol::id::ResourceId;
-use protocol::message::query::{Answer, Query};
+use protocol::message::query::{ListResources, ResourcePage};
 use protocol::scim::filter::{Filter, TypeFilter};
 use protocol::scim::list::{Include, Page, Paging};
 use protocol::scim::resource_type::ResourceType;
@@ -10,18 +10,16 @@ use serde_json::json;
 use crate::log::{Log, group, new_group, new_user_with, user};
 use crate::test_database::{TestDatabase, member_ids, on_both};
 
-fn query(resource_type: ResourceType, filter: Option<Filter>, page: Page) -> Query {
+fn query(resource_type: ResourceType, filter: Option<Filter>, page: Page) -> ListResources {
     let lists = vec![TypeFilter { resource_type, filter }];
     let paging = Paging::Index(page);
-    Query::List { lists, base_url: "https://scim.example.com".to_owned(), sort: None, paging, joined: Include::ALL }
+    ListResources { lists, base_url: "https://scim.example.com".to_owned(), sort: None, paging, joined: Include::ALL }
 }
 
 async fn list(db: &TestDatabase, kind: ResourceType, filter: Option<&str>, page: Page) -> (u64, Vec<ResourceId>) {
     let filter = filter.map(|filter| Filter::parse(kind, filter).unwrap());
-    match db.ask("acme", query(kind, filter, page)).await {
-        Answer::List { total, resources, .. } => (total, resources.iter().map(|resource| resource.id).collect()),
-        other => panic!("{other:?}"),
-    }
+    let ResourcePage { total, resources, .. } = db.ask("acme", query(kind, filter, page)).await;
+    (total, resources.iter().map(|resource| resource.id).collect())
 }
 
 async fn fill(db: &TestDatabase) {
@@ -74,7 +72,7 @@ async fn a_list_of_groups_shows_members() {
     on_both(async |db| {
         fill(db).await;
         let query = query(ResourceType::Group, None, Page::new(None, None));
-        let Answer::List { total, resources, .. } = db.ask("acme", query).await else { panic!() };
+        let ResourcePage { total, resources, .. } = db.ask("acme", query).await;
         assert_eq!(total, 2);
         assert_eq!((member_ids(&resources[0]), member_ids(&resources[1])), (vec![user(1), user(3)], vec![]));
     })

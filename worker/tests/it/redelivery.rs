@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use protocol::message::outcome::Outcome;
-use protocol::message::query::{Answer, Fate, Query};
+use protocol::message::query::{Fate, GetFate};
 use protocol::ownership::OwnershipPolicy;
 use protocol::scim::resource_type::ResourceType;
 use runtime::clock::Clock;
@@ -90,9 +90,9 @@ async fn the_outcome_can_be_asked_for_within_the_workspace_only() {
             [log.user(1, new_user("alice")), log.user(1, set("displayName", json!("Al"))), log.group(9, delete())];
         let outcomes = db.apply(&batch).await;
         for (accepted, outcome) in batch.iter().zip(&outcomes).skip(1) {
-            let query = Query::Fate { operation: accepted.envelope.operation, sequence: None };
-            assert_eq!(db.ask("acme", query.clone()).await, Answer::Fate { fate: Fate::Ended(outcome.clone()) });
-            assert_eq!(db.ask("umbrella", query).await, Answer::Fate { fate: Fate::Unknown });
+            let query = GetFate { operation: accepted.envelope.operation, sequence: None };
+            assert_eq!(db.ask("acme", query.clone()).await, Fate::Ended(outcome.clone()));
+            assert_eq!(db.ask("umbrella", query).await, Fate::Unknown);
         }
         assert_eq!(db.get("acme", ResourceType::Group, group(9)).await, None);
     })

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use protocol::id::{ResourceId, WorkspaceId};
 use protocol::message::operator::{OperatorCall, OperatorError};
 use protocol::message::outcome::Outcome;
-use protocol::message::query::{Answer, Query};
+use protocol::message::query::{Answer, Found, GetResource, Query, TypedQuery};
 use protocol::ownership::OwnershipPolicy;
 use protocol::scim::list::Include;
 use protocol::scim::members::Members;
@@ -115,9 +115,10 @@ impl TestDatabase {
 
     /// Reads a resource as a query does.
     pub(crate) async fn get(&self, workspace: &str, resource_type: ResourceType, id: ResourceId) -> Option<Resource> {
-        let query = Query::Get { resource_type, id, precondition: Precondition::None, joined: Include::ALL };
+        let query = GetResource { resource_type, id, precondition: Precondition::None, joined: Include::ALL };
         match self.ask(workspace, query).await {
-            Answer::Resource { resource } => resource.map(|resource| *resource),
+            Found::Resource(resource) => Some(*resource),
+            Found::Nothing => None,
             other => panic!("{other:?}"),
         }
     }
@@ -129,9 +130,14 @@ impl TestDatabase {
         Ok(serde_json::from_value(reply).unwrap())
     }
 
+    /// Asks a question that is answered.
+    pub(crate) async fn ask<Q: TypedQuery>(&self, workspace: &str, query: Q) -> Q::Reply {
+        Q::reply(self.answer(workspace, &query.into()).await).unwrap()
+    }
+
     /// Asks a question.
-    pub(crate) async fn ask(&self, workspace: &str, query: Query) -> Answer {
-        worker::answer::answer(&self.store, &workspace.parse::<WorkspaceId>().unwrap(), &query).await
+    pub(crate) async fn answer(&self, workspace: &str, query: &Query) -> Answer {
+        worker::answer::answer(&self.store, &workspace.parse::<WorkspaceId>().unwrap(), query).await
     }
 
     /// The same, after all sessions so far have ended.

@@ -1,6 +1,6 @@
 //! RFC 7644 §3.5.2, sentence by sentence, over plain JSON; and the rules of ours that go beyond it, each said where it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use protocol::scim::schema::{AttributeDefinition, Kind, Mutability};
@@ -56,6 +56,13 @@ impl Operation {
             Target::Set(set) | Target::Extension(set) => set.values().any(|(spot, _)| spot.filter.is_some()),
             Target::Spot(spot) => spot.filter.is_some(),
         }
+    }
+
+    /// Whether it writes an attribute in two ways, such as `emails` and `emails.value`: the one may undo the other.
+    pub(super) fn overlaps(&self) -> bool {
+        let (Target::Set(set) | Target::Extension(set)) = &self.target else { return false };
+        let names: BTreeSet<_> = set.values().map(|(spot, _)| (spot.extension, spot.attribute.name)).collect();
+        names.len() < set.len()
     }
 
     pub(super) fn to_json(&self) -> Value {

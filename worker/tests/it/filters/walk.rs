@@ -2,7 +2,7 @@
 
 use futures::{StreamExt, stream};
 use protocol::id::ResourceId;
-use protocol::message::query::{Answer, Query};
+use protocol::message::query::{ListResources, ResourcePage};
 use protocol::scim::cursor::{CursorCodec, Position, SortKey};
 use protocol::scim::filter::TypeFilter;
 use protocol::scim::list::{Include, Page, Paging};
@@ -46,13 +46,11 @@ impl Asked {
 
     pub(crate) async fn page(&self, db: &TestDatabase, paging: Paging) -> Found {
         let Self { lists, sort } = self.clone();
-        let query = Query::List { lists, base_url: BASE_URL.to_owned(), sort, paging, joined: Include::NONE };
+        let query = ListResources { lists, base_url: BASE_URL.to_owned(), sort, paging, joined: Include::NONE };
         // As it comes from an ingress.
-        let query = serde_json::from_slice(&serde_json::to_vec(&query).unwrap()).unwrap();
-        match db.ask("acme", query).await {
-            Answer::List { total, resources, next } => (total, resources.iter().map(|one| one.id).collect(), next),
-            other => panic!("{other:?}"),
-        }
+        let query: ListResources = serde_json::from_slice(&serde_json::to_vec(&query).unwrap()).unwrap();
+        let ResourcePage { total, resources, next } = db.ask("acme", query).await;
+        (total, resources.iter().map(|one| one.id).collect(), next)
     }
 
     /// The whole list, page by page; each cursor as text and back.
