@@ -15,7 +15,7 @@ use crate::credentials::Credentials;
 
 /// How often is looked for uses to report: the first use of a token shows within this.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// Between two reports of one token, also after a report that nobody took.
+/// Between two reports of one token, also after a report that was lost.
 const REPORT_INTERVAL: Duration = Duration::from_mins(1);
 /// How long a worker may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);

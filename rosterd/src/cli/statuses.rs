@@ -15,7 +15,7 @@ use super::management::{CallError, Management};
 const GATHER_TIMEOUT: Duration = Duration::from_millis(750);
 /// How long the first one is waited for: everything may be busy.
 const FIRST_TIMEOUT: Duration = Duration::from_secs(3);
-/// What the broker says where nobody listens.
+/// What the broker says where there is no subscription.
 const NO_RESPONDERS: u16 = 503;
 
 /// The answers of all processes.
@@ -23,7 +23,7 @@ const NO_RESPONDERS: u16 = 503;
 pub(super) struct Statuses(pub(super) Vec<Status>);
 
 impl Statuses {
-    /// Asks. An error if nobody answers.
+    /// Asks. An error if no process answers.
     pub(super) async fn gather(management: &Management) -> Result<Self, CallError> {
         let (client, namespace) = (management.client(), management.namespace());
         let unanswered = || CallError::NoProcess { namespace: namespace.clone() };

@@ -231,7 +231,7 @@ impl BatchRunner {
             if let Some(Accepted { envelope, sequence, replayed, .. }) = delivery.command() {
                 let (operation, trace) = (envelope.operation, envelope.trace.as_deref());
                 debug!(%operation, trace, sequence, kind = envelope.body.kind(), "settled");
-                // Nobody waits for a replayed command.
+                // No client waits for a replayed command.
                 if let Some(outcome) = outcome.filter(|_| replayed.is_none()) {
                     outcomes::answer(&self.log, &envelope.ingress, operation, outcome).await;
                 }

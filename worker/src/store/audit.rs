@@ -14,7 +14,7 @@ use super::{Context, Store, StoreError};
 
 /// The most acts in one answer.
 const MAX_RECORDS: u32 = 1_000;
-/// How many acts are given if nobody says how many.
+/// How many acts are given unless it is said.
 const RECORDS: u32 = 100;
 
 /// One act, about to be committed.

@@ -5,7 +5,7 @@ use protocol::message::status::{LogStatus, ProcessState};
 
 use super::super::statuses::Statuses;
 
-/// From how many seconds on the oldest message of a lane has waited for long; what nobody waits for may take its time.
+/// From how many seconds on the oldest message of a lane has waited for long; the bulk lane may take its time.
 const LONG: [(Lane, u64); 2] = [(Lane::Urgent, 5), (Lane::Interactive, 20)];
 /// From which share on the log is too full, in percent: bulk is not let in any more.
 const FULL: u64 = 70;

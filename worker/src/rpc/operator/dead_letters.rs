@@ -21,7 +21,7 @@ use crate::store::audit::{self, Act};
 use crate::store::entity::dead_letter;
 use crate::store::{Store, StoreError, column, commit, dead_letters, to_u64};
 
-/// How many dead letters are in one list if nobody says how many, and at most.
+/// How many dead letters are in one list unless it is said, and at most.
 const LISTED: u32 = 100;
 const MAX_LISTED: u32 = 1_000;
 /// How many whole dead letters are in one part of an export.
