@@ -8,6 +8,7 @@ mod connection;
 mod dead_letters;
 mod failure;
 mod lane;
+mod letter_filter;
 pub mod management;
 mod message;
 mod migrate;

@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Subcommand;
 use protocol::message::operator::{
-    CauseCount, DeadLetter, DeadLetterDetail, DeadLetterDiscard, DeadLetterEdit, DeadLetterExport, DeadLetterFilter,
-    DeadLetterList, DeadLetterShow, DeadLetters, OperatorError,
+    CauseCount, DeadLetter, DeadLetterDetail, DeadLetterDiscard, DeadLetterEdit, DeadLetterExport, DeadLetterList,
+    DeadLetterShow, DeadLetters,
 };
 use serde_json::{Value, json};
 
 use super::acting::Acting;
 use super::connection::{Connection, OperatorCommand};
-use super::management::CallError;
+use super::letter_filter::{chosen, parsed};
 use super::output::{print, table, with_times};
 use super::replay::{self, Replaying};
 
@@ -114,20 +114,6 @@ pub(super) async fn run(OperatorCommand { connection, action }: OperatorCommand<
         Action::Export { filter, acting } => export(&connection, &filter, acting).await,
         Action::Replay(replaying) => replay::begin(&connection, replaying).await,
     }
-}
-
-/// The filter of an act; one that means all has to be meant.
-pub(super) fn chosen(words: &[String], all: bool) -> anyhow::Result<DeadLetterFilter> {
-    let filter = parsed(words)?;
-    if filter.is_empty() && !all {
-        let detail = "say which dead letters: give a filter, or --all".to_owned();
-        return Err(CallError::Refused(OperatorError::Invalid { detail }).into());
-    }
-    Ok(filter)
-}
-
-fn parsed(words: &[String]) -> anyhow::Result<DeadLetterFilter> {
-    Ok(words.join(" ").parse()?)
 }
 
 fn body(file: Option<PathBuf>) -> anyhow::Result<Value> {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::acting::Acting;
 use super::connection::{Connection, OperatorCommand};
-use super::dead_letters::chosen;
+use super::letter_filter::chosen;
 use super::output::{Format, print, table, with_times};
 
 /// How often a watched replay is looked at.

@@ -42,10 +42,10 @@ impl Batch<'_> {
                 Ok(Some(endings))
             }
             Ok(None) => Ok(None),
-            // The long way finds out whose failure it is.
+            // The long way finds out whose failure it is. What is locked was waited for already.
             Err(failure) => match failure.class() {
-                Class::Raced | Class::Locked | Class::Poison => Ok(None),
-                Class::Unknown | Class::Renumber => Err(failure),
+                Class::Raced | Class::Poison => Ok(None),
+                Class::Locked | Class::Unknown | Class::Renumber => Err(failure),
             },
         }
     }
@@ -65,7 +65,6 @@ fn may_be_written_at_once(commands: &[&Accepted]) -> bool {
         };
         is_write
             && accepted.predecessor == 0
-            && accepted.replayed.is_none()
             && accepted.replayed.is_none()
             && envelope.resource_type == ResourceType::User
             && ids.insert((&envelope.workspace, envelope.resource))

@@ -109,7 +109,7 @@ impl Creates {
     }
 }
 
-/// Whether the command was held on its way.
+/// Whether the command was held on its way, or comes again as a replay that is not forced.
 pub(super) fn is_held(accepted: &Accepted) -> bool {
-    accepted.arrival.was_held(accepted.accepted_at)
+    accepted.arrival.was_held(accepted.accepted_at) || accepted.replayed.is_some_and(|replayed| !replayed.forced)
 }

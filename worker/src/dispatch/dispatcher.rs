@@ -262,7 +262,7 @@ impl Dispatcher {
     fn start_lane(&mut self, free: FreeSlots) -> bool {
         self.chains_turn = true;
         let waiting = self.queues.waiting();
-        if waiting.urgent == 0 && !self.is_worth_a_batch(waiting, Instant::now()) {
+        if waiting.urgent == 0 && !self.is_worth_a_batch(waiting, free, Instant::now()) {
             return false;
         }
         let Some(lane) = self.schedule.next(waiting, free) else { return false };
@@ -276,8 +276,10 @@ impl Dispatcher {
     }
 
     /// Whether what waits in the lanes need not wait for the batches that are running.
-    fn is_worth_a_batch(&self, waiting: Waiting, now: Instant) -> bool {
-        waiting.interactive + waiting.bulk >= ENOUGH_BESIDE
+    fn is_worth_a_batch(&self, waiting: Waiting, free: FreeSlots, now: Instant) -> bool {
+        // Bulk may not take the last slot.
+        let bulk = if free.ordinary > 1 { waiting.bulk } else { 0 };
+        waiting.interactive + bulk >= ENOUGH_BESIDE
             || self.lanes_running().all(|since| now.duration_since(since) >= SLOW_BATCH)
     }
 

@@ -8,7 +8,9 @@ use protocol::scim::members::Member;
 use protocol::scim::resource_type::ResourceType;
 use sea_orm::prelude::Uuid;
 use sea_orm::sea_query::{Expr, ExprTrait, IntoColumnRef, Query, SelectStatement, UnionType};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, FromQueryResult, QueryResult, Statement, Value};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, FromQueryResult, IdenStatic, Iterable, QueryResult, Statement, Value,
+};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -64,7 +66,8 @@ fn by_first(rows: &[QueryResult]) -> Result<HashMap<ResourceId, Vec<Member>>, St
 /// the planner from turning it around.
 const GROUPS_OF_NAMED: &str = "CROSS JOIN LATERAL (SELECT row.group_id FROM group_members AS row \
      WHERE row.workspace = named.workspace AND row.member_id = named.member_id OFFSET 0) AS found \
-     JOIN groups ON groups.workspace = named.workspace AND groups.id = found.group_id";
+     CROSS JOIN LATERAL (SELECT row.id, row.display_name FROM groups AS row \
+     WHERE row.workspace = named.workspace AND row.id = found.group_id OFFSET 0) AS groups";
 
 /// The groups of the rows called `named` in `from`, as one document that [`groups_in`] reads.
 pub(crate) fn groups_as_json(from: &str) -> String {
@@ -105,8 +108,12 @@ pub(crate) async fn find_user(
 ) -> Result<Option<(user::Model, Vec<Member>)>, StoreError> {
     let doing = "reading a user";
     let groups = groups_as_json("(SELECT found.workspace, found.id AS member_id)");
-    let sql =
-        format!("SELECT found.*, {groups} AS groups FROM users AS found WHERE found.workspace = $1 AND found.id = $2");
+    // Named: a plan of `*` fails once a migration has added a column.
+    let columns = user::Column::iter().map(|column| format!("found.\"{}\"", column.as_str())).collect::<Vec<_>>();
+    let sql = format!(
+        "SELECT {}, {groups} AS groups FROM users AS found WHERE found.workspace = $1 AND found.id = $2",
+        columns.join(", ")
+    );
     let key: [Value; 2] = [workspace.as_str().into(), id.0.into()];
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, key);
     let Some(row) = connection.query_one_raw(statement).await.context(doing)? else { return Ok(None) };

@@ -103,7 +103,7 @@ fn statement(with_updates: bool) -> String {
         "WITH new_operations AS MATERIALIZED ({}), created AS MATERIALIZED ({}), emails AS MATERIALIZED ({}){}, \
          clear AS MATERIALIZED (SELECT FROM (SELECT COALESCE(MAX(epoch), 0) AS epoch FROM log_numbering) AS numbering \
          WHERE epoch = $1 AND NOT EXISTS ({known}) AND NOT EXISTS ({names}) AND NOT EXISTS ({ids}){}), \
-         operations_written AS ({} RETURNING 1), created_written AS ({}), emails_written AS ({}){} \
+         operations_written AS ({} RETURNING 1), created_written AS ({}), emails_written AS ({} ON CONFLICT DO NOTHING){} \
          SELECT (SELECT COUNT(*) FROM operations_written) AS written, {groups} AS groups",
         operations.0,
         created.0,

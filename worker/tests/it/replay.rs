@@ -14,7 +14,7 @@ use worker::accepted::Accepted;
 use worker::apply::Ending;
 use worker::store::DeadMessage;
 
-use crate::log::{Log, NOW, delete, new_user, patch, put_user, set, user};
+use crate::log::{Log, NOW, delete, new_user, patch, put_user, sent_as, set, user};
 use crate::test_database::{TestDatabase, on_both, status};
 
 /// Which seeds the property is tried with.
@@ -101,6 +101,21 @@ async fn a_stale_replay_is_superseded_and_a_forced_one_is_applied() {
         assert_eq!(why, "message 4, which was accepted later, has changed the resource");
         assert_eq!(end(db, replayed(&on[1], 1, 11, true)).await, 200);
         assert!(is_active().await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_replayed_create_brings_nobody_back_who_came_by_a_retry_and_left_again() {
+    on_both(async |db| {
+        let mut log = Log::of("acme");
+        let dead = sent_as("POST alice", log.user(1, new_user("alice")));
+        bury(db, &dead).await;
+        // The provider tried again under another id, and removed the person later.
+        db.apply_one(sent_as("POST alice", log.user(2, new_user("alice")))).await;
+        db.apply_one(log.user(2, delete())).await;
+        assert_eq!(end(db, replayed(&dead, 1, 10, false)).await, 409);
+        assert_eq!(db.count("users").await, 0);
     })
     .await;
 }
