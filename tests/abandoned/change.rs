@@ -46,7 +46,7 @@ pub(super) const ACCESS: &[Case] = &[
     Case { old: Create, newer: &[Create, Delete] },
 ];
 
-/// What takes access away does so although nobody waits for it any more.
+/// What takes access away does so although no client waits for it any more.
 pub(super) const ALONE: &[Case] =
     &[Case { old: Patch(false), newer: &[] }, Case { old: Put(false), newer: &[] }, Case { old: Delete, newer: &[] }];
 

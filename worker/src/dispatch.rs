@@ -7,6 +7,7 @@ pub(crate) mod failures;
 pub(crate) mod first_effect;
 pub(crate) mod held;
 pub(crate) mod predecessors;
+mod queues;
 pub(crate) mod recent_sequences;
 pub(crate) mod schedule;
 pub(crate) mod segment;

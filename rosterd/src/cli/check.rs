@@ -25,7 +25,7 @@ Examples:
   rosterd check
   rosterd check -o json | jq '.checks[] | select(.result != \"ok\")'
 
-Exits with 0 if nothing is wrong, 1 if something is, 4 if nobody answers.
+Exits with 0 if nothing is wrong, 1 if something is, 4 if no process answers.
 With -o json: {right, checks: [{what, result: ok, warning or wrong, said}]}.")]
 pub(super) struct Args {
     #[command(flatten)]

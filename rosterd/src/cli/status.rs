@@ -18,7 +18,7 @@ Examples:
   rosterd status
   rosterd status -o json | jq '.lanes[] | {lane, in_log, oldest_seconds}'
 
-Exits with 0 if all is well, 1 if not, 4 if nobody answers.
+Exits with 0 if all is well, 1 if not, 4 if no process answers.
 With -o json: {healthy, sentence, problems, lanes, workers, ingresses, broker, database, dead_letters, balance}.")]
 pub(super) struct Args {
     #[command(flatten)]

@@ -54,8 +54,8 @@ Example:
   rosterd workspace pause acme --reason \"wrong group assigned in Okta\"
 
 From then on every request is answered 503 with Retry-After, deactivations and reads included;
-providers send it again later. What was accepted before is still applied. Whoever the provider
-deactivates meanwhile keeps access until `rosterd workspace resume`."
+providers send it again later. What was accepted before is still applied. People whom the
+provider deactivates meanwhile keep access until `rosterd workspace resume`."
 );
 
 const RESUME_HELP: &str = help!("Example:\n  rosterd workspace resume acme");

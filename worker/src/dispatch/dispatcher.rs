@@ -1,6 +1,6 @@
 //! Takes deliveries from the lanes, forms batches by the schedule, and holds what waits for a predecessor.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use tracing::{Instrument, debug, error, info, info_span, warn};
 use crate::apply::Parked;
 use crate::dispatch::batch_runner::{BatchResult, BatchRunner};
 use crate::dispatch::held::Held;
+use crate::dispatch::queues::Queues;
 use crate::dispatch::schedule::{FreeSlots, Schedule, Waiting};
 use crate::log::acknowledge::Settlement;
 use crate::log::delivery::Delivery;
@@ -23,8 +24,6 @@ use crate::metrics::METRICS;
 /// How many commands are enough to bring along together: with their predecessors they are many more, and what just came
 /// in waits for their transaction where the database has one writer.
 const CHAINS_BATCH: usize = 64;
-/// The most suspects in one batch.
-const MAX_SUSPECTS: usize = 8;
 /// From how many commands on that wait, a batch of them is begun beside one that is running: fewer are cheaper in the next
 /// one, and reach the database no later.
 const ENOUGH_BESIDE: usize = 64;
@@ -54,14 +53,6 @@ pub(crate) struct Dispatcher {
     questions: mpsc::Receiver<oneshot::Sender<Vec<Waits>>>,
 }
 
-/// What waits in each lane.
-#[derive(Default)]
-struct Queues {
-    urgent: VecDeque<Delivery>,
-    interactive: VecDeque<Delivery>,
-    bulk: VecDeque<Delivery>,
-}
-
 /// What a running task has taken.
 struct Taken {
     sequences: Vec<u64>,
@@ -71,29 +62,6 @@ struct Taken {
     urgent: bool,
     /// Since when it runs, if it is a batch of a lane that is not urgent.
     lane_since: Option<Instant>,
-}
-
-impl Queues {
-    fn of(&mut self, lane: Lane) -> &mut VecDeque<Delivery> {
-        match lane {
-            Lane::Urgent => &mut self.urgent,
-            Lane::Interactive => &mut self.interactive,
-            Lane::Bulk => &mut self.bulk,
-        }
-    }
-
-    fn all(&self) -> impl Iterator<Item = &Delivery> {
-        [&self.urgent, &self.interactive, &self.bulk].into_iter().flatten()
-    }
-
-    fn waiting(&self) -> Waiting {
-        Waiting { urgent: self.urgent.len(), interactive: self.interactive.len(), bulk: self.bulk.len() }
-    }
-
-    fn take_all(&mut self) -> impl Iterator<Item = Delivery> + use<> {
-        let Self { urgent, interactive, bulk } = std::mem::take(self);
-        [urgent, interactive, bulk].into_iter().flatten()
-    }
 }
 
 impl Dispatcher {
@@ -266,7 +234,7 @@ impl Dispatcher {
             return false;
         }
         let Some(lane) = self.schedule.next(waiting, free) else { return false };
-        let batch = first_of(self.queues.of(lane), self.work.batch);
+        let batch = self.queues.take_batch(lane, self.work.batch);
         let span = info_span!("batch", %lane, commands = batch.len());
         let sequences = batch.iter().map(|delivery| delivery.sequence).collect();
         let task = self.running.spawn(Arc::clone(&self.work).batch(batch).instrument(span)).id();
@@ -365,17 +333,6 @@ impl Dispatcher {
         let batch = newest.filter(|slow| waits && *slow > Instant::now());
         chain.into_iter().chain(batch).min()
     }
-}
-
-/// At most so many, and few suspects among them: each is alone in its process, and the others wait for it.
-fn first_of(queue: &mut VecDeque<Delivery>, most: usize) -> Vec<Delivery> {
-    let mut suspects = 0;
-    let few_suspects = |delivery: &&Delivery| {
-        suspects += usize::from(delivery.suspect);
-        suspects <= MAX_SUSPECTS
-    };
-    let count = queue.iter().take(most).take_while(few_suspects).count();
-    queue.drain(..count).collect()
 }
 
 /// From which parking in a row on a parked command is worth a line: that others are faster for a moment is ordinary.

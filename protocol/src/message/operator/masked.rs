@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_masked_body_shows_its_form_and_nobody_in_it() {
+    fn a_masked_body_shows_its_form_and_no_person() {
         let body = json!({
             "userName": "ann@example.com", "active": true,
             "emails": [{ "type": "work", "value": "ann@example.com", "primary": true }],
