@@ -255,3 +255,55 @@ async fn a_stale_activation_is_superseded_and_two_operators_have_one_effect(data
     log.drained().await;
     assert_eq!(system.rosterd_json(&["audit", "balance"]).await["missing"], 0);
 }
+
+on_both!(what_a_killed_worker_had_reserved_is_not_published_once_the_replay_is_stopped);
+async fn what_a_killed_worker_had_reserved_is_not_published_once_the_replay_is_stopped(database: Database) {
+    let system = System::start(database).await;
+    let (scim, log, records) = (system.scim(), Log::of(&system).await, Records::of(&system).await);
+    refuse(&system, true).await;
+    assert_eq!(scim.post("/Users", &user("evil")).await.status, 500);
+    refuse(&system, false).await;
+    let planned = system.rosterd_json(&["dead-letters", "replay", "--all", "--dry-run"]).await;
+    let plan = planned["id"].as_str().unwrap();
+    // As a worker leaves it that is killed between reserving a dead letter and publishing it, and the replay is stopped.
+    system.workers[0].kill().await;
+    let sql = system.sql().await;
+    for statement in [
+        "UPDATE dead_letters SET state = 'replaying'",
+        "UPDATE replay_items SET state = 'sent', attempt = 1, sent_at = 1",
+        "UPDATE replays SET state = 'stopped'",
+    ] {
+        sql.execute_unprepared(statement).await.unwrap();
+    }
+    let before = system.log().await.last_sequence;
+    system.workers[0].start().await;
+    eventually("the dead letter is dead again", async || {
+        let states: Vec<String> = records.column("SELECT state FROM dead_letters").await;
+        (states == ["dead"]).then_some(())
+    })
+    .await;
+    assert_eq!(watched(&system, plan).await["items"][0]["state"], "waiting");
+    assert_eq!(system.log().await.last_sequence, before, "nothing was published");
+    log.drained().await;
+    let letter = records.value::<i64>("SELECT sequence FROM dead_letters").await.to_string();
+    system.rosterd(&["dead-letters", "discard", &letter, "--reason", "a test"]).await.expect_success();
+}
+
+#[tokio::test]
+async fn a_replay_of_thousands_is_shown_whole() {
+    const LETTERS: usize = 4_000;
+    let system = System::start(Database::Sqlite).await;
+    let log = Log::of(&system).await;
+    // What nobody can read: dead letters that a plan shows, and skips.
+    let (context, subject) = (system.jetstream().await, "cmd.bulk.acme.Users.01900000-0000-7000-8000-00000000dead");
+    let subject = format!("{}.{subject}", system.namespace());
+    let publish = |_| context.publish(subject.clone(), "not an envelope".into());
+    let published = futures::stream::iter((0..LETTERS).map(publish)).buffer_unordered(256);
+    published.for_each_concurrent(256, async |stored| drop(stored.unwrap().await.unwrap())).await;
+    log.drained().await;
+    let begun = system.rosterd_json(&["dead-letters", "replay", "--all"]).await;
+    let shown = watched(&system, begun["id"].as_str().unwrap()).await;
+    let length = shown.to_string().len();
+    assert!(length > 512 * 1024, "{length} bytes are more than one message of a reply");
+    assert_eq!((shown["items"].as_array().unwrap().len(), &shown["ends"]["skipped"]), (LETTERS, &json!(LETTERS)));
+}

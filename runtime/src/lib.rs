@@ -12,6 +12,7 @@ pub mod log_status;
 pub mod metrics;
 pub mod operations;
 pub mod publish_ack;
+pub mod reply_parts;
 pub mod settings;
 pub mod signals;
 pub mod snapshot;

@@ -30,6 +30,8 @@ pub const COMMIT: &str = match option_env!("ROSTERD_COMMIT") {
 const MAX_CONNECTIONS: usize = 64;
 /// How long the head of a request may take, and how long a connection may be idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a connection may last in all: long enough for many scrapes, and an end for one that takes no answer.
+const MAX_AGE: Duration = Duration::from_mins(2);
 /// After a failure to accept, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -96,8 +98,11 @@ async fn serve(stream: TcpStream, process: Arc<dyn Operations>) {
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    if let Err(error) = http.serve_connection(TokioIo::new(stream), service).await {
-        tracing::debug!(%error, "a connection ended early");
+    // A tool that takes nothing must not keep others from the probes.
+    match tokio::time::timeout(MAX_AGE, http.serve_connection(TokioIo::new(stream), service)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "a connection ended early"),
+        Err(_) => tracing::debug!("a connection was closed because of its age"),
     }
 }
 

@@ -120,7 +120,9 @@ async fn work(config: Config, stop: CancellationToken) -> Result<(), WorkerError
             process.begins();
             announce();
         };
-        if let Err(failure) = session.run(stop.clone(), ready).await {
+        let ended = session.run(stop.clone(), ready).await;
+        process.ends();
+        if let Err(failure) = ended {
             warn!(error = %error_chain(&failure), "no session with the broker, trying again");
             pause(&stop).await;
         }

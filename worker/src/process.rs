@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ pub(crate) struct Process {
     log: LogWatch,
     stop: CancellationToken,
     store: OnceLock<Store>,
-    is_ready: OnceLock<()>,
+    is_ready: AtomicBool,
     database: Snapshot<DatabaseStatus>,
     samples: Mutex<VecDeque<Sample>>,
     turning: Mutex<Turning>,
@@ -60,7 +61,7 @@ impl Process {
         stop: CancellationToken,
     ) -> Self {
         let (samples, turning) = (Mutex::default(), Mutex::new(Turning::new()));
-        let (store, is_ready, database) = (OnceLock::new(), OnceLock::new(), Snapshot::default());
+        let (store, is_ready, database) = (OnceLock::new(), AtomicBool::new(false), Snapshot::default());
         Self { identity, connection, log, stop, store, is_ready, database, samples, turning }
     }
 
@@ -72,7 +73,12 @@ impl Process {
 
     /// All lanes pull.
     pub(crate) fn begins(&self) {
-        let _ = self.is_ready.set(());
+        self.is_ready.store(true, Ordering::Relaxed);
+    }
+
+    /// No lane pulls any more, until [`Self::begins`] is called again.
+    pub(crate) fn ends(&self) {
+        self.is_ready.store(false, Ordering::Relaxed);
     }
 
     /// Measures what is done, for as long as the process lives.
@@ -101,7 +107,7 @@ impl Process {
     fn state(&self) -> ProcessState {
         if self.stop.is_cancelled() {
             ProcessState::Draining
-        } else if self.is_ready.get().is_some() {
+        } else if self.is_ready.load(Ordering::Relaxed) {
             ProcessState::Ready
         } else {
             ProcessState::Starting

@@ -5,7 +5,6 @@
 //! whole answer counts.
 
 mod attempts;
-mod parts;
 
 use std::time::Duration;
 
@@ -19,7 +18,6 @@ use runtime::connection::Connection;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use self::attempts::Attempts;
-use self::parts::Parts;
 use super::GatewayError;
 
 /// How long a look-up in the ledger is tried.

@@ -47,6 +47,7 @@ fn of_call(error: &CallError) -> u8 {
         CallError::Refused(OperatorError::NotFound { .. }) => NOT_FOUND,
         CallError::Refused(OperatorError::Conflict { .. } | OperatorError::Invalid { .. })
         | CallError::Settings(_)
+        | CallError::Parts(_)
         | CallError::Message { .. } => FAILED,
     }
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use async_nats::{Client, Message, RequestErrorKind};
+use async_nats::{Client, StatusCode};
+use bytes::Bytes;
+use futures::StreamExt;
 use protocol::credential::Token;
 use protocol::id::Namespace;
 use protocol::message::operator::{NewToken, OperatorCall, OperatorError, Process};
@@ -10,8 +12,9 @@ use protocol::time::Timestamp;
 use rand::TryRng;
 use rand::rngs::SysRng;
 use runtime::connection;
+use runtime::reply_parts::{ReplyParts, UnreadableReply};
 use runtime::settings::{BrokerSettings, SettingsError};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// How long a call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -57,6 +60,9 @@ pub enum CallError {
     /// The call was refused.
     #[error(transparent)]
     Refused(#[from] OperatorError),
+    /// A reply could not be put together.
+    #[error(transparent)]
+    Parts(#[from] UnreadableReply),
     /// A message could not be written or read.
     #[error("reading or writing a message")]
     Message {
@@ -109,27 +115,44 @@ impl Management {
 
     async fn call_for<C: OperatorCall>(&self, call: C, patience: Duration) -> Result<Option<C::Reply>, CallError> {
         let payload = serde_json::to_vec(&call).map_err(|source| CallError::Message { source })?;
-        let subject = self.namespace.operator_call::<C>();
-        let Some(reply) = self.request(subject, payload, patience).await else { return Ok(None) };
-        let result: Result<Result<C::Reply, OperatorError>, _> = serde_json::from_slice(&reply.payload);
+        let (subject, began) = (self.namespace.operator_call::<C>(), Instant::now());
+        let reply = loop {
+            match self.ask(subject.clone(), payload.clone().into()).await? {
+                Reply::Whole(reply) => break reply,
+                // What was not received can be asked again; what became of a call that was not answered is not known.
+                Reply::NoListener if began.elapsed() < patience => sleep(PAUSE).await,
+                Reply::NoListener | Reply::Silence => return Ok(None),
+            }
+        };
+        let result: Result<Result<C::Reply, OperatorError>, _> = serde_json::from_slice(&reply);
         Ok(Some(result.map_err(|source| CallError::Message { source })??))
     }
 
-    async fn request(&self, subject: String, payload: Vec<u8>, patience: Duration) -> Option<Message> {
-        let began = Instant::now();
-        loop {
-            match self.client.request(subject.clone(), payload.clone().into()).await {
-                Ok(reply) => return Some(reply),
-                Err(error) if may_come(error.kind()) && began.elapsed() < patience => sleep(PAUSE).await,
-                Err(_) => return None,
+    /// Asks once. A large reply comes in parts.
+    async fn ask(&self, subject: String, payload: Bytes) -> Result<Reply, CallError> {
+        let (inbox, deadline) = (self.client.new_inbox(), Instant::now() + CALL_TIMEOUT);
+        let Ok(mut replies) = self.client.subscribe(inbox.clone()).await else { return Ok(Reply::Silence) };
+        if self.client.publish_with_reply(subject, inbox, payload).await.is_err() {
+            return Ok(Reply::Silence);
+        }
+        let mut parts = ReplyParts::default();
+        while let Ok(Some(reply)) = timeout_at(deadline, replies.next()).await {
+            if reply.status == Some(StatusCode::NO_RESPONDERS) {
+                return Ok(Reply::NoListener);
+            }
+            if let Some(whole) = parts.add(&reply)? {
+                return Ok(Reply::Whole(whole));
             }
         }
+        Ok(Reply::Silence)
     }
 }
 
-/// A call that was not received can be made again; what became of one that was not answered in time is not known.
-fn may_come(kind: RequestErrorKind) -> bool {
-    kind == RequestErrorKind::NoResponders
+/// What comes of asking once.
+enum Reply {
+    Whole(Bytes),
+    NoListener,
+    Silence,
 }
 
 /// A fresh token, and what may be known of it.

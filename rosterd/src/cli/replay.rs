@@ -130,11 +130,12 @@ async fn watch(connection: &Connection, replay: Uuid) -> anyhow::Result<bool> {
     let mut said = String::new();
     loop {
         let found = management.call(ReplayShow { replay, items: false }).await?;
-        let settled = found.in_log == 0;
-        if matches!(found.state, ReplayState::Done) || (settled && matches!(found.state, ReplayState::Stopped)) {
+        // What is neither running nor ends by itself is not waited for.
+        let rests = matches!(found.state, ReplayState::Planned | ReplayState::Paused | ReplayState::Stopped);
+        if found.state == ReplayState::Done || (rests && found.in_log == 0) {
             print(connection.output, &shown(&found), || table_of(std::slice::from_ref(&found)))?;
-            let is_dead = found.ends.contains_key(&ReplayEnd::Dead);
-            return Ok(found.state == ReplayState::Done && !is_dead);
+            let failed = [ReplayEnd::Dead, ReplayEnd::Rejected].iter().any(|end| found.ends.contains_key(end));
+            return Ok(found.state == ReplayState::Done && !failed);
         }
         let line = format!(
             "{}: {} waiting, {} in the log, {}",

@@ -74,7 +74,9 @@ impl Statuses {
 
     /// The database, as a worker saw it that got an answer.
     pub(super) fn database(&self) -> Option<&DatabaseAnswer> {
-        self.workers().find_map(|(_, own)| own.database.answered.as_ref())
+        // Of all workers the one that has drawn the balance last.
+        let answers = self.workers().filter_map(|(_, own)| own.database.answered.as_ref());
+        answers.max_by_key(|answer| answer.balance.as_ref().map(|balance| balance.drawn_at))
     }
 
     /// How many commands of a lane wait in ingresses.

@@ -146,6 +146,7 @@ impl WorkingSet {
             }
             Change::Unchanged => {
                 self.confirm_active(key, verdict, accepted);
+                self.note_unchanged(key, accepted);
                 self.outcome(key, accepted)
             }
             Change::Delete => {
@@ -153,6 +154,15 @@ impl WorkingSet {
                 Outcome::Deleted
             }
             Change::Superseded => Outcome::Superseded,
+        }
+    }
+
+    /// A command that changes nothing is a later word all the same: an older one that is replayed yields to it.
+    fn note_unchanged(&mut self, key: &Key, accepted: &Accepted) {
+        let entry = self.entries(accepted.envelope.resource_type).get_mut(key);
+        if let Some(image) = entry.and_then(|entry| entry.now.as_mut()) {
+            image.last_sequence = image.last_sequence.max(accepted.place());
+            image.extensions = accepted.envelope.extensions.clone();
         }
     }
 

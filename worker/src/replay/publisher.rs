@@ -170,7 +170,7 @@ impl Publisher {
             match replays::reserve(&transaction, &item).await? {
                 Ok(()) => {
                     replays::sending(&transaction, &item, now).await?;
-                    reserved.push(replay_item::Model { attempt: item.attempt.saturating_add(1), ..item });
+                    reserved.push(being_sent(item));
                 }
                 Err(why) => replays::skip(&transaction, &item, why).await?,
             }
@@ -191,9 +191,11 @@ impl Publisher {
             let (now, later): (Vec<_>, Vec<_>) =
                 waiting.into_iter().partition(|(_, row)| resources.insert(row.resource));
             let sent = join_all(now.iter().map(|(item, row)| self.append(replay, item, row))).await;
-            for ((item, _), number) in now.iter().zip(sent) {
-                if let Some(number) = number {
-                    replays::sent(self.store.writer(), item, number).await?;
+            for ((item, _), appended) in now.iter().zip(sent) {
+                match appended {
+                    Appended::At(number) => replays::sent(self.store.writer(), item, number).await?,
+                    Appended::Unknown => {}
+                    Appended::Never(why) => replays::skip(self.store.writer(), item, why.to_owned()).await?,
                 }
             }
             waiting = later;
@@ -201,11 +203,14 @@ impl Publisher {
         Ok(())
     }
 
-    /// Appends one command after its predecessor; its number. None if that is not known now: it is looked after later.
-    async fn append(&self, replay: &replay::Model, item: &replay_item::Model, row: &dead_letter::Model) -> Option<u64> {
-        let subject = CommandSubject::parse(&self.log.namespace, &row.subject).ok()?;
+    /// Appends one command after its predecessor.
+    async fn append(&self, replay: &replay::Model, item: &replay_item::Model, row: &dead_letter::Model) -> Appended {
+        let (Ok(subject), Some(mut headers)) =
+            (CommandSubject::parse(&self.log.namespace, &row.subject), self.headers(replay, item, row))
+        else {
+            return Appended::Never("its subject or its operation cannot be read");
+        };
         let subject = CommandSubject { lane: Lane::Bulk, ..subject };
-        let mut headers = self.headers(replay, item, row)?;
         headers.insert(header::PREDECESSOR_SUBJECT, subject.all_lanes(&self.log.namespace));
         let payload = letter::bytes(row).to_vec();
         let mut predecessor = 0;
@@ -219,20 +224,19 @@ impl Publisher {
                 Err(error) => publish_ack::failed(error.kind()),
             };
             match said {
-                PublishResult::Stored { sequence, .. } => return Some(self.log.numbering.number(sequence)),
+                PublishResult::Stored { sequence, .. } => return Appended::At(self.log.numbering.number(sequence)),
                 PublishResult::Pending(sequence) => predecessor = sequence,
                 PublishResult::InFlight => tokio::time::sleep(Duration::from_millis(4)).await,
-                PublishResult::Full
-                | PublishResult::TooLarge
-                | PublishResult::NoLog
-                | PublishResult::Unknown
-                | PublishResult::Refused(_) => {
+                PublishResult::TooLarge => {
+                    return Appended::Never("it is larger than the log takes; edit or export it");
+                }
+                PublishResult::Full | PublishResult::NoLog | PublishResult::Unknown | PublishResult::Refused(_) => {
                     warn!(?said, letter = item.letter, "a dead letter was not published, trying again later");
-                    return None;
+                    return Appended::Unknown;
                 }
             }
         }
-        None
+        Appended::Unknown
     }
 
     /// The headers of the first message, with those of the replay instead of the attempt's.
@@ -283,10 +287,13 @@ impl Publisher {
         match found {
             Found::Pending(_) => replays::seen(self.store.writer(), &item, self.clock.now()).await,
             Found::Unknown => Ok(()),
+            // Who paused or stopped the replay wants nothing more to be published.
+            Found::Gone if replays::state_of(replay)? != ReplayState::Running => {
+                replays::wait_again(self.store.writer(), &item).await
+            }
             Found::Gone => {
-                let now = self.clock.now();
-                replays::sending(self.store.writer(), &item, now).await?;
-                self.publish(replay, vec![replay_item::Model { attempt: item.attempt.saturating_add(1), ..item }]).await
+                replays::sending(self.store.writer(), &item, self.clock.now()).await?;
+                self.publish(replay, vec![being_sent(item)]).await
             }
         }
     }
@@ -318,6 +325,22 @@ impl Publisher {
         })
         .await
     }
+}
+
+/// What became of a command that was to be appended.
+enum Appended {
+    /// The log has it under this number.
+    At(u64),
+    /// That is not known now: it is looked after later.
+    Unknown,
+    /// The log will never have it, and why.
+    Never(&'static str),
+}
+
+/// An item as it is once [`replays::sending`] was noted.
+fn being_sent(item: replay_item::Model) -> replay_item::Model {
+    let state = replays::SENT.to_owned();
+    replay_item::Model { attempt: item.attempt.saturating_add(1), state, sequence: None, ..item }
 }
 
 const fn end_verb(state: ReplayState) -> &'static str {

@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
+use protocol::message::operator::DeadLetterState;
 use protocol::message::status::{DatabaseAnswer, LogStatus};
-use sea_orm::{ConnectionTrait, DatabaseConnection, EntityTrait, PaginatorTrait, Statement};
+use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter, Statement};
 
 use super::connect::POSTGRES_SETTINGS;
 use super::entity::dead_letter;
@@ -29,7 +30,8 @@ impl Store {
         let floor = log.into_iter().flat_map(|log| &log.lanes).map(|lane| lane.ack_floor).max().unwrap_or(0);
         // What was acknowledged before the log was renumbered has an earlier number in SQL.
         let acknowledged = Some(numbering.number(floor)).filter(|number| *number >= numbering.first());
-        let dead_letters = dead_letter::Entity::find().count(self.reader()).await.context("counting dead letters")?;
+        let dead = dead_letter::Entity::find().filter(dead_letter::Column::State.eq(DeadLetterState::Dead.as_str()));
+        let dead_letters = dead.count(self.reader()).await.context("counting dead letters")?;
         Ok(DatabaseAnswer {
             milliseconds,
             schema_is_current: self.schema_is_current().await?,

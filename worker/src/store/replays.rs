@@ -322,6 +322,38 @@ pub(crate) async fn reserve(
     }))
 }
 
+/// Gives back what was reserved for an item: it can be replayed, edited and discarded again.
+async fn release(connection: &impl ConnectionTrait, item: &replay_item::Model) -> Result<(), StoreError> {
+    let update = dead_letter::Entity::update_many()
+        .col_expr(dead_letter::Column::State, Expr::value(DeadLetterState::Dead.as_str()))
+        .filter(dead_letter::Column::Sequence.eq(item.letter))
+        .filter(dead_letter::Column::State.eq(DeadLetterState::Replaying.as_str()))
+        .filter(dead_letter::Column::Replay.eq(item.number.saturating_sub(1)));
+    update.exec(connection).await.context(WRITING)?;
+    Ok(())
+}
+
+/// An item that was to be published and is not in the log waits again.
+pub(crate) async fn wait_again(connection: &impl ConnectionTrait, item: &replay_item::Model) -> Result<(), StoreError> {
+    release(connection, item).await?;
+    let update = of_item(item)
+        .col_expr(replay_item::Column::State, Expr::value(WAITING))
+        .filter(replay_item::Column::State.eq(SENT));
+    update.exec(connection).await.context(WRITING)?;
+    Ok(())
+}
+
+/// Ends the items of a dead letter that wait: what they were planned with is not what it is now.
+pub(crate) async fn skip_waiting(transaction: &impl ConnectionTrait, letter: u64, why: &str) -> Result<(), StoreError> {
+    let update = replay_item::Entity::update_many()
+        .col_expr(replay_item::Column::State, Expr::value(ReplayEnd::Skipped.as_str()))
+        .col_expr(replay_item::Column::Detail, Expr::value(why))
+        .filter(replay_item::Column::Letter.eq(column(letter)))
+        .filter(replay_item::Column::State.eq(WAITING));
+    update.exec(transaction).await.context(WRITING)?;
+    Ok(())
+}
+
 /// Notes that an item is being published once more.
 pub(crate) async fn sending(
     transaction: &impl ConnectionTrait,
@@ -360,12 +392,15 @@ pub(crate) async fn seen(
     Ok(())
 }
 
-/// Ends an item that is not published.
+/// Ends an item that is not published, and gives back its dead letter if that was reserved.
 pub(crate) async fn skip(
     transaction: &impl ConnectionTrait,
     item: &replay_item::Model,
     why: String,
 ) -> Result<(), StoreError> {
+    if item.state == SENT {
+        release(transaction, item).await?;
+    }
     let update = of_item(item)
         .col_expr(replay_item::Column::State, Expr::value(ReplayEnd::Skipped.as_str()))
         .col_expr(replay_item::Column::Detail, Expr::value(why))

@@ -22,7 +22,7 @@ pub(crate) struct StoredResource {
     pub(crate) resource: Resource,
     /// The command whose word on access counts so far; none for a group.
     pub(crate) standing: Standing,
-    /// The sequence of the command that last changed it.
+    /// The sequence of the last command that was applied to it, whether or not it changed anything.
     pub(crate) last_sequence: u64,
     /// The operation that created it, if that is known.
     pub(crate) created_by: Option<OperationId>,

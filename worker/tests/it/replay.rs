@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use protocol::message::operator::{
     ActedBy, AuditLog, DeadCause, DeadLetterDiscard, DeadLetterEdit, DeadLetterFilter, DeadLetterList, DeadLetterShow,
-    OperatorError, Replay, ReplayPlan, ReplayStart,
+    OperatorError, Replay, ReplayPlan, ReplayShow, ReplayStart,
 };
 use protocol::replay::{ReplayEnd, Replayed};
 use protocol::scim::resource_type::ResourceType;
@@ -14,7 +14,9 @@ use worker::accepted::Accepted;
 use worker::apply::Ending;
 use worker::store::DeadMessage;
 
-use crate::log::{Log, NOW, delete, new_user, patch, put_user, sent_as, set, user};
+use crate::log::{
+    Log, NOW, add_members, delete, new_group, new_user, patch, put_user, remove_member, sent_as, set, user,
+};
 use crate::test_database::{TestDatabase, on_both, status};
 
 /// Which seeds the property is tried with.
@@ -51,7 +53,7 @@ async fn plan(db: &TestDatabase, text: &str) -> Replay {
     db.call(call).await.unwrap()
 }
 
-async fn title(db: &TestDatabase, id: u128) -> Option<String> {
+async fn title_of(db: &TestDatabase, id: u128) -> Option<String> {
     let resource = db.get("acme", ResourceType::User, user(id)).await?;
     resource.attributes.string("title").map(str::to_owned)
 }
@@ -67,13 +69,13 @@ async fn a_replay_takes_effect_where_its_command_was_accepted_first_and_only_onc
         // In the order of the log: the first does not make the second an older word.
         assert_eq!(end(db, replayed(&doctor, 1, 10, false)).await, 200);
         assert_eq!(end(db, replayed(&professor, 1, 11, false)).await, 200);
-        assert_eq!(title(db, 1).await.as_deref(), Some("Prof."));
+        assert_eq!(title_of(db, 1).await.as_deref(), Some("Prof."));
         // Again, by another operator, or as a copy: nothing.
         for place in [12, 11] {
             assert_eq!(end(db, replayed(&doctor, 1, place, false)).await, 200);
         }
         assert_eq!(end(db, replayed(&doctor, 2, 13, false)).await, 200);
-        assert_eq!(title(db, 1).await.as_deref(), Some("Prof."));
+        assert_eq!(title_of(db, 1).await.as_deref(), Some("Prof."));
         let states = "SELECT COUNT(*) FROM dead_letters WHERE state = 'applied' AND replay = 1";
         assert_eq!((db.value::<i64>(states).await, db.count("operations").await), (2, 3));
         assert_eq!(db.store.settled(&[10, 11, 12, 13]).await.unwrap().len(), 4);
@@ -116,6 +118,48 @@ async fn a_replayed_create_brings_nobody_back_who_came_by_a_retry_and_left_again
         db.apply_one(log.user(2, delete())).await;
         assert_eq!(end(db, replayed(&dead, 1, 10, false)).await, 409);
         assert_eq!(db.count("users").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_replay_yields_to_a_later_word_that_changed_nothing() {
+    on_both(async |db| {
+        let mut log = Log::of("acme");
+        db.apply(&[log.user(1, new_user("alice")), log.group(1, new_group("Staff", &[]))]).await;
+        let dead = [log.user(1, set("title", "Dr.")), log.group(1, add_members(&[user(1)]))];
+        for letter in &dead {
+            bury(db, letter).await;
+        }
+        // Later the provider says the opposite of what never came: nothing to change, and still its last word.
+        let title = patch(ResourceType::User, &json!({ "op": "remove", "path": "title" }));
+        db.apply(&[log.user(1, title), log.group(1, remove_member(user(1)))]).await;
+        assert_eq!(db.value::<i64>("SELECT version FROM users").await, 1);
+        for (letter, place) in dead.iter().zip(10..) {
+            assert_eq!(end(db, replayed(letter, 1, place, false)).await, 409);
+        }
+        assert_eq!((title_of(db, 1).await, db.count("group_members").await), (None, 0));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_plan_acts_on_nothing_that_was_edited_after_it() {
+    on_both(async |db| {
+        let mut log = Log::of("acme");
+        db.apply_one(log.user(1, new_user("alice"))).await;
+        let dead = log.user(1, put_user(json!({ "userName": "alice", "title": "Dr." })));
+        bury(db, &dead).await;
+        let planned = plan(db, "workspace:acme").await;
+        let body =
+            json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "alice", "title": "X" });
+        db.call(DeadLetterEdit { letter: dead.sequence, body, by: by(None) }).await.unwrap();
+        let shown = db.call(ReplayShow { replay: planned.id, items: true }).await.unwrap();
+        let [item] = &shown.items[..] else { panic!("{shown:?}") };
+        assert_eq!(
+            (item.state.as_str(), item.detail.as_deref()),
+            ("skipped", Some("it was edited after this was planned"))
+        );
     })
     .await;
 }

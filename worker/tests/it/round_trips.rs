@@ -107,8 +107,8 @@ async fn a_batch_waits_for_the_database_as_often_however_many_commands_it_has() 
         mixed.push(log.group(commands + 100, new_group(&format!("Group {commands}"), &[])));
         mixed
     });
-    // Begin, claim, lock users, lock groups, names, ledger, groups, groups to show, commit.
-    assert_eq!(mixed.await.split_off(1), [9; 3]);
+    // Begin, claim, lock users, lock groups, names, ledger, users, groups, groups to show, commit.
+    assert_eq!(mixed.await.split_off(1), [10; 3]);
 
     apply(&store, &OwnershipPolicy::default(), &[&log.group(1, new_group("All", &[]))], Clock::Fixed(NOW))
         .await

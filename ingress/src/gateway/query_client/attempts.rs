@@ -5,9 +5,10 @@ use std::time::Duration;
 use async_nats::Message;
 use bytes::Bytes;
 use runtime::backoff::doubled;
+use runtime::reply_parts::ReplyParts;
 use tokio::time::Instant;
 
-use super::{Parts, QueryError};
+use super::QueryError;
 
 /// A worker says at once that it took a query. Where that is not heard for so long, another is asked. The second time
 /// sooner: a healthy worker's word takes a millisecond, and the broker may choose the silent worker again.
@@ -37,7 +38,7 @@ pub(super) struct Attempts {
 #[derive(Debug, Default)]
 struct Attempt {
     state: State,
-    parts: Parts,
+    parts: ReplyParts,
 }
 
 /// What is known of an attempt.
@@ -88,7 +89,7 @@ impl Attempts {
     /// A part of an answer came, or all of it; the whole answer if nothing of it is missing.
     pub(super) fn part(&mut self, attempt: usize, reply: &Message, now: Instant) -> Result<Option<Bytes>, QueryError> {
         let Some(attempt) = self.all.get_mut(attempt) else { return Ok(None) };
-        let answer = attempt.parts.add(reply)?;
+        let answer = attempt.parts.add(reply).map_err(|_| QueryError::Unreadable)?;
         // Its worker is at work, whatever it has said.
         attempt.state = State::Taken;
         self.next_at = self.next_at.max(now + FIRST_SLOWNESS);
@@ -147,8 +148,20 @@ fn pause(failures: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parts::tests::reply;
+    use async_nats::HeaderMap;
+    use protocol::message::header;
+
     use super::*;
+
+    /// A reply: to an answer of this many parts, this one.
+    fn reply(payload: &'static str, (part, parts): (&str, &str)) -> Message {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::PART, part);
+        headers.insert(header::PARTS, parts);
+        let (subject, payload) = ("inbox.0".into(), Bytes::from_static(payload.as_bytes()));
+        let length = payload.len();
+        Message { subject, reply: None, length, payload, headers: Some(headers), status: None, description: None }
+    }
 
     /// The milliseconds at which attempts go out while nothing is heard.
     fn unheard(count: usize) -> Vec<u128> {
@@ -225,7 +238,7 @@ mod tests {
         let mut attempts = Attempts::new(now);
         attempts.sent(now);
         attempts.sent(now);
-        let mut part = |attempt, text, numbers| attempts.part(attempt, &reply(text, Some(numbers)), now).unwrap();
+        let mut part = |attempt, text, numbers| attempts.part(attempt, &reply(text, numbers), now).unwrap();
         // The second answer was read later: the directory has changed, and it has another number of parts.
         assert_eq!(part(0, "old-", ("0", "2")), None);
         assert_eq!(part(1, "-new", ("2", "3")), None);

@@ -19,7 +19,7 @@ use crate::replay::letter;
 use crate::replay::plan::{Foreseen, foresee};
 use crate::store::audit::{self, Act};
 use crate::store::entity::dead_letter;
-use crate::store::{Store, StoreError, column, commit, dead_letters, to_u64};
+use crate::store::{Store, StoreError, column, commit, dead_letters, replays, to_u64};
 
 /// How many dead letters are in one list unless it is said, and at most.
 const LISTED: u32 = 100;
@@ -108,6 +108,8 @@ pub(super) async fn edit(store: &Store, call: &DeadLetterEdit, now: Timestamp) -
         let detail = format!("dead letter {} is not dead any more: it is {}", call.letter, row.state);
         return Err(OperatorError::Conflict { detail }.into());
     }
+    // A plan acts on what it showed.
+    replays::skip_waiting(&transaction, call.letter, "it was edited after this was planned").await?;
     let target = (Some(&edited.workspace), &*call.letter.to_string());
     record(&transaction, (&call.by, "dead-letter-edit"), target, 1, now).await?;
     commit(transaction).await?;
